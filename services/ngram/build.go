@@ -1,0 +1,100 @@
+package ngram
+
+import "time"
+
+// BuildID names a build. Ids grow within a store and are never used again, so a cache keyed by one never goes stale.
+type BuildID uint32
+
+// Storage says how the probabilities of a build are stored.
+type Storage string
+
+// The storages.
+const (
+	Storage8     Storage = "8"     // codes of 8 bits over a codebook
+	Storage16    Storage = "16"    // codes of 16 bits over a codebook
+	StorageExact Storage = "exact" // log10 as IEEE 754 binary64
+)
+
+// Bits is the size of a code: 8 or 16, 0 for exact storage.
+func (s Storage) Bits() int {
+	switch s {
+	case Storage8:
+		return 8
+	case Storage16:
+		return 16
+	}
+	return 0
+}
+
+// Smoothing names the estimator of a build.
+type Smoothing string
+
+// ModifiedKneserNey is interpolated modified Kneser-Ney (Chen and Goodman 1998), the only estimator built so far.
+const ModifiedKneserNey Smoothing = "modified-kneser-ney"
+
+// BuildState is the state of a build.
+type BuildState string
+
+// The states of a build.
+const (
+	BuildBuilding BuildState = "building" // rows are being written; invisible
+	BuildReady    BuildState = "ready"    // complete; may be published
+	BuildFailed   BuildState = "failed"   // ended without completing; its rows are removed by the next build
+	BuildDropped  BuildState = "dropped"  // removed
+)
+
+// Discounts are the parameters of modified Kneser-Ney for one order.
+type Discounts struct {
+	Order          int
+	D1, D2, D3     float64 // for adjusted counts 1, 2 and 3 or more
+	Fallback       bool    // the closed form failed and 0.5, 1, 1.5 were taken
+	CountsOfCounts [4]int64
+}
+
+// Build is one immutable derivation of a model.
+type Build struct {
+	ID             BuildID
+	Model          ModelID
+	Tenant, Name   string
+	State          BuildState
+	Published      bool
+	Order          int
+	Smoothing      Smoothing
+	KenLMQuirk     bool
+	Storage        Storage
+	Discounts      []Discounts // by order; element 0 is order 1
+	VocabularyEnd  uint32      // every token id of the build is below it
+	VocabularySize int64       // |V|: words with a count, plus <unk> and </s>
+	NGrams         []int64     // distinct n-grams by order; element 0 is order 1, control tokens not included
+	CountsVersion  int64
+	Tokens         int64
+	RowsAdded      int64
+	RowsClosed     int64
+	Warnings       []string
+	Failure        string
+	Created        time.Time
+	Finished       time.Time // zero while it is being built
+	// LogprobCodebook and BackoffCodebook name the codebooks of the codes; 0 for exact storage.
+	LogprobCodebook, BackoffCodebook int64
+}
+
+// BuildOptions choose how a build is derived. The zero value means 8 bits, modified Kneser-Ney.
+type BuildOptions struct {
+	Storage   Storage
+	Smoothing Smoothing
+	// KenLMQuirk tallies the counts of counts as KenLM does for its last n-gram; for comparison only.
+	KenLMQuirk bool
+	// IfChanged returns the published build when neither counts nor options changed since it was derived.
+	IfChanged bool
+}
+
+// WithDefaults fills every zero value.
+func (o BuildOptions) WithDefaults() BuildOptions {
+	if o.Storage == "" {
+		o.Storage = Storage8
+	}
+	if o.Smoothing == "" {
+		o.Smoothing = ModifiedKneserNey
+	}
+	return o
+}
