@@ -831,9 +831,12 @@ type NextResponse struct {
 	// Build of the decision model that was used; 0 when there is none.
 	BuildId uint32 `protobuf:"varint,5,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
 	// Probability below which level 3 abstains.
-	Threshold     float64 `protobuf:"fixed64,6,opt,name=threshold,proto3" json:"threshold,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Threshold float64 `protobuf:"fixed64,6,opt,name=threshold,proto3" json:"threshold,omitempty"`
+	// Other turns of the conversation that hold unsettled claims. The caller asks memory what became of each, confirms
+	// or releases it, and repeats the request if any was released.
+	UnsettledTurnIds []string `protobuf:"bytes,7,rep,name=unsettled_turn_ids,json=unsettledTurnIds,proto3" json:"unsettled_turn_ids,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *NextResponse) Reset() {
@@ -919,6 +922,13 @@ func (x *NextResponse) GetThreshold() float64 {
 		return x.Threshold
 	}
 	return 0
+}
+
+func (x *NextResponse) GetUnsettledTurnIds() []string {
+	if x != nil {
+		return x.UnsettledTurnIds
+	}
+	return nil
 }
 
 type isNextResponse_Decision interface {
@@ -2234,7 +2244,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\rPayloadNeeded\x12\x18\n" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12)\n" +
 	"\x10provider_address\x18\x02 \x01(\tR\x0fproviderAddress\x12\x14\n" +
-	"\x05slots\x18\x03 \x03(\tR\x05slots\"\xd0\x02\n" +
+	"\x05slots\x18\x03 \x03(\tR\x05slots\"\xfe\x02\n" +
 	"\fNextResponse\x12,\n" +
 	"\x04span\x18\x01 \x01(\v2\x16.dbslm.concept.v1.SpanH\x00R\x04span\x12>\n" +
 	"\n" +
@@ -2245,7 +2255,8 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"considered\x18\x04 \x03(\v2#.dbslm.concept.v1.ConsideredConceptR\n" +
 	"considered\x12\x19\n" +
 	"\bbuild_id\x18\x05 \x01(\rR\abuildId\x12\x1c\n" +
-	"\tthreshold\x18\x06 \x01(\x01R\tthresholdB\n" +
+	"\tthreshold\x18\x06 \x01(\x01R\tthreshold\x12,\n" +
+	"\x12unsettled_turn_ids\x18\a \x03(\tR\x10unsettledTurnIdsB\n" +
 	"\n" +
 	"\bdecision\"\xb3\x01\n" +
 	"\rRenderRequest\x12\x1f\n" +

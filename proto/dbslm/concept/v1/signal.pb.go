@@ -957,107 +957,6 @@ func (x *ReleaseSignalsResponse) GetReleased() uint32 {
 	return 0
 }
 
-// ListClaimsRequest names a conversation.
-type ListClaimsRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Tenant; empty means "default".
-	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// Conversation.
-	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *ListClaimsRequest) Reset() {
-	*x = ListClaimsRequest{}
-	mi := &file_dbslm_concept_v1_signal_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListClaimsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListClaimsRequest) ProtoMessage() {}
-
-func (x *ListClaimsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_signal_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListClaimsRequest.ProtoReflect.Descriptor instead.
-func (*ListClaimsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_signal_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *ListClaimsRequest) GetTenant() string {
-	if x != nil {
-		return x.Tenant
-	}
-	return ""
-}
-
-func (x *ListClaimsRequest) GetConversationId() string {
-	if x != nil {
-		return x.ConversationId
-	}
-	return ""
-}
-
-// ListClaimsResponse lists turns.
-type ListClaimsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Turns that hold unsettled claims.
-	TurnIds       []string `protobuf:"bytes,1,rep,name=turn_ids,json=turnIds,proto3" json:"turn_ids,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListClaimsResponse) Reset() {
-	*x = ListClaimsResponse{}
-	mi := &file_dbslm_concept_v1_signal_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListClaimsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListClaimsResponse) ProtoMessage() {}
-
-func (x *ListClaimsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_signal_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListClaimsResponse.ProtoReflect.Descriptor instead.
-func (*ListClaimsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_signal_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *ListClaimsResponse) GetTurnIds() []string {
-	if x != nil {
-		return x.TurnIds
-	}
-	return nil
-}
-
 var File_dbslm_concept_v1_signal_proto protoreflect.FileDescriptor
 
 const file_dbslm_concept_v1_signal_proto_rawDesc = "" +
@@ -1134,12 +1033,7 @@ const file_dbslm_concept_v1_signal_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
 	"\aturn_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\"4\n" +
 	"\x16ReleaseSignalsResponse\x12\x1a\n" +
-	"\breleased\x18\x01 \x01(\rR\breleased\"h\n" +
-	"\x11ListClaimsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
-	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\"/\n" +
-	"\x12ListClaimsResponse\x12\x19\n" +
-	"\bturn_ids\x18\x01 \x03(\tR\aturnIds2\xc5\x05\n" +
+	"\breleased\x18\x01 \x01(\rR\breleased2\xe7\x04\n" +
 	"\rSignalService\x12\\\n" +
 	"\n" +
 	"PushSignal\x12#.dbslm.concept.v1.PushSignalRequest\x1a$.dbslm.concept.v1.PushSignalResponse\"\x03\x90\x02\x02\x12_\n" +
@@ -1147,9 +1041,7 @@ const file_dbslm_concept_v1_signal_proto_rawDesc = "" +
 	"\fCancelSignal\x12%.dbslm.concept.v1.CancelSignalRequest\x1a&.dbslm.concept.v1.CancelSignalResponse\"\x03\x90\x02\x02\x12_\n" +
 	"\vClaimSignal\x12$.dbslm.concept.v1.ClaimSignalRequest\x1a%.dbslm.concept.v1.ClaimSignalResponse\"\x03\x90\x02\x02\x12h\n" +
 	"\x0eConfirmSignals\x12'.dbslm.concept.v1.ConfirmSignalsRequest\x1a(.dbslm.concept.v1.ConfirmSignalsResponse\"\x03\x90\x02\x02\x12h\n" +
-	"\x0eReleaseSignals\x12'.dbslm.concept.v1.ReleaseSignalsRequest\x1a(.dbslm.concept.v1.ReleaseSignalsResponse\"\x03\x90\x02\x02\x12\\\n" +
-	"\n" +
-	"ListClaims\x12#.dbslm.concept.v1.ListClaimsRequest\x1a$.dbslm.concept.v1.ListClaimsResponse\"\x03\x90\x02\x01B(Z&dbslm/proto/dbslm/concept/v1;conceptv1b\x06proto3"
+	"\x0eReleaseSignals\x12'.dbslm.concept.v1.ReleaseSignalsRequest\x1a(.dbslm.concept.v1.ReleaseSignalsResponse\"\x03\x90\x02\x02B(Z&dbslm/proto/dbslm/concept/v1;conceptv1b\x06proto3"
 
 var (
 	file_dbslm_concept_v1_signal_proto_rawDescOnce sync.Once
@@ -1164,7 +1056,7 @@ func file_dbslm_concept_v1_signal_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_concept_v1_signal_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_concept_v1_signal_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_dbslm_concept_v1_signal_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_dbslm_concept_v1_signal_proto_goTypes = []any{
 	(Signal_State)(0),              // 0: dbslm.concept.v1.Signal.State
 	(*Signal)(nil),                 // 1: dbslm.concept.v1.Signal
@@ -1180,16 +1072,14 @@ var file_dbslm_concept_v1_signal_proto_goTypes = []any{
 	(*ConfirmSignalsResponse)(nil), // 11: dbslm.concept.v1.ConfirmSignalsResponse
 	(*ReleaseSignalsRequest)(nil),  // 12: dbslm.concept.v1.ReleaseSignalsRequest
 	(*ReleaseSignalsResponse)(nil), // 13: dbslm.concept.v1.ReleaseSignalsResponse
-	(*ListClaimsRequest)(nil),      // 14: dbslm.concept.v1.ListClaimsRequest
-	(*ListClaimsResponse)(nil),     // 15: dbslm.concept.v1.ListClaimsResponse
-	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 17: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 15: google.protobuf.Duration
 }
 var file_dbslm_concept_v1_signal_proto_depIdxs = []int32{
 	0,  // 0: dbslm.concept.v1.Signal.state:type_name -> dbslm.concept.v1.Signal.State
-	16, // 1: dbslm.concept.v1.Signal.expire_time:type_name -> google.protobuf.Timestamp
-	16, // 2: dbslm.concept.v1.Signal.create_time:type_name -> google.protobuf.Timestamp
-	17, // 3: dbslm.concept.v1.PushSignalRequest.ttl:type_name -> google.protobuf.Duration
+	14, // 1: dbslm.concept.v1.Signal.expire_time:type_name -> google.protobuf.Timestamp
+	14, // 2: dbslm.concept.v1.Signal.create_time:type_name -> google.protobuf.Timestamp
+	15, // 3: dbslm.concept.v1.PushSignalRequest.ttl:type_name -> google.protobuf.Duration
 	1,  // 4: dbslm.concept.v1.PushSignalResponse.signal:type_name -> dbslm.concept.v1.Signal
 	1,  // 5: dbslm.concept.v1.ListSignalsResponse.signals:type_name -> dbslm.concept.v1.Signal
 	1,  // 6: dbslm.concept.v1.CancelSignalResponse.signal:type_name -> dbslm.concept.v1.Signal
@@ -1200,16 +1090,14 @@ var file_dbslm_concept_v1_signal_proto_depIdxs = []int32{
 	8,  // 11: dbslm.concept.v1.SignalService.ClaimSignal:input_type -> dbslm.concept.v1.ClaimSignalRequest
 	10, // 12: dbslm.concept.v1.SignalService.ConfirmSignals:input_type -> dbslm.concept.v1.ConfirmSignalsRequest
 	12, // 13: dbslm.concept.v1.SignalService.ReleaseSignals:input_type -> dbslm.concept.v1.ReleaseSignalsRequest
-	14, // 14: dbslm.concept.v1.SignalService.ListClaims:input_type -> dbslm.concept.v1.ListClaimsRequest
-	3,  // 15: dbslm.concept.v1.SignalService.PushSignal:output_type -> dbslm.concept.v1.PushSignalResponse
-	5,  // 16: dbslm.concept.v1.SignalService.ListSignals:output_type -> dbslm.concept.v1.ListSignalsResponse
-	7,  // 17: dbslm.concept.v1.SignalService.CancelSignal:output_type -> dbslm.concept.v1.CancelSignalResponse
-	9,  // 18: dbslm.concept.v1.SignalService.ClaimSignal:output_type -> dbslm.concept.v1.ClaimSignalResponse
-	11, // 19: dbslm.concept.v1.SignalService.ConfirmSignals:output_type -> dbslm.concept.v1.ConfirmSignalsResponse
-	13, // 20: dbslm.concept.v1.SignalService.ReleaseSignals:output_type -> dbslm.concept.v1.ReleaseSignalsResponse
-	15, // 21: dbslm.concept.v1.SignalService.ListClaims:output_type -> dbslm.concept.v1.ListClaimsResponse
-	15, // [15:22] is the sub-list for method output_type
-	8,  // [8:15] is the sub-list for method input_type
+	3,  // 14: dbslm.concept.v1.SignalService.PushSignal:output_type -> dbslm.concept.v1.PushSignalResponse
+	5,  // 15: dbslm.concept.v1.SignalService.ListSignals:output_type -> dbslm.concept.v1.ListSignalsResponse
+	7,  // 16: dbslm.concept.v1.SignalService.CancelSignal:output_type -> dbslm.concept.v1.CancelSignalResponse
+	9,  // 17: dbslm.concept.v1.SignalService.ClaimSignal:output_type -> dbslm.concept.v1.ClaimSignalResponse
+	11, // 18: dbslm.concept.v1.SignalService.ConfirmSignals:output_type -> dbslm.concept.v1.ConfirmSignalsResponse
+	13, // 19: dbslm.concept.v1.SignalService.ReleaseSignals:output_type -> dbslm.concept.v1.ReleaseSignalsResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -1226,7 +1114,7 @@ func file_dbslm_concept_v1_signal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_concept_v1_signal_proto_rawDesc), len(file_dbslm_concept_v1_signal_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,7 +25,6 @@ const (
 	SignalService_ClaimSignal_FullMethodName    = "/dbslm.concept.v1.SignalService/ClaimSignal"
 	SignalService_ConfirmSignals_FullMethodName = "/dbslm.concept.v1.SignalService/ConfirmSignals"
 	SignalService_ReleaseSignals_FullMethodName = "/dbslm.concept.v1.SignalService/ReleaseSignals"
-	SignalService_ListClaims_FullMethodName     = "/dbslm.concept.v1.SignalService/ListClaims"
 )
 
 // SignalServiceClient is the client API for SignalService service.
@@ -48,9 +47,6 @@ type SignalServiceClient interface {
 	ConfirmSignals(ctx context.Context, in *ConfirmSignalsRequest, opts ...grpc.CallOption) (*ConfirmSignalsResponse, error)
 	// ReleaseSignals gives back the signals claimed by a turn that was never committed.
 	ReleaseSignals(ctx context.Context, in *ReleaseSignalsRequest, opts ...grpc.CallOption) (*ReleaseSignalsResponse, error)
-	// ListClaims returns the turns of a conversation that hold unsettled claims, so that the caller can settle them by
-	// asking memory about the turns.
-	ListClaims(ctx context.Context, in *ListClaimsRequest, opts ...grpc.CallOption) (*ListClaimsResponse, error)
 }
 
 type signalServiceClient struct {
@@ -121,16 +117,6 @@ func (c *signalServiceClient) ReleaseSignals(ctx context.Context, in *ReleaseSig
 	return out, nil
 }
 
-func (c *signalServiceClient) ListClaims(ctx context.Context, in *ListClaimsRequest, opts ...grpc.CallOption) (*ListClaimsResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ListClaimsResponse)
-	err := c.cc.Invoke(ctx, SignalService_ListClaims_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 // SignalServiceServer is the server API for SignalService service.
 // All implementations must embed UnimplementedSignalServiceServer
 // for forward compatibility.
@@ -151,9 +137,6 @@ type SignalServiceServer interface {
 	ConfirmSignals(context.Context, *ConfirmSignalsRequest) (*ConfirmSignalsResponse, error)
 	// ReleaseSignals gives back the signals claimed by a turn that was never committed.
 	ReleaseSignals(context.Context, *ReleaseSignalsRequest) (*ReleaseSignalsResponse, error)
-	// ListClaims returns the turns of a conversation that hold unsettled claims, so that the caller can settle them by
-	// asking memory about the turns.
-	ListClaims(context.Context, *ListClaimsRequest) (*ListClaimsResponse, error)
 	mustEmbedUnimplementedSignalServiceServer()
 }
 
@@ -181,9 +164,6 @@ func (UnimplementedSignalServiceServer) ConfirmSignals(context.Context, *Confirm
 }
 func (UnimplementedSignalServiceServer) ReleaseSignals(context.Context, *ReleaseSignalsRequest) (*ReleaseSignalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReleaseSignals not implemented")
-}
-func (UnimplementedSignalServiceServer) ListClaims(context.Context, *ListClaimsRequest) (*ListClaimsResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ListClaims not implemented")
 }
 func (UnimplementedSignalServiceServer) mustEmbedUnimplementedSignalServiceServer() {}
 func (UnimplementedSignalServiceServer) testEmbeddedByValue()                       {}
@@ -314,24 +294,6 @@ func _SignalService_ReleaseSignals_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
-func _SignalService_ListClaims_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ListClaimsRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(SignalServiceServer).ListClaims(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: SignalService_ListClaims_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(SignalServiceServer).ListClaims(ctx, req.(*ListClaimsRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 // SignalService_ServiceDesc is the grpc.ServiceDesc for SignalService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -362,10 +324,6 @@ var SignalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReleaseSignals",
 			Handler:    _SignalService_ReleaseSignals_Handler,
-		},
-		{
-			MethodName: "ListClaims",
-			Handler:    _SignalService_ListClaims_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
