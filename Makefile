@@ -1,34 +1,130 @@
 # DB-SLM. `make` alone lists the targets; every target is one readable command.
-# Tools are pinned, built from source into bin/ the first time they are needed, and never installed elsewhere.
+# Tools are pinned here and in tools/, built from source into bin/ when first needed, and never installed anywhere else.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-BIN := $(CURDIR)/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+BIN     := $(CURDIR)/bin
+
+# Time for each fuzz target, and cases for each property in the long run.
+FUZZTIME  ?= 30s
+LONG_CASES ?= 20000
+
+# Packages with goroutines of their own; the pure ones would only make the race build longer.
+RACE_PACKAGES ?= . ./pkg/... ./gateway/... ./services/*/server/... ./services/*/store/...
+
+GOLANGCI_LINT_VERSION := v2.15.0
+KUBECONFORM_VERSION   := v0.8.0
+KUSTOMIZE_VERSION     := v5.8.1
+KUBERNETES_VERSION    := v1.37.2
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------- build and run
+
+.PHONY: build
+build: ## Build the one static binary, bin/dbslm
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/dbslm ./cmd/dbslm
+
+.PHONY: demo
+demo: ## Train on the example corpus and hold a short conversation
+	go run -buildvcs=false ./examples/...
+
+# ---------------------------------------------------------------- test
+
+.PHONY: test
+test: mariadb ## Run all tests, on SQLite and on MariaDB
+	go test ./...
+
+.PHONY: test-race
+test-race: mariadb ## Run the tests of everything concurrent under the race detector
+	CGO_ENABLED=1 go test -race $(RACE_PACKAGES)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	FUZZTIME=$(FUZZTIME) tools/fuzz
+
+.PHONY: conformance-long
+conformance-long: mariadb ## Run every property with LONG_CASES (20000) cases; takes long
+	go test -timeout 4h $$(tools/property-packages) -rapid.checks=$(LONG_CASES)
+
+.PHONY: bench
+bench: ## Run the Go benchmarks; the figures of the whole system are in docs/benchmarks.md
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: smoke
+smoke: build mariadb bin/grpcurl ## Run the four services as four processes on MariaDB and compare with one process on SQLite
+	tools/smoke
+
+.PHONY: mariadb
+mariadb: ## Make sure that the tests find a MariaDB (root on Debian: installs it; else says what is missing)
+	@tools/ensure-mariadb
+
+# ---------------------------------------------------------------- check
+
+.PHONY: lint
+lint: lint-go lint-proto lint-deploy ## Run every static check
+
+.PHONY: lint-go
+lint-go: bin/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check the Go code: linters, formatting, architecture
+	bin/golangci-lint-$(GOLANGCI_LINT_VERSION) run ./...
+
+.PHONY: lint-proto
+lint-proto: ## Check that generated code is fresh and, if protos changed, their style and compatibility
+	tools/check-protos
+
+.PHONY: lint-deploy
+lint-deploy: bin/kustomize-$(KUSTOMIZE_VERSION) bin/kubeconform-$(KUBECONFORM_VERSION) ## Check the Kubernetes files against strict schemas
+	bin/kustomize-$(KUSTOMIZE_VERSION) build deploy/kubernetes/base | bin/kubeconform-$(KUBECONFORM_VERSION) -strict -summary -schema-location 'deploy/kubernetes/schemas/{{.ResourceKind}}{{.KindSuffix}}.json'
+
+.PHONY: fmt
+fmt: bin/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Format the Go code
+	bin/golangci-lint-$(GOLANGCI_LINT_VERSION) fmt ./...
 
 # ---------------------------------------------------------------- protos
+
 .PHONY: generate
-generate: bin/buf bin/protoc-gen-go bin/protoc-gen-go-grpc ## Regenerate the Go code beside the protos and record its checksums
+generate: bin/buf bin/protoc-gen-go bin/protoc-gen-go-grpc ## Regenerate the Go code beside the protos
 	bin/buf build --output /dev/null
 	find proto -name '*.pb.go' -delete
 	bin/buf generate
-	$(MAKE) --no-print-directory proto-sums
-
-.PHONY: proto-sums
-proto-sums:
 	tools/proto-sums > proto/checksums.txt
 
 .PHONY: proto-lint
 proto-lint: bin/buf ## Lint the protos with buf
 	bin/buf lint
 
+.PHONY: k8s-schemas
+k8s-schemas: ## Rewrite deploy/kubernetes/schemas from the OpenAPI file of KUBERNETES_VERSION
+	cd deploy/kubernetes/schemas && go run generate.go "$$(cd / && GOWORK=off go mod download -json k8s.io/kubernetes@$(KUBERNETES_VERSION) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/api/openapi-spec/swagger.json" .
+
+.PHONY: clean
+clean: ## Remove bin/ (built tools and binaries); stores under var/ stay
+	rm -rf bin
+
 # ---------------------------------------------------------------- tools
-# buf needs newer protobuf than the plugins, so it and every other big tool has a module file of its own; a workspace refuses
-# -modfile, hence GOWORK=off. buf takes 2–5 minutes to build once.
+
+# Programs whose dependencies agree with nobody else's have a module file each; a workspace refuses -modfile, hence GOWORK=off.
+# buf takes 2 to 5 minutes to build, once.
 bin/buf: tools/buf.mod
 	cd tools && GOWORK=off go build -modfile=buf.mod -o $(BIN)/buf github.com/bufbuild/buf/cmd/buf && touch $(BIN)/buf
 
+bin/grpcurl: tools/grpcurl.mod
+	cd tools && GOWORK=off go build -modfile=grpcurl.mod -o $(BIN)/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl && touch $(BIN)/grpcurl
+
 bin/protoc-gen-go bin/protoc-gen-go-grpc &: tools/go.mod
 	cd tools && GOWORK=off GOBIN=$(BIN) go install tool && touch $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc
+
+bin/golangci-lint-$(GOLANGCI_LINT_VERSION):
+	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION) && mv $(BIN)/golangci-lint $@
+
+bin/kubeconform-$(KUBECONFORM_VERSION):
+	GOBIN=$(BIN) go install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION) && mv $(BIN)/kubeconform $@
+
+bin/kustomize-$(KUSTOMIZE_VERSION):
+	GOBIN=$(BIN) go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION) && mv $(BIN)/kustomize $@
