@@ -1,0 +1,100 @@
+package decoding
+
+import (
+	"cmp"
+	"slices"
+)
+
+// The session cache is a mixture, P = lambda*P_cache + (1-lambda)*P_base, that draws a reply towards the content words
+// of the conversation. P_cache is a unigram cache with exponential decay, restricted to the words that the model has
+// seen after the words at hand: a cached word is made likelier where it fits, and a reply is never torn apart to
+// mention one where it does not. Where no cached word fits, lambda is 0. The mass stays 1 either way.
+const (
+	// cacheDecay is exp(-1/150): a word loses 1/e of its weight over 150 tokens.
+	cacheDecay = 0.9933555062550344
+	// cacheWindow bounds the tokens of the history that count, newest first.
+	cacheWindow = 1024
+	// cacheCommon is the unigram probability from which on a token is a function word and is not cached.
+	cacheCommon = 0.002
+)
+
+// lambdaByLength is the weight of the cache by the number of tokens in the history: the longest entry not above it.
+var lambdaByLength = [...]struct {
+	tokens int
+	lambda float64
+}{{1, 0.10}, {8, 0.15}, {32, 0.20}, {128, 0.25}}
+
+// SessionCache holds the cached words of one request. The zero value is an empty cache.
+type SessionCache struct {
+	words  []cachedWord
+	lambda float64
+}
+
+type cachedWord struct {
+	token  uint32
+	weight float64
+}
+
+// NewSessionCache makes the cache from the tokens of the history, oldest first. Tokens for which content is false, and
+// tokens that are common in the model, are left out. weight is lambda in [0, 0.9], or AutoCacheWeight.
+func NewSessionCache(history []uint32, unigram func(uint32) float64, content func(uint32) bool, weight float64) *SessionCache {
+	if len(history) > cacheWindow {
+		history = history[len(history)-cacheWindow:]
+	}
+	cache := &SessionCache{lambda: weight}
+	if weight == AutoCacheWeight {
+		cache.lambda = 0
+		for _, step := range lambdaByLength {
+			if len(history) >= step.tokens {
+				cache.lambda = step.lambda
+			}
+		}
+	}
+	index := map[uint32]int{}
+	decayed := 1.0
+	for i := len(history) - 1; i >= 0; i-- {
+		token := history[i]
+		if mass := unigram(token); mass > 0 && mass < cacheCommon && content(token) {
+			at, seen := index[token]
+			if !seen {
+				at = len(cache.words)
+				index[token] = at
+				cache.words = append(cache.words, cachedWord{token: token})
+			}
+			cache.words[at].weight += decayed
+		}
+		decayed = float64(decayed * cacheDecay)
+	}
+	slices.SortFunc(cache.words, func(a, b cachedWord) int { return cmp.Compare(a.token, b.token) })
+	return cache
+}
+
+// Used halves the weight of a word that the reply has just said, so that the reply does not circle around it.
+func (c *SessionCache) Used(token uint32) {
+	at, found := slices.BinarySearchFunc(c.words, token, func(w cachedWord, t uint32) int { return cmp.Compare(w.token, t) })
+	if found {
+		c.words[at].weight /= 2
+	}
+}
+
+// Mix replaces the distribution by its mixture with the cache.
+func (d *Distribution) Mix(cache *SessionCache) {
+	if cache == nil || cache.lambda == 0 {
+		return
+	}
+	fitting := 0.0
+	for _, word := range cache.words {
+		if d.Matched(word.token) > 1 {
+			fitting += word.weight
+		}
+	}
+	if fitting == 0 {
+		return
+	}
+	d.scaleAll(1 - cache.lambda)
+	for _, word := range cache.words {
+		if candidate := d.find(word.token); candidate != nil && candidate.Matched > 1 {
+			candidate.Weight += float64(cache.lambda * float64(word.weight/fitting))
+		}
+	}
+}

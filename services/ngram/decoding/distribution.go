@@ -1,0 +1,133 @@
+package decoding
+
+import (
+	"dbslm/services/ngram/lookup"
+)
+
+// Candidate is a token with its weight in the distribution of one step.
+type Candidate struct {
+	Token uint32
+	// Matched is the length of the n-gram that gave the token its probability: N for a follower of the longest
+	// context, 1 for a token that only the unigrams know here.
+	Matched int
+	// Weight is the probability of the token as long as only the base and the session cache have been applied, and
+	// proportional to the wanted probability after that. At least 0; a banned token has 0.
+	Weight float64
+}
+
+// Distribution is the distribution of the next token over the whole vocabulary, <unk> included. Tokens about which the
+// longer contexts, the cache or a bias say something are explicit; all others are the unigrams times one factor, so
+// that a step costs the followers of its contexts and not the vocabulary.
+//
+// A Distribution is reused from step to step and is not safe for concurrent use.
+type Distribution struct {
+	unigrams *lookup.Unigrams
+	slot     []uint32 // by token id: index into explicit, plus one
+	explicit []Candidate
+	tail     float64 // factor on the unigram mass of every token that is not explicit
+}
+
+// NewDistribution makes room for the steps of one request: four bytes per token of the vocabulary.
+func NewDistribution(unigrams *lookup.Unigrams) *Distribution {
+	return &Distribution{unigrams: unigrams, slot: make([]uint32, unigrams.Bound()), tail: 1}
+}
+
+// Base sets the distribution after the contexts, longest first, none of them empty; nil stands for a context that is
+// not in the model. The mass of every token is that of the longest context that knows it, times the backoff weights of
+// the longer ones: what Score says, for all tokens at once.
+func (d *Distribution) Base(contexts []*lookup.Context) {
+	for _, candidate := range d.explicit {
+		d.slot[candidate.Token] = 0
+	}
+	d.explicit = d.explicit[:0]
+	factor := 1.0
+	for i, context := range contexts {
+		if context == nil {
+			continue
+		}
+		matched := len(contexts) - i + 1
+		context.Each(func(group lookup.Group, tokens []uint32) {
+			weight := float64(factor * group.Mass)
+			for _, token := range tokens {
+				if int(token) < len(d.slot) && d.slot[token] == 0 {
+					d.add(Candidate{Token: token, Matched: matched, Weight: weight})
+				}
+			}
+		})
+		factor = float64(factor * context.Backoff)
+	}
+	d.tail = factor
+}
+
+// Weight is the weight of the token, 0 for one that is not an event of the build.
+func (d *Distribution) Weight(token uint32) float64 {
+	if candidate := d.find(token); candidate != nil {
+		return candidate.Weight
+	}
+	return float64(d.tail * d.unigrams.Mass(token))
+}
+
+// Matched is the length of the n-gram from which the token has its weight.
+func (d *Distribution) Matched(token uint32) int {
+	if candidate := d.find(token); candidate != nil {
+		return candidate.Matched
+	}
+	return 1
+}
+
+// Scale multiplies the weight of the token.
+func (d *Distribution) Scale(token uint32, factor float64) {
+	if candidate := d.materialise(token); candidate != nil {
+		candidate.Weight = float64(candidate.Weight * factor)
+	}
+}
+
+// Ban takes the token out of the distribution; the others keep their proportions.
+func (d *Distribution) Ban(token uint32) { d.Scale(token, 0) }
+
+// Total is the sum of all weights, in an order that depends on nothing but the build: 1 up to the rounding of the
+// stored values for a distribution that was neither banned nor biased.
+func (d *Distribution) Total() float64 {
+	total := 0.0
+	for _, candidate := range d.explicit {
+		total += candidate.Weight
+	}
+	rest := 0.0
+	for _, token := range d.unigrams.Sorted() {
+		if d.slot[token] == 0 {
+			rest += d.unigrams.Mass(token)
+		}
+	}
+	return total + float64(d.tail*rest)
+}
+
+func (d *Distribution) scaleAll(factor float64) {
+	for i := range d.explicit {
+		d.explicit[i].Weight = float64(d.explicit[i].Weight * factor)
+	}
+	d.tail = float64(d.tail * factor)
+}
+
+func (d *Distribution) add(candidate Candidate) {
+	d.explicit = append(d.explicit, candidate)
+	d.slot[candidate.Token] = uint32(len(d.explicit))
+}
+
+func (d *Distribution) find(token uint32) *Candidate {
+	if int(token) >= len(d.slot) || d.slot[token] == 0 {
+		return nil
+	}
+	return &d.explicit[d.slot[token]-1]
+}
+
+// materialise makes the token explicit; nil for an id that is not an event of the build.
+func (d *Distribution) materialise(token uint32) *Candidate {
+	if candidate := d.find(token); candidate != nil {
+		return candidate
+	}
+	if d.unigrams.Mass(token) == 0 {
+		return nil
+	}
+	d.add(Candidate{Token: token, Matched: 1, Weight: d.Weight(token)})
+	return &d.explicit[len(d.explicit)-1]
+}

@@ -1,0 +1,116 @@
+package decoding
+
+import (
+	"fmt"
+	"math"
+)
+
+// Params steer the choice of tokens. The zero value draws from the plain distribution at temperature 0; use
+// DefaultParams for what a reply uses.
+type Params struct {
+	// Temperature divides the log probabilities: 0 always takes the likeliest token, 1 leaves the distribution as it
+	// is. In [0, 10].
+	Temperature float64
+	// TopK keeps the k likeliest tokens; 0 keeps all.
+	TopK int
+	// TopP keeps the smallest set of likeliest tokens whose share reaches it. In (0, 1].
+	TopP float64
+	// MinP drops tokens whose probability is below this share of the likeliest one's. In [0, 1].
+	MinP float64
+	// PresencePenalty is subtracted from the log10 probability of every token that the reply holds already, and
+	// FrequencyPenalty once per occurrence. Both in [-20, 20].
+	PresencePenalty  float64
+	FrequencyPenalty float64
+	// NoRepeatNGram forbids to repeat an n-gram of this length within the reply; 0 allows it.
+	NoRepeatNGram int
+	// MaxTokens bounds the tokens chosen, ends of sentences included. At least 1.
+	MaxTokens int
+	// MaxSentences bounds the sentences; 0 means until MaxTokens.
+	MaxSentences int
+	// CacheWeight is the weight of the session cache in [0, 0.9]; negative chooses by the length of the history.
+	CacheWeight float64
+	// Seed starts the random numbers.
+	Seed uint64
+	// Stop holds the texts that end a reply.
+	Stop []string
+}
+
+// Limits of the parameters.
+const (
+	MaxTemperature  = 10
+	MaxTopK         = 1_000_000
+	MaxPenalty      = 20
+	MaxNoRepeat     = 64
+	MaxTokensLimit  = 4096
+	MaxSentences    = 256
+	MaxCacheWeight  = 0.9
+	MaxStops        = 16
+	MaxStopBytes    = 256
+	MaxStrength     = 20
+	AutoCacheWeight = -1
+)
+
+// DefaultParams are the parameters of the profile "default".
+func DefaultParams() Params {
+	return Params{
+		Temperature:   0.8,
+		TopK:          40,
+		TopP:          0.95,
+		NoRepeatNGram: 4,
+		MaxTokens:     60,
+		MaxSentences:  1,
+		CacheWeight:   AutoCacheWeight,
+	}
+}
+
+// Violation names a parameter outside its range. Field is spelt as in the protos.
+type Violation struct {
+	Field       string
+	Description string
+}
+
+// Validate returns every parameter that is outside its range, in a fixed order; none when all is well.
+func (p Params) Validate() []Violation {
+	var violations []Violation
+	within := func(field string, value, low, high float64, lowOpen bool) {
+		switch {
+		case math.IsNaN(value) || math.IsInf(value, 0):
+			violations = append(violations, Violation{field, "must be a finite number"})
+		case value < low || value > high || lowOpen && value == low:
+			bracket := "["
+			if lowOpen {
+				bracket = "("
+			}
+			violations = append(violations, Violation{field, fmt.Sprintf("must be in %s%g, %g], not %g", bracket, low, high, value)})
+		}
+	}
+	whole := func(field string, value, low, high int) {
+		if value < low || value > high {
+			violations = append(violations, Violation{field, fmt.Sprintf("must be from %d to %d, not %d", low, high, value)})
+		}
+	}
+	within("temperature", p.Temperature, 0, MaxTemperature, false)
+	whole("top_k", p.TopK, 0, MaxTopK)
+	within("top_p", p.TopP, 0, 1, true)
+	within("min_p", p.MinP, 0, 1, false)
+	within("presence_penalty", p.PresencePenalty, -MaxPenalty, MaxPenalty, false)
+	within("frequency_penalty", p.FrequencyPenalty, -MaxPenalty, MaxPenalty, false)
+	whole("no_repeat_ngram", p.NoRepeatNGram, 0, MaxNoRepeat)
+	whole("max_tokens", p.MaxTokens, 1, MaxTokensLimit)
+	whole("max_sentences", p.MaxSentences, 0, MaxSentences)
+	if p.CacheWeight != AutoCacheWeight {
+		within("cache_weight", p.CacheWeight, 0, MaxCacheWeight, false)
+	}
+	if len(p.Stop) > MaxStops {
+		violations = append(violations, Violation{"stop", fmt.Sprintf("must hold at most %d texts, not %d", MaxStops, len(p.Stop))})
+	}
+	for i, stop := range p.Stop {
+		if len(stop) == 0 || len(stop) > MaxStopBytes {
+			violations = append(violations, Violation{
+				fmt.Sprintf("stop[%d]", i),
+				fmt.Sprintf("must have from 1 to %d bytes, not %d", MaxStopBytes, len(stop)),
+			})
+		}
+	}
+	return violations
+}
