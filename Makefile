@@ -33,7 +33,7 @@ build: ## Build the one static binary, bin/dbslm
 
 .PHONY: demo
 demo: ## Train on the example corpus and hold a short conversation
-	go run -buildvcs=false ./examples/...
+	go run -buildvcs=false ./examples/sail-loft --db var/demo
 
 # ---------------------------------------------------------------- test
 
@@ -44,6 +44,10 @@ test: mariadb ## Run all tests, on SQLite and on MariaDB
 .PHONY: test-race
 test-race: mariadb ## Run the tests of everything concurrent under the race detector
 	CGO_ENABLED=1 go test -race $(RACE_PACKAGES)
+
+.PHONY: test-arm64
+test-arm64: qemu ## Run the tests of the pure packages as an arm64 build under emulation
+	GOARCH=arm64 CGO_ENABLED=0 go test -exec qemu-aarch64-static $$(go list ./services/*/... | grep -vE '/(store|server)(/|$$)|^dbslm/services/[a-z]+$$')
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
@@ -65,6 +69,10 @@ smoke: build mariadb bin/grpcurl ## Run the four services as four processes on M
 mariadb: ## Make sure that the tests find a MariaDB (root on Debian: installs it; else says what is missing)
 	@tools/ensure-mariadb
 
+.PHONY: qemu
+qemu: ## Make sure that the arm64 emulator is there (root on Debian: installs it; else says what is missing)
+	@tools/ensure-qemu
+
 # ---------------------------------------------------------------- check
 
 .PHONY: lint
@@ -81,6 +89,9 @@ lint-proto: ## Check that generated code is fresh and, if protos changed, their 
 .PHONY: lint-deploy
 lint-deploy: bin/kustomize-$(KUSTOMIZE_VERSION) bin/kubeconform-$(KUBECONFORM_VERSION) ## Check the Kubernetes files against strict schemas
 	bin/kustomize-$(KUSTOMIZE_VERSION) build deploy/kubernetes/base | bin/kubeconform-$(KUBECONFORM_VERSION) -strict -summary -schema-location 'deploy/kubernetes/schemas/{{.ResourceKind}}{{.KindSuffix}}.json'
+
+.PHONY: lint-tools
+lint-tools: bin/golangci-lint-$(GOLANGCI_LINT_VERSION) bin/kustomize-$(KUSTOMIZE_VERSION) bin/kubeconform-$(KUBECONFORM_VERSION) ## Build the tools that lint needs
 
 .PHONY: fmt
 fmt: bin/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Format the Go code
