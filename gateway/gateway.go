@@ -1,0 +1,106 @@
+// Package gateway runs the generation pipeline over the three levels and is the public API.
+//
+// A turn flows one way: Respond → memory.PrepareTurn (the message is logged, the window comes back) →
+// concept.Next, segment by segment (a span, or an abstention) → ngram.Generate where level 3 says nothing →
+// memory.CommitTurn (the reply and its trace are logged) → concept.ConfirmSignals. See turn.go.
+//
+// The gateway owns no table. What it knows between two calls is a cache of published build ids, one second
+// old at most. A peer that is down degrades a reply and is named in its trace; only memory is indispensable,
+// because an unlogged turn would break the promise that every reply can be traced.
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	conceptv1 "dbslm/proto/dbslm/concept/v1"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+	memoryv1 "dbslm/proto/dbslm/memory/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"google.golang.org/grpc"
+)
+
+// Peers are the connections to the three levels, in memory or over the network.
+type Peers struct {
+	Ngram, Memory, Concept grpc.ClientConnInterface
+}
+
+// Options configure a gateway. The zero value is usable.
+type Options struct {
+	// Version is reported by GetStatus; default "dev".
+	Version string
+	// Logger receives what callers need not know; default none.
+	Logger *slog.Logger
+	// TurnTimeout bounds a turn whose caller set no deadline; default 30 s.
+	TurnTimeout time.Duration
+}
+
+// Gateway implements dbslm.gateway.v1.GatewayService and serves the administrative services of its peers.
+type Gateway struct {
+	gatewayv1.UnimplementedGatewayServiceServer
+
+	peers   Peers
+	options Options
+	log     *slog.Logger
+
+	models        ngramv1.ModelServiceClient
+	corpus        ngramv1.CorpusServiceClient
+	builds        ngramv1.BuildServiceClient
+	inference     ngramv1.InferenceServiceClient
+	conversations memoryv1.ConversationServiceClient
+	turns         memoryv1.TurnServiceClient
+	corrections   memoryv1.CorrectionServiceClient
+	traces        memoryv1.TraceServiceClient
+	decisions     conceptv1.DecisionServiceClient
+	signals       conceptv1.SignalServiceClient
+
+	published publishedBuilds
+	providers providers
+}
+
+// New returns a gateway over the given peers. It dials nothing and starts nothing.
+func New(peers Peers, options Options) *Gateway {
+	if options.Version == "" {
+		options.Version = "dev"
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.TurnTimeout <= 0 {
+		options.TurnTimeout = 30 * time.Second
+	}
+	g := &Gateway{
+		peers:         peers,
+		options:       options,
+		log:           options.Logger,
+		models:        ngramv1.NewModelServiceClient(peers.Ngram),
+		corpus:        ngramv1.NewCorpusServiceClient(peers.Ngram),
+		builds:        ngramv1.NewBuildServiceClient(peers.Ngram),
+		inference:     ngramv1.NewInferenceServiceClient(peers.Ngram),
+		conversations: memoryv1.NewConversationServiceClient(peers.Memory),
+		turns:         memoryv1.NewTurnServiceClient(peers.Memory),
+		corrections:   memoryv1.NewCorrectionServiceClient(peers.Memory),
+		traces:        memoryv1.NewTraceServiceClient(peers.Memory),
+		decisions:     conceptv1.NewDecisionServiceClient(peers.Concept),
+		signals:       conceptv1.NewSignalServiceClient(peers.Concept),
+	}
+	g.published.models = g.models
+	return g
+}
+
+// Register registers GatewayService and the peers' administrative services.
+func (g *Gateway) Register(r grpc.ServiceRegistrar) {
+	gatewayv1.RegisterGatewayServiceServer(r, g)
+	for _, f := range g.forwarded() {
+		forward(r, f.service, f.peer)
+	}
+}
+
+// Ready reports whether the gateway can answer: it has no store, so it always can. Its peers are watched by
+// their own health checks, and a missing one degrades replies instead of refusing them.
+func (g *Gateway) Ready(context.Context) error { return nil }
+
+// Close ends the connections to payload providers. The peers' connections belong to the caller.
+func (g *Gateway) Close() error { return g.providers.close() }

@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"io"
+
+	"dbslm/pkg/errors"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+)
+
+type trainStream = grpc.BidiStreamingServer[gatewayv1.TrainRequest, gatewayv1.TrainResponse]
+
+// Train implements GatewayService: it empties the model if asked to, ingests what the caller streams, and
+// when the caller has closed its side derives a build and publishes it.
+func (g *Gateway) Train(stream trainStream) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	header := first.GetHeader()
+	if header == nil {
+		return errors.New(errors.InvalidArgument, "NO_HEADER", "the first message of a training is its header").Field("header", "missing")
+	}
+	ctx := stream.Context()
+	if header.GetReset_() {
+		if err := g.reset(ctx, header.Ingest); err != nil {
+			return err
+		}
+	}
+	counted, err := g.ingest(ctx, header.Ingest, stream)
+	if err != nil || header.NoBuild {
+		return err
+	}
+	if counted == 0 {
+		return errors.New(errors.InvalidArgument, "NOTHING_TO_TRAIN", "the documents hold no text; nothing was trained")
+	}
+	return g.build(ctx, header, stream)
+}
+
+func (g *Gateway) reset(ctx context.Context, ingest *ngramv1.IngestHeader) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return errors.Wrap(err, errors.Unavailable, "NO_RANDOMNESS", "no id could be made; try again")
+	}
+	_, err = g.models.ResetModel(ctx, &ngramv1.ResetModelRequest{
+		Tenant: ingest.Tenant, Model: ingest.Model, Settings: ingest.Settings, RequestId: id.String(),
+	})
+	if errors.KindOf(err) == errors.NotFound {
+		return nil // nothing to empty
+	}
+	return err
+}
+
+// ingest passes the caller's documents on and returns how many of them hold text.
+func (g *Gateway) ingest(ctx context.Context, header *ngramv1.IngestHeader, stream trainStream) (counted int, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	peer, err := g.corpus.Ingest(ctx)
+	if err != nil {
+		return 0, err
+	}
+	go func() {
+		if err := sendDocuments(header, stream, peer); err != nil {
+			cancel(err)
+		}
+	}()
+	for {
+		resp, err := peer.Recv()
+		if err == io.EOF {
+			return counted, nil
+		}
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return counted, cause
+			}
+			return counted, err
+		}
+		if ack := resp.GetAcknowledged(); ack != nil && ack.Outcome != ngramv1.DocumentAcknowledged_OUTCOME_EMPTY {
+			counted++
+		}
+		if err := stream.Send(trainEvent(resp)); err != nil {
+			return counted, err
+		}
+	}
+}
+
+// sendDocuments ends without an error when the peer ended first: its status is read by the receiving side.
+func sendDocuments(header *ngramv1.IngestHeader, stream trainStream, peer ngramv1.CorpusService_IngestClient) error {
+	out := &ngramv1.IngestRequest{Part: &ngramv1.IngestRequest_Header{Header: header}}
+	for {
+		if err := peer.Send(out); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		in, err := stream.Recv()
+		if err == io.EOF {
+			return peer.CloseSend()
+		}
+		if err != nil {
+			return err
+		}
+		switch part := in.Part.(type) {
+		case *gatewayv1.TrainRequest_Start:
+			out = &ngramv1.IngestRequest{Part: &ngramv1.IngestRequest_Start{Start: part.Start}}
+		case *gatewayv1.TrainRequest_Chunk:
+			out = &ngramv1.IngestRequest{Part: &ngramv1.IngestRequest_Chunk{Chunk: part.Chunk}}
+		case *gatewayv1.TrainRequest_End:
+			out = &ngramv1.IngestRequest{Part: &ngramv1.IngestRequest_End{End: part.End}}
+		default:
+			return errors.New(errors.InvalidArgument, "SECOND_HEADER", "a training has one header, as its first message").Field("header", "repeated")
+		}
+	}
+}
+
+func trainEvent(in *ngramv1.IngestResponse) *gatewayv1.TrainResponse {
+	switch event := in.Event.(type) {
+	case *ngramv1.IngestResponse_Opened:
+		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Opened{Opened: event.Opened}}
+	case *ngramv1.IngestResponse_Progress:
+		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Progress{Progress: event.Progress}}
+	case *ngramv1.IngestResponse_Acknowledged:
+		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Acknowledged{Acknowledged: event.Acknowledged}}
+	default:
+		return &gatewayv1.TrainResponse{}
+	}
+}
+
+func (g *Gateway) build(ctx context.Context, header *gatewayv1.TrainHeader, stream trainStream) error {
+	peer, err := g.builds.CreateBuild(ctx, &ngramv1.CreateBuildRequest{
+		Tenant:    header.Ingest.Tenant,
+		Model:     header.Ingest.Model,
+		Storage:   header.Storage,
+		Smoothing: header.Smoothing,
+		Publish:   !header.NoPublish,
+		IfChanged: true,
+		Trainer:   header.Ingest.Trainer,
+	})
+	if err != nil {
+		return err
+	}
+	defer g.published.forget(header.Ingest.Tenant, header.Ingest.Model)
+	for {
+		resp, err := peer.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		out := &gatewayv1.TrainResponse{}
+		switch event := resp.Event.(type) {
+		case *ngramv1.CreateBuildResponse_Progress:
+			out.Event = &gatewayv1.TrainResponse_BuildProgress{BuildProgress: event.Progress}
+		case *ngramv1.CreateBuildResponse_Build:
+			out.Event = &gatewayv1.TrainResponse_Build{Build: event.Build}
+		}
+		if err := stream.Send(out); err != nil {
+			return err
+		}
+	}
+}
+
+// Evaluate implements GatewayService by passing both directions through.
+func (g *Gateway) Evaluate(stream grpc.BidiStreamingServer[gatewayv1.EvaluateRequest, gatewayv1.EvaluateResponse]) error {
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	defer cancel(nil)
+	peer, err := g.inference.Evaluate(ctx)
+	if err != nil {
+		return err
+	}
+	go func() {
+		if err := sendText(stream, peer); err != nil {
+			cancel(err)
+		}
+	}()
+	for {
+		resp, err := peer.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
+		if err := stream.Send(&gatewayv1.EvaluateResponse{Response: resp}); err != nil {
+			return err
+		}
+	}
+}
+
+func sendText(stream grpc.BidiStreamingServer[gatewayv1.EvaluateRequest, gatewayv1.EvaluateResponse], peer ngramv1.InferenceService_EvaluateClient) error {
+	for {
+		in, err := stream.Recv()
+		if err == io.EOF {
+			return peer.CloseSend()
+		}
+		if err != nil {
+			return err
+		}
+		if err := peer.Send(in.Request); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
