@@ -14,7 +14,7 @@ FUZZTIME  ?= 30s
 LONG_CASES ?= 20000
 
 # Packages with goroutines of their own; the pure ones would only make the race build longer.
-RACE_PACKAGES ?= . ./pkg/... ./gateway/... ./services/*/server/... ./services/*/store/...
+RACE_PACKAGES ?= . ./pkg/... ./gateway/... ./services/.../server/... ./services/.../store/...
 
 GOLANGCI_LINT_VERSION := v2.15.0
 KUBECONFORM_VERSION   := v0.8.0
@@ -47,7 +47,7 @@ test-race: mariadb ## Run the tests of everything concurrent under the race dete
 
 .PHONY: test-arm64
 test-arm64: qemu ## Run the tests of the pure packages as an arm64 build under emulation
-	GOARCH=arm64 CGO_ENABLED=0 go test -exec qemu-aarch64-static $$(go list ./services/*/... | grep -vE '/(store|server)(/|$$)|^dbslm/services/[a-z]+$$')
+	go list ./services/... | grep -vE '/(store|server)(/|$$)|^dbslm/services/[a-z]+$$' | GOARCH=arm64 CGO_ENABLED=0 xargs go test -exec qemu-aarch64-static
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
@@ -55,7 +55,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 
 .PHONY: conformance-long
 conformance-long: mariadb ## Run every property with LONG_CASES (20000) cases; takes long
-	go test -timeout 4h $$(tools/property-packages) -rapid.checks=$(LONG_CASES)
+	tools/property-packages | xargs -I{} go test -timeout 4h {} -rapid.checks=$(LONG_CASES)
 
 .PHONY: bench
 bench: ## Run the Go benchmarks; the figures of the whole system are in docs/benchmarks.md
