@@ -987,7 +987,13 @@ type DecodeParameters struct {
 	// Sequences preferred or suppressed. At most 64.
 	Biases []*SequenceBias `protobuf:"bytes,14,rep,name=biases,proto3" json:"biases,omitempty"`
 	// Weight of the session cache over `history`, in [0, 0.9]; unset chooses by the length of the history.
-	CacheWeight   *float64 `protobuf:"fixed64,15,opt,name=cache_weight,json=cacheWeight,proto3,oneof" json:"cache_weight,omitempty"`
+	CacheWeight *float64 `protobuf:"fixed64,15,opt,name=cache_weight,json=cacheWeight,proto3,oneof" json:"cache_weight,omitempty"`
+	// Keep only tokens found at most this many orders below the longest context that is known at this step; unset keeps
+	// all. A truncation: it lowers no stored probability. Default 0.
+	MaxBackoff *uint32 `protobuf:"varint,16,opt,name=max_backoff,json=maxBackoff,proto3,oneof" json:"max_backoff,omitempty"`
+	// Segments drawn with derived seeds, of which the one is returned that says most about the content words of the newest
+	// text in `history`; 1 to 32. Default 8.
+	BestOf        *uint32 `protobuf:"varint,17,opt,name=best_of,json=bestOf,proto3,oneof" json:"best_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1123,6 +1129,20 @@ func (x *DecodeParameters) GetBiases() []*SequenceBias {
 func (x *DecodeParameters) GetCacheWeight() float64 {
 	if x != nil && x.CacheWeight != nil {
 		return *x.CacheWeight
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetMaxBackoff() uint32 {
+	if x != nil && x.MaxBackoff != nil {
+		return *x.MaxBackoff
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetBestOf() uint32 {
+	if x != nil && x.BestOf != nil {
+		return *x.BestOf
 	}
 	return 0
 }
@@ -1436,7 +1456,9 @@ type GenerateFinish struct {
 	// The whole segment.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	// Tokens chosen, sentence ends included.
-	Tokens        uint32 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	Tokens uint32 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Which of the `best_of` segments this is, from 0.
+	Chosen        uint32 `protobuf:"varint,4,opt,name=chosen,proto3" json:"chosen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1488,6 +1510,13 @@ func (x *GenerateFinish) GetText() string {
 func (x *GenerateFinish) GetTokens() uint32 {
 	if x != nil {
 		return x.Tokens
+	}
+	return 0
+}
+
+func (x *GenerateFinish) GetChosen() uint32 {
+	if x != nil {
+		return x.Chosen
 	}
 	return 0
 }
@@ -2399,7 +2428,7 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\fSequenceBias\x12\x1e\n" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x02R\x04text\x12@\n" +
-	"\x0estrength_log10\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x004\xc0R\rstrengthLog10\"\xca\a\n" +
+	"\x0estrength_log10\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x004\xc0R\rstrengthLog10\"\xbf\b\n" +
 	"\x10DecodeParameters\x12!\n" +
 	"\aprofile\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\aprofile\x12@\n" +
 	"\vtemperature\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x12#\n" +
@@ -2419,7 +2448,10 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x04bans\x18\r \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05 \x01(\x80\x02R\x04bans\x12>\n" +
 	"\x06biases\x18\x0e \x03(\v2\x1c.dbslm.ngram.v1.SequenceBiasB\b\xbaH\x05\x92\x01\x02\x10@R\x06biases\x12A\n" +
 	"\fcache_weight\x18\x0f \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\xcd\xcc\xcc\xcc\xcc\xcc\xec?)\x00\x00\x00\x00\x00\x00\x00\x00H\n" +
-	"R\vcacheWeight\x88\x01\x01B\x0e\n" +
+	"R\vcacheWeight\x88\x01\x01\x12.\n" +
+	"\vmax_backoff\x18\x10 \x01(\rB\b\xbaH\x05*\x03\x18\xff\x01H\vR\n" +
+	"maxBackoff\x88\x01\x01\x12'\n" +
+	"\abest_of\x18\x11 \x01(\rB\t\xbaH\x06*\x04\x18 (\x01H\fR\x06bestOf\x88\x01\x01B\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_kB\b\n" +
 	"\x06_top_pB\b\n" +
@@ -2430,7 +2462,10 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\v_max_tokensB\x10\n" +
 	"\x0e_max_sentencesB\a\n" +
 	"\x05_seedB\x0f\n" +
-	"\r_cache_weight\"\xd2\x02\n" +
+	"\r_cache_weightB\x0e\n" +
+	"\f_max_backoffB\n" +
+	"\n" +
+	"\b_best_of\"\xd2\x02\n" +
 	"\x0fGenerateRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -2461,11 +2496,12 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"parameters\"[\n" +
 	"\rGenerateChunk\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x126\n" +
-	"\x06tokens\x18\x02 \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\"r\n" +
+	"\x06tokens\x18\x02 \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\"\x8a\x01\n" +
 	"\x0eGenerateFinish\x124\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1c.dbslm.ngram.v1.FinishReasonR\x06reason\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x16\n" +
-	"\x06tokens\x18\x03 \x01(\rR\x06tokens\"\xc6\x01\n" +
+	"\x06tokens\x18\x03 \x01(\rR\x06tokens\x12\x16\n" +
+	"\x06chosen\x18\x04 \x01(\rR\x06chosen\"\xc6\x01\n" +
 	"\x10GenerateResponse\x128\n" +
 	"\x06header\x18\x01 \x01(\v2\x1e.dbslm.ngram.v1.GenerateHeaderH\x00R\x06header\x125\n" +
 	"\x05chunk\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.GenerateChunkH\x00R\x05chunk\x128\n" +
