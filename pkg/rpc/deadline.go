@@ -52,7 +52,8 @@ func (d deadlines) unaryServer(ctx context.Context, req any, _ *grpc.UnaryServer
 		return nil, err
 	}
 	defer cancel()
-	return next(ctx, req)
+	resp, err := next(ctx, req)
+	return resp, interrupted(ctx, err)
 }
 
 func (d deadlines) streamServer(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
@@ -61,7 +62,22 @@ func (d deadlines) streamServer(srv any, stream grpc.ServerStream, _ *grpc.Strea
 		return err
 	}
 	defer cancel()
-	return next(srv, contextStream{stream, ctx})
+	return interrupted(ctx, next(srv, contextStream{stream, ctx}))
+}
+
+// interrupted puts right what a store says of a call whose context ended under it: it is not broken or
+// unavailable, the caller left or the time was up.
+func interrupted(ctx context.Context, err error) error {
+	ended := ctx.Err()
+	if err == nil || ended == nil {
+		return err
+	}
+	switch kind := errors.KindOf(FromStatus(err)); {
+	case kind == errors.Unavailable, (kind == errors.Internal || kind == errors.Aborted) && errors.Is(err, ended):
+		e := errors.From(ended)
+		return errors.Wrap(err, e.Kind(), e.Reason(), "%s", e.Public())
+	}
+	return err
 }
 
 // contextStream is a server stream with another context.

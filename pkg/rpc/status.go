@@ -87,42 +87,36 @@ func publicError(err error) *errors.Error {
 	return errors.From(FromStatus(err))
 }
 
+// details encodes what is beside the text. Metadata may take half of the room, fields the rest; what does
+// not fit is left out from the end.
 func details(e *errors.Error) []protoadapt.MessageV1 {
 	var out []protoadapt.MessageV1
-	budget := maxDetailBytes
-	add := func(m proto.Message) {
-		out = append(out, protoadapt.MessageV1Of(m))
-	}
 	if delay := e.RetryDelay(); delay > 0 {
-		add(&errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
+		out = append(out, protoadapt.MessageV1Of(&errdetails.RetryInfo{RetryDelay: durationpb.New(delay)}))
 	}
+	room := maxDetailBytes
 	if metadata := e.Metadata(); e.Reason() != "" || len(metadata) > 0 {
-		info := &errdetails.ErrorInfo{Reason: clean(e.Reason(), 128), Domain: errorDomain}
+		info := &errdetails.ErrorInfo{Reason: clean(e.Reason(), 128), Domain: errorDomain, Metadata: map[string]string{}}
 		for _, key := range sortedKeys(metadata) {
-			value := clean(metadata[key], maxDetailBytes)
-			if budget -= len(key) + len(value) + 8; budget < 0 {
+			info.Metadata[clean(key, 64)] = clean(metadata[key], 512)
+			if proto.Size(info) > maxDetailBytes/2 {
+				delete(info.Metadata, clean(key, 64))
 				break
 			}
-			if info.Metadata == nil {
-				info.Metadata = make(map[string]string, len(metadata))
-			}
-			info.Metadata[clean(key, maxDetailBytes)] = value
 		}
-		add(info)
+		room -= proto.Size(info)
+		out = append(out, protoadapt.MessageV1Of(info))
 	}
 	if fields := e.Fields(); len(fields) > 0 {
 		bad := &errdetails.BadRequest{}
 		for _, f := range fields {
-			violation := &errdetails.BadRequest_FieldViolation{
-				Field:       clean(f.Path, maxDetailBytes),
-				Description: clean(f.Description, maxDetailBytes),
-			}
-			if budget -= proto.Size(violation) + 4; budget < 0 {
+			violation := &errdetails.BadRequest_FieldViolation{Field: clean(f.Path, 256), Description: clean(f.Description, 512)}
+			if room -= proto.Size(violation) + 4; room < 0 {
 				break
 			}
 			bad.FieldViolations = append(bad.FieldViolations, violation)
 		}
-		add(bad)
+		out = append(out, protoadapt.MessageV1Of(bad))
 	}
 	return out
 }
