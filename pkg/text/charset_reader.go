@@ -124,7 +124,9 @@ func (r *charsetReader) meansReplacement(raw []byte) bool {
 type ascii struct{}
 
 func (ascii) NewDecoder() *encoding.Decoder { return &encoding.Decoder{Transformer: asciiDecoder{}} }
-func (ascii) NewEncoder() *encoding.Encoder { return &encoding.Encoder{Transformer: encoding.UTF8Validator} }
+func (ascii) NewEncoder() *encoding.Encoder {
+	return &encoding.Encoder{Transformer: encoding.UTF8Validator}
+}
 
 type asciiDecoder struct{ transform.NopResetter }
 

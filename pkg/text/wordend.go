@@ -100,7 +100,7 @@ func (s *wordScanner) joins(start, i int, r rune, size int) bool {
 // the next one. Only a vowel or h that begins a longer word can have taken the lost letter's place.
 func (s *wordScanner) elides(start, i, next int) bool {
 	const longest = 8
-	if i-start > longest || s.classAt(next + 1)&classMask != classWord {
+	if i-start > longest || s.classAt(next+1)&classMask != classWord {
 		return false
 	}
 	r, _ := s.rune(next)
@@ -141,7 +141,7 @@ func (s *wordScanner) trailing(start, i int, changed bool) (int, bool) {
 	if i >= len(s.data) || i-start >= maxWordBytes {
 		return i, changed
 	}
-	if r, size := s.rune(i); isApostrophe(r) && s.sentence.openSingle == 0 && s.classAt(i + size)&classMask != classWord {
+	if r, size := s.rune(i); isApostrophe(r) && s.sentence.openSingle == 0 && s.classAt(i+size)&classMask != classWord {
 		last := s.data[i-1]
 		if r == curlyApostrophe || last == 's' || last == 'S' || (i-start > 3 && last == 'n' && s.data[i-2] == 'i') ||
 			(i-start < 3 && openEnded[s.lowered(start, i)]) {
