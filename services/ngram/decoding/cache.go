@@ -3,6 +3,8 @@ package decoding
 import (
 	"cmp"
 	"slices"
+
+	"dbslm/services/ngram/exactmath"
 )
 
 // The session cache is a mixture, P = lambda*P_cache + (1-lambda)*P_base, that draws a reply towards the content words
@@ -32,7 +34,8 @@ type SessionCache struct {
 
 type cachedWord struct {
 	token  uint32
-	weight float64
+	weight float64 // falls as the reply uses the word
+	worth  float64 // what a reply gains by saying the word: its information, less for words said long ago
 }
 
 // NewSessionCache makes the cache from the tokens of the history, oldest first. Tokens for which content is false, and
@@ -65,16 +68,59 @@ func NewSessionCache(history []uint32, unigram func(uint32) float64, content fun
 		}
 		decayed = float64(decayed * cacheDecay)
 	}
+	for i, word := range cache.words {
+		cache.words[i].worth = float64(min(1, word.weight) * -exactmath.Log10(unigram(word.token)))
+	}
 	slices.SortFunc(cache.words, func(a, b cachedWord) int { return cmp.Compare(a.token, b.token) })
 	return cache
 }
 
-// Used halves the weight of a word that the reply has just said, so that the reply does not circle around it.
-func (c *SessionCache) Used(token uint32) {
-	at, found := slices.BinarySearchFunc(c.words, token, func(w cachedWord, t uint32) int { return cmp.Compare(w.token, t) })
-	if found {
+// used halves the weight of a word that the reply has just said, so that the reply does not circle around it.
+func (c *SessionCache) used(token uint32) {
+	if at, found := c.find(token); found {
 		c.words[at].weight /= 2
 	}
+}
+
+// relevance is what the tokens say of the cached words, each counted once: the sum of log10(1/p_unigram), less for
+// words said long ago.
+func (c *SessionCache) relevance(tokens []uint32) float64 {
+	said := make([]bool, len(c.words))
+	for _, token := range tokens {
+		if at, found := c.find(token); found {
+			said[at] = true
+		}
+	}
+	sum := 0.0
+	for i, word := range c.words {
+		if said[i] {
+			sum += word.worth
+		}
+	}
+	return sum
+}
+
+// clone returns a cache that can be used up independently.
+func (c *SessionCache) clone() *SessionCache {
+	if c == nil {
+		return &SessionCache{}
+	}
+	return &SessionCache{words: slices.Clone(c.words), lambda: c.lambda}
+}
+
+// without returns a cache in which the tokens are worth nothing.
+func (c *SessionCache) without(tokens []uint32) *SessionCache {
+	rest := c.clone()
+	for _, token := range tokens {
+		if at, found := rest.find(token); found {
+			rest.words[at].worth = 0
+		}
+	}
+	return rest
+}
+
+func (c *SessionCache) find(token uint32) (int, bool) {
+	return slices.BinarySearchFunc(c.words, token, func(w cachedWord, t uint32) int { return cmp.Compare(w.token, t) })
 }
 
 // Mix replaces the distribution by its mixture with the cache.
@@ -95,6 +141,7 @@ func (d *Distribution) Mix(cache *SessionCache) {
 	for _, word := range cache.words {
 		if candidate := d.find(word.token); candidate != nil && candidate.Matched > 1 {
 			candidate.Weight += float64(cache.lambda * float64(word.weight/fitting))
+			candidate.Wanted = true
 		}
 	}
 }

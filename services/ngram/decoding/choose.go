@@ -25,7 +25,7 @@ type chooser struct {
 	cumulative []uint64
 }
 
-// choose applies temperature, top-k, top-p and min-p in this order. The Choice is valid until the next call. It is
+// choose applies temperature, the bound on back-off, top-k, top-p and min-p in this order. The Choice is valid until the next call. It is
 // empty when every token is banned.
 func (c *chooser) choose(d *Distribution, p Params) Choice {
 	limit := p.TopK
@@ -33,12 +33,19 @@ func (c *chooser) choose(d *Distribution, p Params) Choice {
 		limit = 1
 	}
 	c.kept = c.kept[:0]
+	shortest := 1
+	if p.MaxBackoff < AllOrders {
+		shortest = d.longest() - p.MaxBackoff
+	}
 	walk := d.descending(c.heap)
 	c.heap = walk.heap
 	for limit == 0 || len(c.kept) < limit {
 		candidate, ok := walk.pop()
 		if !ok {
 			break
+		}
+		if candidate.Matched < shortest && !candidate.Wanted {
+			continue
 		}
 		c.kept = append(c.kept, candidate)
 	}

@@ -15,7 +15,7 @@ func dense(model toy, d *Distribution) []Candidate {
 	var all []Candidate
 	for token := range uint32(len(model.words)) {
 		if weight := d.Weight(token); weight > 0 {
-			all = append(all, Candidate{Token: token, Matched: d.Matched(token), Weight: weight})
+			all = append(all, Candidate{Token: token, Matched: d.Matched(token), Weight: weight, Wanted: d.find(token) != nil && d.find(token).Wanted})
 		}
 	}
 	slices.SortFunc(all, func(a, b Candidate) int {
@@ -53,7 +53,7 @@ func TestTopKIsExact(t *testing.T) {
 			want = all[:min(k, len(all))]
 		}
 		var c chooser
-		got := c.choose(d, Params{Temperature: 1, TopK: k, TopP: 1}).Kept
+		got := c.choose(d, Params{Temperature: 1, TopK: k, TopP: 1, MaxBackoff: AllOrders}).Kept
 		if !slices.Equal(got, want) {
 			t.Fatalf("top %d is\n%v, want\n%v", k, got, want)
 		}
@@ -74,7 +74,7 @@ func TestTopPIsMinimal(t *testing.T) {
 			whole += candidate.Weight
 		}
 		var c chooser
-		kept := c.choose(d, Params{Temperature: 1, TopK: k, TopP: p}).Kept
+		kept := c.choose(d, Params{Temperature: 1, TopK: k, TopP: p, MaxBackoff: AllOrders}).Kept
 		if len(all) == 0 {
 			if len(kept) != 0 {
 				t.Fatalf("kept %v of nothing", kept)
@@ -98,7 +98,7 @@ func TestMinP(t *testing.T) {
 		model, d := drawDistribution(t)
 		p := rapid.Float64Range(0, 1).Draw(t, "min p")
 		var c chooser
-		kept := c.choose(d, Params{Temperature: 1, TopP: 1, MinP: p}).Kept
+		kept := c.choose(d, Params{Temperature: 1, TopP: 1, MinP: p, MaxBackoff: AllOrders}).Kept
 		want := 0
 		all := dense(model, d)
 		for _, candidate := range all {
@@ -120,11 +120,11 @@ func TestTemperature(t *testing.T) {
 			return
 		}
 		var c chooser
-		if greedy := c.choose(d, Params{Temperature: 0, TopK: 7, TopP: 1}).Kept; len(greedy) != 1 || greedy[0] != all[0] {
+		if greedy := c.choose(d, Params{Temperature: 0, TopK: 7, TopP: 1, MaxBackoff: AllOrders}).Kept; len(greedy) != 1 || greedy[0] != all[0] {
 			t.Fatalf("temperature 0 keeps %v, want the likeliest token %v alone", greedy, all[0])
 		}
 		temperature := rapid.Float64Range(0.05, MaxTemperature).Draw(t, "temperature")
-		choice := c.choose(d, Params{Temperature: temperature, TopP: 1})
+		choice := c.choose(d, Params{Temperature: temperature, TopP: 1, MaxBackoff: AllOrders})
 		whole := 0.0
 		for _, candidate := range all {
 			whole += math.Pow(candidate.Weight/all[0].Weight, 1/temperature)
@@ -146,10 +146,10 @@ func TestTemperatureLimits(t *testing.T) {
 	d := NewDistribution(unigrams)
 	d.Base(nil)
 	var c chooser
-	if cold := c.choose(d, Params{Temperature: 1e-3, TopP: 1}); cold.Probability(0) != 1 {
+	if cold := c.choose(d, Params{Temperature: 1e-3, TopP: 1, MaxBackoff: AllOrders}); cold.Probability(0) != 1 {
 		t.Errorf("near temperature 0 the likeliest token has %g", cold.Probability(0))
 	}
-	if hot := c.choose(d, Params{Temperature: MaxTemperature, TopP: 1}); hot.Probability(0)-hot.Probability(2) > 0.04 {
+	if hot := c.choose(d, Params{Temperature: MaxTemperature, TopP: 1, MaxBackoff: AllOrders}); hot.Probability(0)-hot.Probability(2) > 0.04 {
 		t.Errorf("at the highest temperature %g and %g are far apart", hot.Probability(0), hot.Probability(2))
 	}
 }
@@ -158,7 +158,7 @@ func TestDrawIsUnbiased(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, d := drawDistribution(t)
 		var c chooser
-		choice := c.choose(d, Params{Temperature: 1, TopP: 1})
+		choice := c.choose(d, Params{Temperature: 1, TopP: 1, MaxBackoff: AllOrders})
 		if choice.Total() == 0 {
 			return
 		}
@@ -189,4 +189,32 @@ func TestDrawCoversTheRange(t *testing.T) {
 	if owned[1] != 0 || math.Abs(float64(owned[0])-30_000) > 800 {
 		t.Errorf("shares 3, 0 and 4 were drawn %v", owned)
 	}
+}
+
+func TestMaxBackoffKeepsTheLongestOrders(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		model, d := drawDistribution(t)
+		wanted := uint32(rapid.IntRange(2, len(model.words)-1).Draw(t, "wanted"))
+		d.Favour(wanted, 2)
+		n := rapid.IntRange(0, 3).Draw(t, "max backoff")
+		all := dense(model, d)
+		longest := 1
+		for _, candidate := range all {
+			longest = max(longest, candidate.Matched)
+		}
+		var want []uint32
+		for _, candidate := range all {
+			if candidate.Matched >= longest-n || candidate.Token == wanted {
+				want = append(want, candidate.Token)
+			}
+		}
+		var c chooser
+		var got []uint32
+		for _, candidate := range c.choose(d, Params{Temperature: 1, TopP: 1, MaxBackoff: n}).Kept {
+			got = append(got, candidate.Token)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("kept %v, want %v", got, want)
+		}
+	})
 }

@@ -13,6 +13,8 @@ type Candidate struct {
 	// Weight is the probability of the token as long as only the base and the session cache have been applied, and
 	// proportional to the wanted probability after that. At least 0; a banned token has 0.
 	Weight float64
+	// Wanted marks a token that the cache or a positive bias asks for.
+	Wanted bool
 }
 
 // Distribution is the distribution of the next token over the whole vocabulary, <unk> included. Tokens about which the
@@ -82,6 +84,14 @@ func (d *Distribution) Scale(token uint32, factor float64) {
 	}
 }
 
+// Favour is Scale for a token that is asked for: truncation by order leaves it in.
+func (d *Distribution) Favour(token uint32, factor float64) {
+	if candidate := d.materialise(token); candidate != nil {
+		candidate.Weight = float64(candidate.Weight * factor)
+		candidate.Wanted = true
+	}
+}
+
 // Ban takes the token out of the distribution; the others keep their proportions.
 func (d *Distribution) Ban(token uint32) { d.Scale(token, 0) }
 
@@ -99,6 +109,17 @@ func (d *Distribution) Total() float64 {
 		}
 	}
 	return total + float64(d.tail*rest)
+}
+
+// longest is the length of the longest n-gram that gave a token with a weight.
+func (d *Distribution) longest() int {
+	longest := 1
+	for _, candidate := range d.explicit {
+		if candidate.Matched > longest && candidate.Weight > 0 {
+			longest = candidate.Matched
+		}
+	}
+	return longest
 }
 
 func (d *Distribution) scaleAll(factor float64) {

@@ -97,7 +97,7 @@ func TestCacheHelpsWhatFitsAndWasSaidLately(t *testing.T) {
 		t.Errorf("a cached word that does not fit here has %g, want %g as without the cache", got, want)
 	}
 	cache := NewSessionCache([]uint32{4, 5}, rare, every, 0.5)
-	cache.Used(5)
+	cache.used(5)
 	d = base()
 	d.Mix(cache)
 	if d.Weight(4) <= d.Weight(5) {

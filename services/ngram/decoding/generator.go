@@ -52,8 +52,8 @@ type Setup struct {
 	Unigrams *lookup.Unigrams
 	// Text spells a token of the build.
 	Text func(token uint32) string
-	// Joiner writes the text; it has no other user.
-	Joiner Joiner
+	// Joiner returns a new joiner.
+	Joiner func() Joiner
 	// Breaks is the meaning of </s>.
 	Breaks Breaks
 	// Params must be valid.
@@ -72,6 +72,8 @@ type Setup struct {
 type Generator struct {
 	setup    Setup
 	dist     *Distribution
+	joiner   Joiner
+	cache    *SessionCache
 	chooser  chooser
 	steering *steering
 	stopper  stopper
@@ -106,20 +108,26 @@ type Chosen struct {
 
 // NewGenerator begins a reply.
 func NewGenerator(setup Setup) *Generator {
+	return newGenerator(setup, NewDistribution(setup.Unigrams))
+}
+
+func newGenerator(setup Setup, dist *Distribution) *Generator {
 	g := &Generator{
 		setup:    setup,
-		dist:     NewDistribution(setup.Unigrams),
+		dist:     dist,
+		joiner:   setup.Joiner(),
+		cache:    setup.Cache.clone(),
 		steering: newSteering(setup.Params, setup.Sequences, setup.ReplySoFar),
 		stopper:  stopper{stops: setup.Params.Stop},
 		tokens:   append([]uint32{lookup.Start}, setup.Prompt...),
 	}
-	if setup.Cache == nil {
-		g.setup.Cache = &SessionCache{}
-	}
 	for _, token := range setup.Prompt {
 		spelled := setup.Text(token)
-		setup.Joiner.Add(spelled)
+		g.joiner.Add(spelled)
 		g.sentence.add(spelled)
+	}
+	for _, token := range setup.ReplySoFar {
+		g.cache.used(token)
 	}
 	return g
 }
@@ -162,7 +170,7 @@ func (g *Generator) Step(contexts []*lookup.Context) Event {
 // distribution returns what the next token is drawn from.
 func (g *Generator) distribution(contexts []*lookup.Context) Choice {
 	g.dist.Base(contexts)
-	g.dist.Mix(g.setup.Cache)
+	g.dist.Mix(g.cache)
 	g.dist.Ban(lookup.Unknown)
 	g.dist.Ban(lookup.Start)
 	if g.chosen == 0 || len(g.tokens) == 1 {
@@ -185,7 +193,7 @@ func (g *Generator) beginsInLine(token uint32) bool {
 
 func (g *Generator) accept(event Event, token uint32) Event {
 	g.steering.said(token)
-	g.setup.Cache.Used(token)
+	g.cache.used(token)
 	piece := ""
 	if token == lookup.End {
 		piece = g.endLine()
@@ -195,7 +203,7 @@ func (g *Generator) accept(event Event, token uint32) Event {
 			piece = g.endSentence()
 		}
 		spelled := g.setup.Text(token)
-		piece += g.setup.Joiner.Add(spelled)
+		piece += g.joiner.Add(spelled)
 		g.sentence.add(spelled)
 		g.tokens = append(g.tokens, token)
 	}
@@ -225,7 +233,7 @@ func (g *Generator) endLine() string {
 	}
 	if g.setup.Breaks == BreakSentence {
 		g.sentence = sentence{}
-		return g.setup.Joiner.EndSentence()
+		return g.joiner.EndSentence()
 	}
 	return ""
 }
@@ -233,11 +241,11 @@ func (g *Generator) endLine() string {
 func (g *Generator) endSentence() string {
 	g.ended++
 	g.sentence = sentence{}
-	return g.setup.Joiner.EndSentence()
+	return g.joiner.EndSentence()
 }
 
 func (g *Generator) finish(event Event, reason Reason) Event {
-	text, stopped := g.stopper.push(g.setup.Joiner.EndSentence())
+	text, stopped := g.stopper.push(g.joiner.EndSentence())
 	if stopped {
 		reason = StopSequence
 	} else {

@@ -5,8 +5,7 @@ import (
 	"math"
 )
 
-// Params steer the choice of tokens. The zero value draws from the plain distribution at temperature 0; use
-// DefaultParams for what a reply uses.
+// Params steer the choice of tokens. Start from DefaultParams or PlainParams; the zero value is not valid.
 type Params struct {
 	// Temperature divides the log probabilities: 0 always takes the likeliest token, 1 leaves the distribution as it
 	// is. In [0, 10].
@@ -17,6 +16,12 @@ type Params struct {
 	TopP float64
 	// MinP drops tokens whose probability is below this share of the likeliest one's. In [0, 1].
 	MinP float64
+	// MaxBackoff keeps tokens that were found at most this many orders below the longest n-grams found in this step:
+	// with 0 a token comes from the longest context that the model knows, which reads better than what the backed-off
+	// mass would add. AllOrders keeps everything. Words that the cache or a positive bias asks for are always kept.
+	MaxBackoff int
+	// BestOf is how many replies are drawn; the best one is returned (see Panel). At least 1.
+	BestOf int
 	// PresencePenalty is subtracted from the log10 probability of every token that the reply holds already, and
 	// FrequencyPenalty once per occurrence. Both in [-20, 20].
 	PresencePenalty  float64
@@ -37,6 +42,8 @@ type Params struct {
 
 // Limits of the parameters.
 const (
+	AllOrders       = 255
+	MaxBestOf       = 32
 	MaxTemperature  = 10
 	MaxTopK         = 1_000_000
 	MaxPenalty      = 20
@@ -56,11 +63,18 @@ func DefaultParams() Params {
 		Temperature:   0.8,
 		TopK:          40,
 		TopP:          0.95,
+		MaxBackoff:    0,
+		BestOf:        8,
 		NoRepeatNGram: 4,
 		MaxTokens:     60,
 		MaxSentences:  1,
 		CacheWeight:   AutoCacheWeight,
 	}
+}
+
+// PlainParams are the parameters of the profile "plain": the model's own distribution, without truncation or steering.
+func PlainParams() Params {
+	return Params{Temperature: 1, TopP: 1, MaxBackoff: AllOrders, BestOf: 1, MaxTokens: 60, MaxSentences: 1}
 }
 
 // Violation names a parameter outside its range. Field is spelt as in the protos.
@@ -93,6 +107,8 @@ func (p Params) Validate() []Violation {
 	whole("top_k", p.TopK, 0, MaxTopK)
 	within("top_p", p.TopP, 0, 1, true)
 	within("min_p", p.MinP, 0, 1, false)
+	whole("max_backoff", p.MaxBackoff, 0, AllOrders)
+	whole("best_of", p.BestOf, 1, MaxBestOf)
 	within("presence_penalty", p.PresencePenalty, -MaxPenalty, MaxPenalty, false)
 	within("frequency_penalty", p.FrequencyPenalty, -MaxPenalty, MaxPenalty, false)
 	whole("no_repeat_ngram", p.NoRepeatNGram, 0, MaxNoRepeat)

@@ -62,7 +62,11 @@ func (s *steering) apply(d *Distribution, context []uint32) {
 	s.penalise(d)
 	for _, token := range s.touched {
 		shift := min(max(s.shifts[token], -maxShift), maxShift)
-		d.Scale(token, exactmath.Pow10(shift))
+		if shift > 0 {
+			d.Favour(token, exactmath.Pow10(shift))
+		} else {
+			d.Scale(token, exactmath.Pow10(shift))
+		}
 	}
 	s.forbidRepeats(d)
 }

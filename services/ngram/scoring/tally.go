@@ -63,7 +63,7 @@ func (m *Masses) Add(mass float64) {
 // Renormalised compares the scores of sampled positions as stored with those divided by the true mass.
 type Renormalised struct {
 	// Positions is the number of positions.
-	Positions uint32
+	Positions      uint32
 	stored, proper float64
 }
 

@@ -1,0 +1,110 @@
+package decoding
+
+import (
+	"strings"
+
+	"dbslm/services/ngram/lookup"
+)
+
+// Panel draws several replies to one request side by side and tells which is the best. Their steps go in lockstep, so
+// that one read serves all of them.
+//
+// Best is the reply with the highest merit, the first one among equals: a reply that ended as a sentence before one
+// that was cut; then the information of the cached words it says, less a little for a question and for a reply of
+// fewer than four tokens. A panel of one is a Generator.
+type Panel struct {
+	members []*member
+	cache   *SessionCache
+}
+
+type member struct {
+	generator *Generator
+	events    []Event
+	done      bool
+}
+
+const (
+	cutPenalty      = 100
+	questionPenalty = 1
+	shortPenalty    = 2
+	shortReply      = 4
+)
+
+// NewPanel begins setup.Params.BestOf replies. The first has the seed of the request, the others seeds derived
+// from it.
+func NewPanel(setup Setup) *Panel {
+	p := &Panel{cache: setup.Cache.without(setup.ReplySoFar)}
+	dist := NewDistribution(setup.Unigrams)
+	seed := setup.Params.Seed
+	for i := range max(1, setup.Params.BestOf) {
+		setup.Params.Seed = seed
+		if i > 0 {
+			setup.Params.Seed = mix(seed + uint64(i)*golden)
+		}
+		p.members = append(p.members, &member{generator: newGenerator(setup, dist)})
+	}
+	return p
+}
+
+// Contexts lists the contexts of the next step of every reply that is not finished; none when all are. Step wants an
+// answer for each, in the same order.
+func (p *Panel) Contexts() [][]uint32 {
+	var contexts [][]uint32
+	for _, m := range p.members {
+		if !m.done {
+			contexts = append(contexts, m.generator.Context())
+		}
+	}
+	return contexts
+}
+
+// Step advances every unfinished reply by one token. chains holds, for each of Contexts, what the build stores about
+// it and its ends, longest first, the empty one left out.
+func (p *Panel) Step(chains [][]*lookup.Context) {
+	for _, m := range p.members {
+		if m.done {
+			continue
+		}
+		event := m.generator.Step(chains[0])
+		chains = chains[1:]
+		m.events = append(m.events, event)
+		m.done = event.Reason != Unfinished
+	}
+}
+
+// Best returns the number of the best reply, counted from 0, and its events. All replies must be finished.
+func (p *Panel) Best() (int, []Event) {
+	best, merit := 0, p.merit(p.members[0])
+	for i, m := range p.members[1:] {
+		if other := p.merit(m); other > merit {
+			best, merit = i+1, other
+		}
+	}
+	return best, p.members[best].events
+}
+
+// Latest returns the event that the last step brought for the first reply.
+func (p *Panel) Latest() Event {
+	events := p.members[0].events
+	return events[len(events)-1]
+}
+
+func (p *Panel) merit(m *member) float64 {
+	var tokens []uint32
+	for _, event := range m.events {
+		if event.Chosen != nil {
+			tokens = append(tokens, event.Chosen.Token)
+		}
+	}
+	merit := p.cache.relevance(tokens)
+	if m.generator.reason == LengthReached || m.generator.Text() == "" {
+		merit -= cutPenalty
+	}
+	if strings.HasSuffix(strings.TrimRight(m.generator.Text(), closers+straight), "?") {
+		merit -= questionPenalty
+	}
+	if len(tokens) < shortReply {
+		merit -= shortPenalty
+	}
+	return merit
+}
