@@ -1,0 +1,25 @@
+//go:build !windows
+
+package database
+
+import (
+	"os"
+	"syscall"
+)
+
+// tryLock takes an exclusive lock on f unless somebody has it. The lock ends with unlock, with closing f, or with the process.
+func tryLock(f *os.File) (taken bool, err error) {
+	for {
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
+		case nil:
+			return true, nil
+		case syscall.EWOULDBLOCK:
+			return false, nil
+		case syscall.EINTR:
+		default:
+			return false, err
+		}
+	}
+}
+
+func unlock(f *os.File) { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -1,0 +1,164 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"dbslm/pkg/errors"
+
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+)
+
+const (
+	// applicationID marks our files in SQLite's header: "DBSL".
+	applicationID = 0x4442534c
+	// liteReaders is the default number of reading connections of one schema.
+	liteReaders = 4
+	// liteCacheKiB bounds the page cache of one connection.
+	liteCacheKiB = 32 << 10
+	// defaultWriteWait must cover the longest write transaction of another process: a trainer's batch takes seconds.
+	defaultWriteWait = time.Minute
+)
+
+// liteStore is one schema's file with what keeps its writers in line.
+type liteStore struct {
+	dir    string
+	file   string
+	memory *memoryDir // nil for a directory
+	gate   chan struct{}
+	lock   *writerLock
+	wait   time.Duration
+}
+
+// openSQLite checks the directory and prepares the pools. No connection is made and no file created before one is needed.
+func (db *DB) openSQLite() error {
+	s := &liteStore{gate: make(chan struct{}, 1), wait: db.opts.WriteWait}
+	if s.wait <= 0 {
+		s.wait = defaultWriteWait
+	}
+	if db.target.kind == kindMemory {
+		dir, err := db.target.memory.acquire()
+		if err != nil {
+			return err
+		}
+		s.dir, s.memory = dir, db.target.memory
+	} else {
+		dir, err := filepath.Abs(db.target.dir)
+		if err != nil {
+			return errors.Wrap(err, errors.InvalidArgument, reasonTarget, "cannot find the directory %s", db.target)
+		}
+		s.dir = dir
+	}
+	db.lite = s
+	s.file = filepath.Join(s.dir, db.name()+".sqlite3")
+	if s.memory == nil {
+		if err := checkDirectory(db.target, s.dir, s.file, db.opts.MustExist); err != nil {
+			return err
+		}
+	}
+	s.lock = newWriterLock(filepath.Join(s.dir, "locks"), db.name())
+
+	readers := db.opts.MaxConns
+	if readers <= 0 {
+		readers = liteReaders
+	}
+	var err error
+	if db.write, err = sql.Open("sqlite", db.liteDSN(true)); err != nil {
+		return mapError(context.Background(), err)
+	}
+	db.write.SetMaxOpenConns(1)
+	if db.read, err = sql.Open("sqlite", db.liteDSN(false)); err != nil {
+		return mapError(context.Background(), err)
+	}
+	db.read.SetMaxOpenConns(readers)
+	db.read.SetMaxIdleConns(readers)
+	return nil
+}
+
+// liteDSN is the connection text. mode=rw: SQLite never creates a file by itself; Migrate does.
+func (db *DB) liteDSN(writer bool) string {
+	synchronous := "FULL" // an acknowledged commit survives a power failure
+	switch {
+	case db.lite.memory != nil:
+		synchronous = "OFF"
+	case db.opts.Derived:
+		synchronous = "NORMAL"
+	}
+	pragmas := []string{
+		fmt.Sprintf("busy_timeout(%d)", db.lite.wait.Milliseconds()),
+		"foreign_keys(1)",
+		"synchronous(" + synchronous + ")",
+		fmt.Sprintf("cache_size(-%d)", liteCacheKiB),
+		"temp_store(MEMORY)",
+	}
+	if writer {
+		// journal_mode is a property of the file, set by whoever writes first. The limit cuts the log back after a large load.
+		pragmas = append(pragmas, "journal_mode(WAL)", "journal_size_limit(67108864)")
+	} else {
+		pragmas = append(pragmas, "query_only(1)")
+	}
+	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_dqs": {"0"}, "_error_rc": {"1"}, "_pragma": pragmas}
+	path := filepath.ToSlash(db.lite.file)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/…
+	}
+	return "file://" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// exists reports whether the schema's file holds anything.
+func (s *liteStore) exists() bool {
+	info, err := os.Stat(s.file)
+	return err == nil && info.Size() > 0
+}
+
+// create makes the directory and the file, both for the owner only: conversations are private.
+func (s *liteStore) create() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return errors.Wrap(err, errors.FailedPrecondition, reasonReadOnly, "cannot create the directory %s; check the permissions of its parent", s.dir)
+	}
+	f, err := os.OpenFile(s.file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return errors.Wrap(err, errors.FailedPrecondition, reasonReadOnly, "cannot create %s; check the permissions of the directory", s.file)
+	}
+	return f.Close()
+}
+
+// acquire waits until this caller may write: first among this DB's goroutines, then among processes.
+func (s *liteStore) acquire(ctx context.Context) (release func(), err error) {
+	waitCtx, cancel := context.WithTimeout(ctx, s.wait)
+	defer cancel()
+	select {
+	case s.gate <- struct{}{}:
+	case <-waitCtx.Done():
+		return nil, s.waited(ctx)
+	}
+	if err := s.lock.acquire(waitCtx); err != nil {
+		<-s.gate
+		return nil, s.waited(ctx)
+	}
+	return func() {
+		s.lock.release()
+		<-s.gate
+	}, nil
+}
+
+func (s *liteStore) waited(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return mapError(ctx, ctx.Err())
+	}
+	return errors.New(errors.Unavailable, reasonBusy, "another write has held the store %s for %s; wait for it to end (a running dbslm train?) and try again", s.dir, s.wait)
+}
+
+func (s *liteStore) close() error {
+	s.lock.close()
+	if s.memory != nil {
+		return s.memory.release()
+	}
+	return nil
+}
