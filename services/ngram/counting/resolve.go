@@ -1,0 +1,175 @@
+package counting
+
+import (
+	"math"
+	"slices"
+
+	"dbslm/pkg/errors"
+)
+
+// MaxCount is the greatest count of an n-gram and the greatest number of followers of a context (INT in the tables).
+const MaxCount = math.MaxInt32
+
+// SetContext tells the delta that a context is stored, with its identity and sums. An unknown hash is ignored; another
+// identity is a *Collision.
+func (d *Delta) SetContext(hash, parent int64, oldest uint32, sums Sums) error {
+	i, found := slices.BinarySearchFunc(d.Contexts, hash, func(c Context, hash int64) int { return compareInt(c.Hash, hash) })
+	if !found {
+		return nil
+	}
+	context := &d.Contexts[i]
+	if d.N > 1 && (context.Parent != parent || context.Oldest != oldest) {
+		return &Collision{N: d.N, Hash: hash, Context: d.tokensOf(context)}
+	}
+	context.known, context.sums = true, sums
+	return nil
+}
+
+// Known returns the indexes of the contexts that are stored.
+func (d *Delta) Known() []int {
+	var known []int
+	for i := range d.Contexts {
+		if d.Contexts[i].known {
+			known = append(known, i)
+		}
+	}
+	return known
+}
+
+// Stored returns the number of stored followers of a context, 0 for one that is not stored.
+func (c *Context) Stored() int64 {
+	return c.sums.Followers[0] + c.sums.Followers[1] + c.sums.Followers[2]
+}
+
+// SetEntry tells the delta that an n-gram is stored with raw count c and adjusted count a. An n-gram that is not in the
+// delta is ignored.
+func (d *Delta) SetEntry(hash int64, token uint32, raw, adjusted int64) {
+	i, found := slices.BinarySearchFunc(d.Contexts, hash, func(c Context, hash int64) int { return compareInt(c.Hash, hash) })
+	if !found {
+		return
+	}
+	entries := d.Entries[d.Contexts[i].First:d.Contexts[i].End]
+	j, found := slices.BinarySearchFunc(entries, token, func(e Entry, token uint32) int { return compareInt(int64(e.Token), int64(token)) })
+	if !found {
+		return
+	}
+	entries[j].known, entries[j].oldRaw, entries[j].oldAdj = true, raw, adjusted
+}
+
+func compareInt(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// Change is how the totals of one order change.
+type Change struct {
+	NGrams         int64    // new n-grams
+	Contexts       int64    // new contexts
+	Raw            int64    // added to the sum of c
+	Adjusted       int64    // added to the sum of a
+	CountsOfCounts [4]int64 // added to the numbers of n-grams with a = 1, 2, 3, 4
+}
+
+// Resolve computes the counts and sums to be stored, now that the delta knows what is stored. A count above MaxCount is
+// OutOfRange, and nothing of the batch may be counted.
+func (d *Delta) Resolve() (Change, error) {
+	var change Change
+	for i := range d.Contexts {
+		context := &d.Contexts[i]
+		sums := context.sums
+		same := d.rawIsAdjusted(context)
+		for j := context.First; j < context.End; j++ {
+			entry := &d.Entries[j]
+			change.Raw += entry.raw
+			raw := entry.oldRaw + entry.raw
+			adjusted := raw
+			if !same {
+				adjusted = entry.oldAdj + entry.adjusted
+			}
+			if raw > MaxCount || raw < 0 {
+				return Change{}, errors.New(errors.OutOfRange, "COUNT_TOO_GREAT",
+					"an n-gram of order %d would be counted more than %d times; use a smaller weight or less text", d.N, MaxCount)
+			}
+			if entry.known {
+				sums.move(entry.oldAdj, -1)
+				change.tally(entry.oldAdj, -1)
+			} else {
+				change.NGrams++
+			}
+			sums.move(adjusted, 1)
+			change.tally(adjusted, 1)
+			entry.raw, entry.adjusted = raw, adjusted
+		}
+		change.Adjusted += sums.Adjusted - context.sums.Adjusted
+		if !context.known {
+			change.Contexts++
+		}
+		context.changed = sums
+	}
+	return change, nil
+}
+
+func (s *Sums) move(adjusted, by int64) {
+	if adjusted > 0 {
+		s.Adjusted += by * adjusted
+		s.Followers[min(adjusted, 3)-1] += by
+	}
+}
+
+func (c *Change) tally(adjusted, by int64) {
+	if adjusted >= 1 && adjusted <= 4 {
+		c.CountsOfCounts[adjusted-1] += by
+	}
+}
+
+// Row is an n-gram as it is to be stored.
+type Row struct {
+	Hash     int64
+	Token    uint32
+	Raw      int64
+	Adjusted int64
+	Same     bool // a is c by definition
+}
+
+// Rows calls yield for every n-gram that is new, or for every one that was stored and changed, in key order.
+func (d *Delta) Rows(isNew bool, yield func(Row) error) error {
+	for i := range d.Contexts {
+		context := &d.Contexts[i]
+		same := d.rawIsAdjusted(context)
+		for j := context.First; j < context.End; j++ {
+			if entry := &d.Entries[j]; entry.known != isNew {
+				if err := yield(Row{context.Hash, entry.Token, entry.raw, entry.adjusted, same}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// RegistryRow is a context as it is to be stored.
+type RegistryRow struct {
+	Hash   int64
+	Parent int64
+	Oldest uint32
+	Sums
+}
+
+// Registry calls yield for every context that is new, or for every one that was stored and changed, in key order.
+func (d *Delta) Registry(isNew bool, yield func(RegistryRow) error) error {
+	for i := range d.Contexts {
+		context := &d.Contexts[i]
+		if context.known == isNew || context.known && context.sums == context.changed {
+			continue
+		}
+		if err := yield(RegistryRow{context.Hash, context.Parent, context.Oldest, context.changed}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

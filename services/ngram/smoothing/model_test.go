@@ -1,0 +1,203 @@
+package smoothing_test
+
+import (
+	"slices"
+
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/contexthash"
+	"dbslm/services/ngram/counting"
+	"dbslm/services/ngram/exactmath"
+	"dbslm/services/ngram/goldentest"
+	"dbslm/services/ngram/packed"
+	"dbslm/services/ngram/quant"
+	"dbslm/services/ngram/smoothing"
+)
+
+// model is a whole model in memory: counted in one batch, estimated, and scored by plain backoff.
+type model struct {
+	order     int
+	ids       map[string]uint32
+	words     []string
+	counts    []counting.Change // by order
+	discounts []ngram.Discounts
+	size      int64
+	probs     map[int]map[int64]map[uint32]float64 // log10
+	backoffs  map[int]map[int64]float64            // log10
+	codes     map[int]map[int64]map[uint32]uint64
+	estimator *smoothing.Estimator
+}
+
+// failer is what *testing.T and *rapid.T have in common here.
+type failer interface {
+	Helper()
+	Fatal(...any)
+}
+
+type storage struct{ logprob, backoff *quant.Book }
+
+func (m *model) sentence(words []string, learn bool) []uint32 {
+	var ids []uint32
+	for _, w := range words {
+		id, known := m.ids[w]
+		if !known && learn {
+			id = uint32(len(m.words))
+			m.ids[w] = id
+			m.words = append(m.words, w)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+type counted struct {
+	rows     []counting.Row
+	registry []counting.RegistryRow
+}
+
+func count(t failer, m *model, sentences [][]string) []counted {
+	t.Helper()
+	m.ids, m.words = map[string]uint32{}, []string{"<unk>", "<s>", "</s>"}
+	batch := counting.NewBatch(m.order, contexthash.Sum)
+	for _, s := range sentences {
+		batch.Add(m.sentence(s, true), 1)
+	}
+	m.counts = make([]counting.Change, m.order)
+	all := make([]counted, m.order)
+	for deltas := batch.Deltas(); ; {
+		delta, err := deltas.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if delta == nil {
+			return all
+		}
+		change, err := delta.Resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.counts[delta.N-1] = change
+		c := &all[delta.N-1]
+		_ = delta.Rows(true, func(r counting.Row) error { c.rows = append(c.rows, r); return nil })
+		_ = delta.Registry(true, func(r counting.RegistryRow) error { c.registry = append(c.registry, r); return nil })
+	}
+}
+
+func train(t failer, order int, sentences [][]string, quirk bool, s storage) *model {
+	t.Helper()
+	m := &model{order: order, probs: map[int]map[int64]map[uint32]float64{}, backoffs: map[int]map[int64]float64{}, codes: map[int]map[int64]map[uint32]uint64{}}
+	all := count(t, m, sentences)
+	tallies := make([][4]int64, order)
+	for i, change := range m.counts {
+		tallies[i] = change.CountsOfCounts
+	}
+	if quirk {
+		retally(m, all, tallies)
+	}
+	for i, tally := range tallies {
+		m.discounts = append(m.discounts, smoothing.Discounts(i+1, tally))
+	}
+	m.size = int64(len(all[0].rows)) + 1
+	m.estimator = smoothing.NewEstimator(smoothing.Params{Order: order, Discounts: m.discounts, VocabularySize: m.size, Logprob: s.logprob, Backoff: s.backoff})
+	for i, c := range all {
+		n := i + 1
+		m.probs[n], m.backoffs[n], m.codes[n] = map[int64]map[uint32]float64{}, map[int64]float64{}, map[int64]map[uint32]uint64{}
+		rows := c.rows
+		for _, context := range c.registry {
+			in := smoothing.Context{N: n, Hash: context.Hash, Parent: context.Parent}
+			for len(rows) > 0 && rows[0].Hash == context.Hash {
+				in.Tokens, in.Adjusted = append(in.Tokens, rows[0].Token), append(in.Adjusted, rows[0].Adjusted)
+				rows = rows[1:]
+			}
+			result, err := m.estimator.Context(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.backoffs[n][context.Hash] = result.Backoff
+			m.probs[n][context.Hash], m.codes[n][context.Hash] = map[uint32]float64{}, map[uint32]uint64{}
+			for j, token := range result.Tokens {
+				value := packed.Float(result.Codes[j])
+				if s.logprob != nil {
+					value = s.logprob.Log10[result.Codes[j]]
+				}
+				m.probs[n][context.Hash][token] = value
+				m.codes[n][context.Hash][token] = result.Codes[j]
+			}
+		}
+	}
+	return m
+}
+
+func retally(m *model, all []counted, tallies [][4]int64) {
+	contexts := make([]map[int64]counting.RegistryRow, m.order)
+	for i, c := range all {
+		contexts[i] = map[int64]counting.RegistryRow{}
+		for _, row := range c.registry {
+			contexts[i][row.Hash] = row
+		}
+	}
+	last := smoothing.LastNGram{Order: m.order}
+	for i, c := range all {
+		for _, row := range c.rows {
+			var tokens []uint32
+			for n, hash := i, row.Hash; n > 0; n-- {
+				tokens = append(tokens, contexts[n][hash].Oldest)
+				hash = contexts[n][hash].Parent
+			}
+			last.Offer(append(tokens, row.Token))
+		}
+	}
+	for _, suffix := range last.Suffixes() {
+		n := len(suffix)
+		hash := contexthash.Sum(suffix[:n-1])
+		for _, row := range all[n-1].rows {
+			if row.Hash == hash && row.Token == suffix[n-1] {
+				smoothing.Retally(&tallies[n-1], row.Raw, row.Adjusted)
+			}
+		}
+	}
+}
+
+// score is plain backoff: log10 of the token after the context, oldest token first, and the matched length.
+func (m *model) score(context []uint32, token uint32) (float64, int) {
+	context = context[max(0, len(context)-m.order+1):]
+	sum := 0.0
+	for {
+		n := len(context) + 1
+		hash := contexthash.Sum(context)
+		if p, found := m.probs[n][hash][token]; found {
+			if n == 1 {
+				p += m.backoffs[1][hash] // the factor of the unigrams
+			}
+			return sum + p, n
+		}
+		sum += m.backoffs[n][hash]
+		context = context[1:]
+	}
+}
+
+func (m *model) scoreSentence(words []string) []goldentest.Token {
+	context := []uint32{ngram.SentenceStart}
+	var out []goldentest.Token
+	for i, id := range append(m.sentence(words, false), ngram.SentenceEnd) {
+		p, matched := m.score(context, id)
+		word := "</s>"
+		if i < len(words) {
+			word = words[i]
+		}
+		out = append(out, goldentest.Token{Token: word, Matched: matched, Log10: p})
+		context = append(context, id)
+	}
+	return out
+}
+
+// mass is the sum over the vocabulary after a context.
+func (m *model) mass(context []uint32) float64 {
+	total := 0.0
+	for id := range m.words {
+		if uint32(id) != ngram.SentenceStart {
+			p, _ := m.score(slices.Clone(context), uint32(id))
+			total += exactmath.Pow10(p)
+		}
+	}
+	return total
+}
