@@ -17,7 +17,9 @@ const (
 	// cacheWindow bounds the tokens of the history that count, newest first.
 	cacheWindow = 1024
 	// cacheCommon is the unigram probability from which on a token is a function word and is not cached.
-	cacheCommon = 0.002
+	cacheCommon = 0.01
+	// olderWorth is what a word of an older text is worth against one of the newest.
+	olderWorth = 0.25
 )
 
 // lambdaByLength is the weight of the cache by the number of tokens in the history: the longest entry not above it.
@@ -35,45 +37,54 @@ type SessionCache struct {
 type cachedWord struct {
 	token  uint32
 	weight float64 // falls as the reply uses the word
-	worth  float64 // what a reply gains by saying the word: its information, less for words said long ago
+	worth  float64 // what a reply gains by saying the word
 }
 
-// NewSessionCache makes the cache from the tokens of the history, oldest first. Tokens for which content is false, and
+// NewSessionCache makes the cache from the texts of the history, oldest first. Tokens for which content is false, and
 // tokens that are common in the model, are left out. weight is lambda in [0, 0.9], or AutoCacheWeight.
-func NewSessionCache(history []uint32, unigram func(uint32) float64, content func(uint32) bool, weight float64) *SessionCache {
-	if len(history) > cacheWindow {
-		history = history[len(history)-cacheWindow:]
-	}
+func NewSessionCache(history [][]uint32, unigram func(uint32) float64, content func(uint32) bool, weight float64) *SessionCache {
 	cache := &SessionCache{lambda: weight}
-	if weight == AutoCacheWeight {
-		cache.lambda = 0
-		for _, step := range lambdaByLength {
-			if len(history) >= step.tokens {
-				cache.lambda = step.lambda
-			}
-		}
-	}
 	index := map[uint32]int{}
-	decayed := 1.0
+	decayed, age := 1.0, 0
 	for i := len(history) - 1; i >= 0; i-- {
-		token := history[i]
-		if mass := unigram(token); mass > 0 && mass < cacheCommon && content(token) {
-			at, seen := index[token]
-			if !seen {
-				at = len(cache.words)
-				index[token] = at
-				cache.words = append(cache.words, cachedWord{token: token})
+		for j := len(history[i]) - 1; j >= 0 && age < cacheWindow; j-- {
+			token := history[i][j]
+			if mass := unigram(token); mass > 0 && mass < cacheCommon && content(token) {
+				at, seen := index[token]
+				if !seen {
+					at = len(cache.words)
+					index[token] = at
+					worth := -exactmath.Log10(mass)
+					if i < len(history)-1 {
+						worth = float64(worth * olderWorth)
+					}
+					cache.words = append(cache.words, cachedWord{token: token, worth: worth})
+				}
+				cache.words[at].weight += decayed
 			}
-			cache.words[at].weight += decayed
+			decayed = float64(decayed * cacheDecay)
+			age++
 		}
-		decayed = float64(decayed * cacheDecay)
-	}
-	for i, word := range cache.words {
-		cache.words[i].worth = float64(min(1, word.weight) * -exactmath.Log10(unigram(word.token)))
 	}
 	slices.SortFunc(cache.words, func(a, b cachedWord) int { return cmp.Compare(a.token, b.token) })
+	if weight == AutoCacheWeight {
+		cache.lambda = automatic(age)
+	}
 	return cache
 }
+
+func automatic(tokens int) float64 {
+	lambda := 0.0
+	for _, step := range lambdaByLength {
+		if tokens >= step.tokens {
+			lambda = step.lambda
+		}
+	}
+	return lambda
+}
+
+// Weight is lambda.
+func (c *SessionCache) Weight() float64 { return c.lambda }
 
 // used halves the weight of a word that the reply has just said, so that the reply does not circle around it.
 func (c *SessionCache) used(token uint32) {
@@ -82,8 +93,8 @@ func (c *SessionCache) used(token uint32) {
 	}
 }
 
-// relevance is what the tokens say of the cached words, each counted once: the sum of log10(1/p_unigram), less for
-// words said long ago.
+// relevance is what the tokens say of the cached words, each counted once: the sum of log10(1/p_unigram), much less for
+// words that only older texts of the history hold.
 func (c *SessionCache) relevance(tokens []uint32) float64 {
 	said := make([]bool, len(c.words))
 	for _, token := range tokens {

@@ -126,6 +126,10 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 		g.joiner.Add(spelled)
 		g.sentence.add(spelled)
 	}
+	if setup.Breaks == BreakLine && g.sentence.complete() {
+		g.sentence = sentence{}
+		g.joiner.EndSentence()
+	}
 	for _, token := range setup.ReplySoFar {
 		g.cache.used(token)
 	}

@@ -142,6 +142,9 @@ func TestGeneratorEndings(t *testing.T) {
 		{name: "continued prompt", words: []string{"it", "rains", "a", "lot", ".", "</s>"}, breaks: BreakLine,
 			change: func(s *Setup) { s.Prompt = []uint32{3, 4} },
 			want:   " a lot .", reason: Stopped},
+		{name: "prompt that ends a sentence within a line", words: prose, breaks: BreakLine,
+			change: func(s *Setup) { s.Prompt = []uint32{5, 6, 7, 8, 9, 10} },
+			want:   " / then he woke up ?", reason: Stopped},
 		{name: "abbreviation glued to its full stop", words: []string{"Dr.", "May", "left.", "Bye.", "</s>"}, breaks: BreakLine,
 			want: "Dr. May left.", reason: Stopped},
 	} {
@@ -265,7 +268,7 @@ func TestRecords(t *testing.T) {
 			s.Params = DefaultParams()
 			s.Params.Seed = rapid.Uint64().Draw(t, "seed")
 			s.Params.MaxSentences = rapid.IntRange(0, 3).Draw(t, "sentences")
-			s.Cache = NewSessionCache([]uint32{3, 4}, func(uint32) float64 { return 1e-5 }, func(uint32) bool { return true }, AutoCacheWeight)
+			s.Cache = NewSessionCache([][]uint32{[]uint32{3, 4}}, func(uint32) float64 { return 1e-5 }, func(uint32) bool { return true }, AutoCacheWeight)
 		})
 		text, reason, chosen := model.run(t, setup)
 		if text == "" || reason == Unfinished {

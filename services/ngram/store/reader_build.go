@@ -1,0 +1,149 @@
+package store
+
+import (
+	"context"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/contexthash"
+	"dbslm/services/ngram/lookup"
+	"dbslm/services/ngram/packed"
+)
+
+// codebook turns stored codes into values; empty for exact storage.
+type codebook struct{ log10, mass []float64 }
+
+// load reads what is resident of a build.
+func (r *Reader) load(ctx context.Context, build ngram.Build, settings ngram.Settings) (*loadedBuild, error) {
+	b := &loadedBuild{Build: build, Settings: settings}
+	var err error
+	if b.logprobs, err = r.codebook(ctx, build, build.LogprobCodebook); err != nil {
+		return nil, err
+	}
+	if b.backoffs, err = r.codebook(ctx, build, build.BackoffCodebook); err != nil {
+		return nil, err
+	}
+	if b.Vocabulary, err = r.vocabulary(ctx, build); err != nil {
+		return nil, err
+	}
+	if b.forms, err = r.surfaceForms(ctx, b); err != nil {
+		return nil, err
+	}
+	if b.Unigrams, err = r.unigrams(ctx, b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+const selectCodebook = `SELECT code, log10_value, mass FROM tbl_q_to_mass WHERE codebook_id = ? ORDER BY code`
+
+func (r *Reader) codebook(ctx context.Context, build ngram.Build, id int64) (codebook, error) {
+	var book codebook
+	if build.Storage == ngram.StorageExact {
+		return book, nil
+	}
+	rows, err := r.db.Query(ctx, selectCodebook, id)
+	if err != nil {
+		return book, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var code int
+		var log10, mass float64
+		if err := rows.Scan(&code, &log10, &mass); err != nil {
+			return book, err
+		}
+		if code != len(book.log10) {
+			return book, damaged(build, "codebook %d has no code %d", id, len(book.log10))
+		}
+		book.log10, book.mass = append(book.log10, log10), append(book.mass, mass)
+	}
+	if err := rows.Err(); err != nil {
+		return book, err
+	}
+	if len(book.log10) != 1<<build.Storage.Bits() {
+		return book, damaged(build, "codebook %d has %d codes instead of %d", id, len(book.log10), 1<<build.Storage.Bits())
+	}
+	return book, nil
+}
+
+const selectVocabulary = `SELECT token_id, token, is_control FROM tbl_l1_vocabulary WHERE model_id = ? AND token_id < ? ORDER BY token_id`
+
+func (r *Reader) vocabulary(ctx context.Context, build ngram.Build) (*lookup.Vocabulary, error) {
+	var builder lookup.VocabularyBuilder
+	err := r.db.Stream(ctx, selectVocabulary, []any{int64(build.Model), int64(build.VocabularyEnd)}, func(row database.Row) error {
+		if row.Int(0) != int64(builder.Len()) {
+			return damaged(build, "the vocabulary has no token %d", builder.Len())
+		}
+		builder.Add(row.Bytes(1), row.Int(2) != 0)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if builder.Len() != int(build.VocabularyEnd) {
+		return nil, damaged(build, "the vocabulary ends at %d instead of %d", builder.Len(), build.VocabularyEnd)
+	}
+	return builder.Build(), nil
+}
+
+const selectForms = `SELECT token_id, form, inner_count, start_count FROM tbl_l1_surface_forms
+WHERE model_id = ? AND token_id < ? ORDER BY token_id, inner_count DESC, start_count DESC, form`
+
+// surfaceForms reads how tokens are mostly written away from the start of a sentence. A token that was only seen at
+// the start of sentences is spelled as the model spells it: its capital letter says nothing.
+func (r *Reader) surfaceForms(ctx context.Context, b *loadedBuild) (map[string]string, error) {
+	forms := map[string]string{}
+	last := int64(-1)
+	err := r.db.Stream(ctx, selectForms, []any{int64(b.Build.Model), int64(b.Build.VocabularyEnd)}, func(row database.Row) error {
+		id := row.Int(0)
+		if id == last {
+			return nil
+		}
+		last = id
+		if token, form := b.Vocabulary.Text(uint32(id)), string(row.Bytes(1)); form != token && row.Int(2) > 0 {
+			forms[token] = form
+		}
+		return nil
+	})
+	return forms, err
+}
+
+// unigrams reads the empty context. Its backoff weight is the normaliser of the rounded probabilities and part of them.
+func (r *Reader) unigrams(ctx context.Context, b *loadedBuild) (*lookup.Unigrams, error) {
+	key := contextKey{build: b.Build.ID, n: 1, hash: contexthash.Sum(nil)}
+	found, err := r.fetch(ctx, b, []contextKey{key})
+	if err != nil {
+		return nil, err
+	}
+	empty := found[key]
+	if empty == nil {
+		return nil, errors.New(errors.FailedPrecondition, "MODEL_EMPTY",
+			"build %d of model %q holds no words; train the model on a text and build it again", b.Build.ID, b.Build.Name)
+	}
+	for i, group := range empty.Groups {
+		empty.Groups[i].Mass = float64(group.Mass * empty.Backoff)
+		empty.Groups[i].Log10 = group.Log10 + empty.LogBackoff
+	}
+	unigrams, err := lookup.NewUnigrams(empty, b.Vocabulary.Ranks())
+	if err != nil {
+		return nil, damaged(b.Build, "%w", err)
+	}
+	return unigrams, nil
+}
+
+func (b *loadedBuild) width() packed.Width {
+	switch b.Build.Storage {
+	case ngram.Storage8:
+		return packed.Width8
+	case ngram.Storage16:
+		return packed.Width16
+	}
+	return packed.WidthExact
+}
+
+func damaged(build ngram.Build, format string, args ...any) error {
+	args = append([]any{build.ID, build.Name}, args...)
+	return errors.New(errors.DataLoss, "BUILD_DAMAGED", "build %d of model %q cannot be read: "+format+"; build the model again", args...)
+}
