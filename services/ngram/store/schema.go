@@ -11,10 +11,12 @@ import (
 var migrations embed.FS
 
 // Schema is the set of tables of the ngram service.
-func Schema() database.Schema {
-	files, err := fs.Sub(migrations, "migrations")
+var Schema = database.Schema{Name: "dbslm_ngram", Migrations: below(migrations, "migrations")}
+
+func below(files fs.FS, folder string) fs.FS {
+	sub, err := fs.Sub(files, folder)
 	if err != nil {
-		panic(err) // the directory is embedded above, so this cannot happen
+		panic(err) // fs.Sub only refuses names that are no paths
 	}
-	return database.Schema{Name: "dbslm_ngram", Migrations: files}
+	return sub
 }

@@ -1,4 +1,6 @@
 -- +goose Up
+-- A document is received, then stored, then counted. bytes_done is the cursor of counting: bytes of the stored text, always
+-- the end of a sentence, moved by the transaction that counts.
 CREATE TABLE IF NOT EXISTS tbl_corpus (
   model_id       SMALLINT NOT NULL,
   label          VARBINARY(512) NOT NULL,
@@ -10,19 +12,11 @@ CREATE TABLE IF NOT EXISTS tbl_corpus (
   sentences      BIGINT NOT NULL,
   tokens         BIGINT NOT NULL,
   ngrams         BIGINT NOT NULL,
-  sentences_done BIGINT NOT NULL,
+  bytes_done     BIGINT NOT NULL,
   text_kept      SMALLINT NOT NULL,
+  stored_bytes   BIGINT NOT NULL,
   created_at     BIGINT NOT NULL,
   PRIMARY KEY (model_id, label),
   UNIQUE (model_id, document_id),
   FOREIGN KEY (model_id) REFERENCES tbl_l1_models (model_id)
 ) {{table_options}};
-
--- The text of a document in pieces, each a zstd frame.
-CREATE TABLE IF NOT EXISTS tbl_corpus_text (
-  model_id    SMALLINT NOT NULL,
-  document_id VARCHAR(36) NOT NULL,
-  seq         INT NOT NULL,
-  piece       LONGBLOB NOT NULL,
-  PRIMARY KEY (model_id, document_id, seq)
-) {{rowid_table_options}};
