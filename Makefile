@@ -31,6 +31,10 @@ help: ## List the targets
 build: ## Build the one static binary, bin/dbslm
 	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/dbslm ./cmd/dbslm
 
+.PHONY: build-arm64
+build-arm64: ## Build the binary for arm64, bin/dbslm-arm64
+	GOARCH=arm64 CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/dbslm-arm64 ./cmd/dbslm
+
 .PHONY: demo
 demo: ## Train on the example corpus and hold a short conversation
 	go run -buildvcs=false ./examples/sail-loft --db var/demo
@@ -62,7 +66,7 @@ bench: ## Run the Go benchmarks; the figures of the whole system are in docs/ben
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: smoke
-smoke: build mariadb bin/grpcurl ## Run the four services as four processes on MariaDB and compare with one process on SQLite
+smoke: build build-arm64 mariadb bin/grpcurl ## Run the four services as four processes on MariaDB and compare with one process on SQLite
 	tools/smoke
 
 .PHONY: mariadb
