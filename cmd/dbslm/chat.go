@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"dbslm/pkg/errors"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+	memoryv1 "dbslm/proto/dbslm/memory/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+)
+
+// chatOptions are the flags of chat.
+type chatOptions struct {
+	prompt, conversation, user, agent, model, bot, language string
+	maxTurns                                                int
+	seed                                                    uint64
+	seeded, json                                            bool
+}
+
+func newChat(a *app) *cobra.Command {
+	var o chatOptions
+	cmd := &cobra.Command{
+		Use:   "chat",
+		Short: "Hold a conversation",
+		Long: `Hold a conversation with a model, at a terminal or line by line from standard input; or answer one --prompt.
+
+Commands in a conversation: ` + strings.Join(commandNames(), " ") + `. Ctrl-D leaves too.`,
+		Example: `  dbslm chat
+  dbslm chat --prompt "Remind me what we discussed." --conversation 0193e4a1-…
+  dbslm chat --server 127.0.0.1:7400 --seed 7`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.seeded = cmd.Flags().Changed("seed")
+			if cmd.Flags().Changed("prompt") && strings.TrimSpace(o.prompt) == "" {
+				return usagef("--prompt is empty; say something")
+			}
+			if o.maxTurns < 0 {
+				return usagef("--max-turns %d is impossible; 0 has no limit", o.maxTurns)
+			}
+			if o.json && o.prompt == "" {
+				return usagef("--json needs --prompt")
+			}
+			return a.with(cmd.Context(), false, func(conn *connection) error { return a.chat(cmd.Context(), conn, o) })
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.prompt, "prompt", "", "answer this one `text` and leave")
+	flags.StringVar(&o.conversation, "conversation", "", "resume the conversation with this `id`")
+	flags.StringVar(&o.user, "user", "cli-user", "who speaks")
+	flags.StringVar(&o.agent, "agent", "db-slm", "who answers")
+	flags.StringVar(&o.model, "model", "", "`name` of the language model (default \"default\")")
+	flags.StringVar(&o.bot, "bot", "", "`name` of the bot whose concepts may speak (default \"default\")")
+	flags.StringVar(&o.language, "language", "", "`code` of the language in which concepts speak, such as pt-BR")
+	flags.IntVar(&o.maxTurns, "max-turns", 0, "leave after this many turns; 0 has no limit")
+	flags.Uint64Var(&o.seed, "seed", 0, "seed: the same seed, conversation and build give the same replies")
+	flags.BoolVar(&o.json, "json", false, "print the reply to --prompt as JSON")
+	return cmd
+}
+
+// chat is one conversation in progress.
+type chat struct {
+	*app
+	conn         *connection
+	options      chatOptions
+	conversation *memoryv1.Conversation
+	turns        int
+}
+
+func (a *app) chat(ctx context.Context, conn *connection, o chatOptions) error {
+	c := &chat{app: a, conn: conn, options: o}
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	if o.prompt != "" {
+		return c.once(ctx)
+	}
+	fmt.Fprintf(a.out, "Using conversation: %s\n", c.conversation.ConversationId)
+	err := c.loop(ctx)
+	fmt.Fprintf(a.out, "Conversation ended after %s.\n", plural(c.turns, "turn", "turns"))
+	return err
+}
+
+// begin starts a conversation or resumes the one asked for.
+func (c *chat) begin(ctx context.Context) error {
+	if c.options.conversation == "" {
+		resp, err := c.conn.gateway.StartConversation(ctx, &gatewayv1.StartConversationRequest{
+			Tenant: c.tenant, UserId: c.options.user, AgentId: c.options.agent,
+		})
+		if err != nil {
+			return err
+		}
+		c.conversation = resp.Conversation
+		return nil
+	}
+	resp, err := memoryv1.NewConversationServiceClient(c.conn).GetConversation(ctx, &memoryv1.GetConversationRequest{
+		Tenant: c.tenant, ConversationId: c.options.conversation,
+	})
+	if err != nil {
+		return err
+	}
+	c.conversation = resp.Conversation
+	return nil
+}
+
+// once answers the prompt.
+func (c *chat) once(ctx context.Context) error {
+	if c.options.json {
+		resp, err := c.conn.gateway.Respond(ctx, c.request(c.options.prompt))
+		if err != nil {
+			return err
+		}
+		return printJSON(c.out, map[string]any{
+			"conversation":  c.conversation.ConversationId,
+			"message":       resp.Message.MessageId,
+			"text":          resp.Message.Content,
+			"finish_reason": resp.Message.FinishReason,
+			"model":         resp.Trace.GetModel(),
+			"build":         resp.Trace.GetNgramBuildId(),
+			"seed":          resp.Trace.GetSeed(),
+			"degradations":  degradations(resp.Trace),
+		})
+	}
+	fmt.Fprintf(c.out, "Using conversation: %s\n", c.conversation.ConversationId)
+	fmt.Fprintf(c.out, "user> %s\n", c.options.prompt)
+	return c.answer(ctx, c.options.prompt)
+}
+
+// loop answers line by line until the input, the turns or the person's patience end.
+func (c *chat) loop(ctx context.Context) error {
+	lines := newLineReader(c.streams, "you> ")
+	defer lines.close()
+	for c.options.maxTurns == 0 || c.turns < c.options.maxTurns {
+		line, err := lines.read(ctx)
+		if err == io.EOF || ctx.Err() != nil {
+			fmt.Fprintln(c.out)
+			return nil // Ctrl-D and Ctrl-C leave cleanly
+		}
+		if err != nil {
+			return err
+		}
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "":
+			continue
+		case strings.HasPrefix(line, ":"):
+			leave, err := c.command(ctx, line)
+			if leave {
+				return nil
+			}
+			c.report(err)
+		default:
+			err := c.answer(ctx, line)
+			if ctx.Err() != nil {
+				return nil
+			}
+			c.report(err)
+		}
+	}
+	return nil
+}
+
+// report shows an error in a conversation, which goes on.
+func (c *chat) report(err error) {
+	if err != nil {
+		fmt.Fprintln(c.err, "error: "+message(err))
+	}
+}
+
+func (c *chat) request(text string) *gatewayv1.RespondRequest {
+	id, err := uuid.NewV7()
+	req := &gatewayv1.RespondRequest{
+		Tenant: c.tenant, ConversationId: c.conversation.ConversationId, Text: text,
+		Model: c.options.model, Bot: c.options.bot, LanguageCode: c.options.language,
+	}
+	if err == nil {
+		req.RequestId = id.String()
+	}
+	if c.options.seeded {
+		seed := c.options.seed + uint64(c.turns)
+		req.Parameters = &ngramv1.DecodeParameters{Seed: &seed}
+	}
+	return req
+}
+
+// answer prints the reply as it comes.
+func (c *chat) answer(ctx context.Context, text string) error {
+	stream, err := c.conn.gateway.StreamRespond(ctx, &gatewayv1.StreamRespondRequest{Request: c.request(text)})
+	if err != nil {
+		return err
+	}
+	begun := false
+	for {
+		resp, err := stream.Recv()
+		if err != nil {
+			if begun {
+				fmt.Fprintln(c.out)
+			}
+			if err == io.EOF {
+				return errors.New(errors.Unavailable, "REPLY_CUT", "the server ended the reply without storing it; ask again")
+			}
+			return err
+		}
+		switch event := resp.Event.(type) {
+		case *gatewayv1.StreamRespondResponse_Delta:
+			if !begun {
+				fmt.Fprint(c.out, "assistant> ")
+				begun = true
+			}
+			fmt.Fprint(c.out, event.Delta.Text)
+		case *gatewayv1.StreamRespondResponse_Finished:
+			if !begun {
+				fmt.Fprint(c.out, "assistant> ", event.Finished.Message.Content)
+			}
+			fmt.Fprintln(c.out)
+			c.turns++
+			return nil
+		}
+	}
+}
+
+func degradations(trace *gatewayv1.Trace) []string {
+	out := []string{}
+	for _, d := range trace.GetDegradations() {
+		out = append(out, fmt.Sprintf("%s: %s (%s)", d.Service, d.Effect, d.Reason))
+	}
+	return out
+}

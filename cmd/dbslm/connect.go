@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+
+	"dbslm"
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/pkg/rpc"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+
+	"google.golang.org/grpc"
+)
+
+// connection is a gateway to talk to: in this process over a store, or a running one.
+type connection struct {
+	grpc.ClientConnInterface
+	gateway gatewayv1.GatewayServiceClient
+	where   string // for people: "var/dbslm", "mysql://host/", "server host:port"
+	remote  bool
+	close   func() error
+}
+
+// connect opens the store of --db, or dials --server. With create, a missing embedded store is made.
+func (a *app) connect(ctx context.Context, create bool) (*connection, error) {
+	if a.server != "" {
+		conn, err := rpc.Dial(a.server, rpc.Options{AllowPlaintext: a.plaintextPeers})
+		if err != nil {
+			return nil, err
+		}
+		return &connection{conn, gatewayv1.NewGatewayServiceClient(conn), "server " + a.server, true, conn.Close}, nil
+	}
+	target, err := database.ParseTarget(a.db)
+	if err != nil {
+		return nil, err
+	}
+	if target.Memory() {
+		return nil, usagef("--db :memory: would be gone when this command ends; name a directory")
+	}
+	tel, err := a.telemetry("dbslm")
+	if err != nil {
+		return nil, err
+	}
+	sys, err := dbslm.Open(ctx, dbslm.Config{DB: a.db, Create: create, Version: version, Telemetry: tel})
+	if err != nil {
+		return nil, errors.Join(err, tel.Close(ctx))
+	}
+	return &connection{
+		ClientConnInterface: sys.Conn(),
+		gateway:             sys.Gateway(),
+		where:               target.String(),
+		remote:              !target.Embedded(),
+		close: func() error {
+			return errors.Join(sys.Close(), tel.Close(context.WithoutCancel(ctx)))
+		},
+	}, nil
+}
+
+// with runs a command's work over a connection.
+func (a *app) with(ctx context.Context, create bool, work func(*connection) error) (err error) {
+	conn, err := a.connect(ctx, create)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := conn.close(); err == nil {
+			err = closeErr
+		}
+	}()
+	return work(conn)
+}

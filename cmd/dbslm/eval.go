@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"dbslm/pkg/errors"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"github.com/spf13/cobra"
+)
+
+// evaluation is the result of eval as it is printed.
+type evaluation struct {
+	Tokens                 uint64   `json:"tokens"`
+	OOV                    uint64   `json:"oov"`
+	PerplexityIncludingOOV float64  `json:"perplexity_including_oov"`
+	PerplexityExcludingOOV float64  `json:"perplexity_excluding_oov"`
+	Model                  string   `json:"model"`
+	Build                  uint32   `json:"build"`
+	Sentences              uint64   `json:"sentences"`
+	Log10                  float64  `json:"log10"`
+	MatchedOrders          []uint64 `json:"matched_orders"`
+	MassContexts           uint32   `json:"mass_contexts,omitempty"`
+	MassErrorMax           *float64 `json:"mass_error_max,omitempty"`
+	RenormalisedPositions  uint32   `json:"renormalised_positions,omitempty"`
+	SampledPerplexity      *float64 `json:"sampled_perplexity,omitempty"`
+	RenormalisedPerplexity *float64 `json:"renormalised_perplexity,omitempty"`
+}
+
+func newEval(a *app) *cobra.Command {
+	header := &ngramv1.EvaluateHeader{}
+	var encoding string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "eval FILE",
+		Short: "Measure how well a model predicts a text",
+		Long: `Print tokens, unknown tokens (OOV) and perplexity of a text, with unknown tokens scored as <unk> and without them.
+Every token counts, and one end of sentence for each sentence. "-" reads standard input.`,
+		Example: `  dbslm eval heldout.txt
+  dbslm eval heldout.txt --json --check-mass 1000
+  dbslm eval heldout.txt --model harbour --build 3 --renormalise 2000`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in, cleanup, err := a.evalInput(args[0])
+			if err != nil {
+				return err
+			}
+			defer cleanup()
+			if _, err := in.checkText(encoding); err != nil {
+				return err
+			}
+			header.Tenant, header.Label = a.tenant, in.label
+			return a.with(cmd.Context(), false, func(conn *connection) error {
+				result, err := a.evaluate(cmd.Context(), conn, header, in, encoding)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(a.out, result)
+				}
+				return a.printEvaluation(result)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&header.Model, "model", "default", "`name` of the model")
+	flags.Uint32Var(&header.BuildId, "build", 0, "build; 0 is the published one")
+	flags.Uint32Var(&header.CheckMass, "check-mass", 0, "sum the probabilities of all tokens at `N` sampled contexts of the text")
+	flags.Uint32Var(&header.Renormalise, "renormalise", 0, "score `N` sampled positions with and without dividing by the true mass")
+	flags.Uint64Var(&header.SampleSeed, "sample-seed", 1, "seed of both samples")
+	flags.StringVar(&encoding, "encoding", "utf-8", "encoding of the text, by `name`; a byte order mark wins")
+	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (a *app) evalInput(path string) (input, func(), error) {
+	if path == "-" {
+		return spool(a.in)
+	}
+	found, err := findInputs([]string{path}, false)
+	if err != nil {
+		return input{}, nil, err
+	}
+	if len(found) != 1 {
+		return input{}, nil, usagef("%s is a directory; evaluate one file", path)
+	}
+	return found[0], func() {}, nil
+}
+
+func (a *app) evaluate(ctx context.Context, conn *connection, header *ngramv1.EvaluateHeader, in input, encoding string) (*evaluation, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stream, err := conn.gateway.Evaluate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		if err := sendEvaluation(stream, header, in, encoding); err != nil {
+			cancel(err)
+		}
+	}()
+	bars := newProgress(a.err)
+	defer bars.close()
+	var result *evaluation
+	for {
+		resp, err := stream.Recv()
+		if err == io.EOF {
+			if result == nil {
+				return nil, errors.New(errors.Unavailable, "NO_RESULT", "the server ended the evaluation without a result; try again")
+			}
+			return result, nil
+		}
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+				return nil, cause
+			}
+			return nil, err
+		}
+		switch event := resp.Response.GetEvent().(type) {
+		case *ngramv1.EvaluateResponse_Progress:
+			bars.set(event.Progress.Phase, event.Progress.Done, max(event.Progress.Total, uint64(in.size)), event.Progress.Phase == "score")
+		case *ngramv1.EvaluateResponse_Evaluation:
+			result = resultOf(event.Evaluation)
+		}
+	}
+}
+
+func sendEvaluation(stream gatewayv1.GatewayService_EvaluateClient, header *ngramv1.EvaluateHeader, in input, encoding string) error {
+	r, err := in.open(encoding)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	send := func(m *ngramv1.EvaluateRequest) error {
+		return stream.Send(&gatewayv1.EvaluateRequest{Request: m})
+	}
+	err = send(&ngramv1.EvaluateRequest{Part: &ngramv1.EvaluateRequest_Header{Header: header}})
+	for err == nil {
+		buf := make([]byte, chunkSize) // gRPC may keep it after Send
+		n, readErr := io.ReadFull(r, buf)
+		if n > 0 {
+			err = send(&ngramv1.EvaluateRequest{Part: &ngramv1.EvaluateRequest_Chunk{Chunk: buf[:n]}})
+		}
+		if readErr == io.EOF || readErr == io.ErrUnexpectedEOF {
+			break
+		}
+		if readErr != nil {
+			return textError(readErr, in.label)
+		}
+	}
+	if err == io.EOF { // the server ended first: its status says why
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return stream.CloseSend()
+}
+
+func resultOf(e *ngramv1.Evaluation) *evaluation {
+	r := &evaluation{
+		Tokens: e.Tokens, OOV: e.Oov,
+		PerplexityIncludingOOV: e.PerplexityIncludingOov, PerplexityExcludingOOV: e.PerplexityExcludingOov,
+		Model: e.Model, Build: e.BuildId, Sentences: e.Sentences, Log10: e.Log10Probability, MatchedOrders: e.MatchedOrders,
+		MassContexts: e.MassContexts, RenormalisedPositions: e.RenormalisedPositions,
+	}
+	if e.MassContexts > 0 {
+		r.MassErrorMax = &e.MassErrorMax
+	}
+	if e.RenormalisedPositions > 0 {
+		r.SampledPerplexity, r.RenormalisedPerplexity = &e.SampledPerplexity, &e.RenormalisedPerplexity
+	}
+	return r
+}
+
+func (a *app) printEvaluation(r *evaluation) error {
+	rows := [][]string{
+		{"model", fmt.Sprintf("%s, build %d", r.Model, r.Build)},
+		{"sentences", count(r.Sentences)},
+		{"tokens", count(r.Tokens)},
+		{"unknown tokens", count(r.OOV)},
+		{"perplexity with unknown tokens", fmt.Sprintf("%.3f", r.PerplexityIncludingOOV)},
+		{"perplexity without them", fmt.Sprintf("%.3f", r.PerplexityExcludingOOV)},
+	}
+	for i, n := range r.MatchedOrders {
+		rows = append(rows, []string{fmt.Sprintf("found as %d-gram", i+1), count(n)})
+	}
+	if r.MassErrorMax != nil {
+		rows = append(rows, []string{fmt.Sprintf("largest |sum of p - 1| at %s contexts", count(r.MassContexts)), fmt.Sprintf("%.3g", *r.MassErrorMax)})
+	}
+	if r.RenormalisedPerplexity != nil {
+		rows = append(rows,
+			[]string{fmt.Sprintf("perplexity of %s sampled positions", count(r.RenormalisedPositions)), fmt.Sprintf("%.3f", *r.SampledPerplexity)},
+			[]string{"the same, divided by the true mass", fmt.Sprintf("%.3f", *r.RenormalisedPerplexity)})
+	}
+	return table(a.out, rows)
+}

@@ -1,0 +1,77 @@
+// Command dbslm trains, serves and talks to DB-SLM, a language model kept in relational tables.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"dbslm/pkg/errors"
+)
+
+// version is set when a release is built (-ldflags "-X main.version=…").
+var version = "unknown"
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailure     = 1   // something out of the caller's hands failed; trying again may help
+	exitUsage       = 2   // the command cannot be done as given; nothing was changed
+	exitInterrupted = 130 // Ctrl-C
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, io streams) int {
+	root := newRoot(io)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitCode(ctx, err)
+	if code == exitInterrupted {
+		fmt.Fprintln(io.err, "\ndbslm: interrupted; run the same command again to complete what was begun")
+		return code
+	}
+	fmt.Fprintln(io.err, "dbslm: "+message(err))
+	return code
+}
+
+func exitCode(ctx context.Context, err error) int {
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	switch errors.KindOf(err) {
+	case errors.InvalidArgument, errors.NotFound, errors.AlreadyExists, errors.FailedPrecondition, errors.OutOfRange,
+		errors.PermissionDenied, errors.Unauthenticated, errors.Unimplemented:
+		return exitUsage
+	}
+	if ctx.Err() != nil {
+		return exitInterrupted
+	}
+	return exitFailure
+}
+
+// message is what a person reads of an error: one line.
+func message(err error) string {
+	var usage usageError
+	if errors.As(err, &usage) {
+		return usage.Error()
+	}
+	return oneLine(errors.Public(err))
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }

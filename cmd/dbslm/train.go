@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+
+	"dbslm/pkg/errors"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"github.com/spf13/cobra"
+)
+
+// chunkSize is how much text one message carries, in bytes.
+const chunkSize = 256 << 10
+
+// trainOptions are the flags of train.
+type trainOptions struct {
+	model, tokenizer, normalization, unk, storage, encoding string
+	order                                                   int
+	recursive, stdin, reset, yes, noBuild, noPublish, json  bool
+}
+
+func newTrain(a *app) *cobra.Command {
+	var o trainOptions
+	cmd := &cobra.Command{
+		Use:   "train [PATH...]",
+		Short: "Count texts, derive a build and publish it",
+		Long: `Count texts into a model, derive a build from all its counts, and publish the build. A file of any extension is
+text; a directory means its *.txt files. Training adds to what is there; a text that was counted before under the
+same label changes nothing. Order, tokeniser and normalisation are fixed when the model is made and enforced after.
+
+Interrupted at any moment, the command completes when it is run again. Levels 2 and 3 are never touched.`,
+		Example: `  dbslm train books/ --recursive
+  dbslm train corpus.txt --model harbour --order 5 --storage exact
+  zcat notes.gz | dbslm train --stdin
+  dbslm train corpus.txt --reset`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.train(cmd.Context(), args, o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.model, "model", "default", "`name` of the model; made when missing")
+	flags.IntVar(&o.order, "order", 0, "longest n-gram, in tokens, at least 1 (default 3, or the model's own)")
+	flags.IntVar(&o.order, "ngram-order", 0, "the same as --order")
+	flags.StringVar(&o.tokenizer, "tokenizer", "", "words, whitespace or bytes (default words, or the model's own)")
+	flags.StringVar(&o.normalization, "normalization", "", "nfc, nfkc or none (default nfc, or the model's own)")
+	flags.StringVar(&o.unk, "unk", "", "a literal <unk> in the text is refused (reserved) or a word (literal) (default reserved)")
+	flags.StringVar(&o.encoding, "encoding", "utf-8", "encoding of the texts, by `name`; a byte order mark wins")
+	flags.BoolVar(&o.recursive, "recursive", false, "look for *.txt below directories too")
+	flags.BoolVar(&o.stdin, "stdin", false, "also read a text from standard input")
+	flags.BoolVar(&o.reset, "reset", false, "empty the model first; its build serves until the new one is published")
+	flags.BoolVar(&o.yes, "yes", false, "do not ask before --reset")
+	flags.StringVar(&o.storage, "storage", "8", "bits of a stored probability: 8, 16 or exact")
+	flags.BoolVar(&o.noBuild, "no-build", false, "only count")
+	flags.BoolVar(&o.noPublish, "no-publish", false, "derive a build but let the old one serve")
+	flags.BoolVar(&o.json, "json", false, "print a JSON summary")
+	return cmd
+}
+
+// header is the first message of the training. It checks the flags.
+func (o trainOptions) header(a *app, explicitOrder bool) (*gatewayv1.TrainHeader, error) {
+	if explicitOrder && (o.order < 1 || o.order > 255) {
+		return nil, usagef("--order %d is impossible; an order is 1 to 255", o.order)
+	}
+	settings := &ngramv1.ModelSettings{Order: uint32(o.order)}
+	var err error
+	if settings.Tokenizer, err = parseName("tokenizer", o.tokenizer, tokenizers); err != nil {
+		return nil, err
+	}
+	if settings.Normalization, err = parseName("normalization", o.normalization, normalizations); err != nil {
+		return nil, err
+	}
+	if settings.UnkPolicy, err = parseName("unk", o.unk, unkPolicies); err != nil {
+		return nil, err
+	}
+	storage, err := parseName("storage", o.storage, storages)
+	if err != nil {
+		return nil, err
+	}
+	return &gatewayv1.TrainHeader{
+		Ingest: &ngramv1.IngestHeader{
+			Tenant: a.tenant, Model: o.model, Settings: settings, Trainer: trainerName(),
+		},
+		Reset_: o.reset, NoBuild: o.noBuild, NoPublish: o.noPublish, Storage: storage,
+	}, nil
+}
+
+// trainerName tells others who holds a model.
+func trainerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return fmt.Sprintf("%s (process %d)", host, os.Getpid())
+}
+
+func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
+	header, err := o.header(a, o.order != 0)
+	if err != nil {
+		return err
+	}
+	inputs, cleanup, err := a.trainInputs(args, o)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	return a.with(ctx, true, func(conn *connection) error {
+		if o.reset {
+			if err := a.confirmReset(o, conn); err != nil {
+				return err
+			}
+		}
+		return a.runTraining(ctx, conn, header, inputs, o)
+	})
+}
+
+// trainInputs finds and checks every text before anything is changed.
+func (a *app) trainInputs(args []string, o trainOptions) (usable []input, cleanup func(), err error) {
+	cleanup = func() {}
+	if len(args) == 0 && !o.stdin {
+		return nil, cleanup, usagef("nothing to train on: name files or directories, or use --stdin; see: dbslm train --help")
+	}
+	inputs, err := findInputs(args, o.recursive)
+	if err != nil {
+		return nil, cleanup, err
+	}
+	if o.stdin {
+		spooled, remove, err := spool(a.in)
+		if err != nil {
+			return nil, cleanup, err
+		}
+		cleanup = remove
+		inputs = append(inputs, spooled)
+	}
+	for _, in := range inputs {
+		blank, err := in.checkText(o.encoding)
+		if err != nil {
+			cleanup()
+			return nil, func() {}, err
+		}
+		if blank {
+			fmt.Fprintf(a.err, "skipped %s: it holds no text\n", in.label)
+			continue
+		}
+		usable = append(usable, in)
+	}
+	if len(usable) == 0 {
+		cleanup()
+		return nil, func() {}, usagef("nothing to train on: none of the inputs holds text")
+	}
+	return usable, cleanup, nil
+}
+
+func (a *app) confirmReset(o trainOptions, conn *connection) error {
+	switch {
+	case o.yes:
+		return nil
+	case terminal(a.in):
+		if !confirm(a.streams, fmt.Sprintf("Empty model %q in %s?", o.model, conn.where)) {
+			return usagef("nothing was changed")
+		}
+	case conn.remote:
+		return usagef("--reset empties model %q in %s; repeat the command with --yes to do that", o.model, conn.where)
+	}
+	return nil
+}
+
+// trainSummary is what a training did.
+type trainSummary struct {
+	Model     string            `json:"model"`
+	Documents []documentSummary `json:"documents"`
+	Tokens    uint64            `json:"tokens"`
+	NGrams    uint64            `json:"ngrams"`
+	Build     *buildSummary     `json:"build,omitempty"`
+	Store     string            `json:"store"`
+}
+
+type documentSummary struct {
+	Label   string `json:"label"`
+	Outcome string `json:"outcome"`
+	Tokens  uint64 `json:"tokens"`
+	NGrams  uint64 `json:"ngrams"`
+}
+
+func (a *app) runTraining(ctx context.Context, conn *connection, header *gatewayv1.TrainHeader, inputs []input, o trainOptions) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stream, err := conn.gateway.Train(ctx)
+	if err != nil {
+		return err
+	}
+	go func() {
+		if err := sendTraining(stream, header, inputs, o.encoding); err != nil {
+			cancel(err)
+		}
+	}()
+	summary := &trainSummary{Model: o.model, Store: conn.where}
+	if err := a.receiveTraining(stream, inputs, summary, o); err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			return cause
+		}
+		return err
+	}
+	return a.reportTraining(summary, o)
+}
+
+// sendTraining streams every text. It ends quietly when the server ended first: its status says why.
+func sendTraining(stream gatewayv1.GatewayService_TrainClient, header *gatewayv1.TrainHeader, inputs []input, encoding string) error {
+	send := func(m *gatewayv1.TrainRequest) error { return stream.Send(m) }
+	err := send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Header{Header: header}})
+	for i := 0; err == nil && i < len(inputs); i++ {
+		err = sendDocument(send, inputs[i], encoding)
+	}
+	if err == io.EOF {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return stream.CloseSend()
+}
+
+func sendDocument(send func(*gatewayv1.TrainRequest) error, in input, encoding string) error {
+	r, err := in.open(encoding)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	start := &ngramv1.DocumentStart{Label: in.label, SizeBytes: uint64(in.size)}
+	if err := send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Start{Start: start}}); err != nil {
+		return err
+	}
+	hash := sha256.New()
+	for {
+		buf := make([]byte, chunkSize) // gRPC may keep it after Send
+		n, err := io.ReadFull(r, buf)
+		if n > 0 {
+			hash.Write(buf[:n])
+			if err := send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Chunk{Chunk: buf[:n]}}); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			end := &ngramv1.DocumentEnd{Sha256: hash.Sum(nil)}
+			return send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_End{End: end}})
+		}
+		if err != nil {
+			return textError(err, in.label)
+		}
+	}
+}
+
+var outcomes = map[ngramv1.DocumentAcknowledged_Outcome]string{
+	ngramv1.DocumentAcknowledged_OUTCOME_COUNTED:   "ingested",
+	ngramv1.DocumentAcknowledged_OUTCOME_UNCHANGED: "unchanged",
+	ngramv1.DocumentAcknowledged_OUTCOME_REPLACED:  "replaced",
+	ngramv1.DocumentAcknowledged_OUTCOME_EMPTY:     "skipped",
+}
+
+func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, inputs []input, summary *trainSummary, o trainOptions) error {
+	bars := newProgress(a.err)
+	defer bars.close()
+	var total, done uint64
+	sizes := map[string]uint64{}
+	for _, in := range inputs {
+		sizes[in.label] = uint64(in.size)
+		total += uint64(in.size)
+	}
+	for {
+		resp, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch event := resp.Event.(type) {
+		case *gatewayv1.TrainResponse_Opened:
+			for _, label := range event.Opened.ResumedLabels {
+				fmt.Fprintf(a.err, "completing %s, which an earlier run left unfinished\n", label)
+			}
+		case *gatewayv1.TrainResponse_Progress:
+			bars.set("counting", done+event.Progress.BytesDone, total, true)
+		case *gatewayv1.TrainResponse_Acknowledged:
+			done += sizes[event.Acknowledged.Label]
+			bars.set("counting", done, total, true)
+			a.document(bars, summary, event.Acknowledged, o)
+		case *gatewayv1.TrainResponse_BuildProgress:
+			bars.set("build: "+event.BuildProgress.Phase, event.BuildProgress.Done, event.BuildProgress.Total, false)
+		case *gatewayv1.TrainResponse_Build:
+			summary.Build = summarise(event.Build)
+		}
+	}
+}
+
+func (a *app) document(bars *progress, summary *trainSummary, ack *ngramv1.DocumentAcknowledged, o trainOptions) {
+	d := documentSummary{
+		Label: ack.Label, Outcome: outcomes[ack.Outcome],
+		Tokens: ack.Document.GetTokens(), NGrams: ack.Document.GetNgrams(),
+	}
+	summary.Documents = append(summary.Documents, d)
+	if d.Outcome == "ingested" || d.Outcome == "replaced" {
+		summary.Tokens += d.Tokens
+		summary.NGrams += d.NGrams
+	}
+	if o.json {
+		return
+	}
+	bars.finish()
+	switch d.Outcome {
+	case "unchanged":
+		fmt.Fprintf(a.out, "unchanged %s: counted before\n", d.Label)
+	case "skipped":
+		fmt.Fprintf(a.out, "skipped %s: it holds no token\n", d.Label)
+	default:
+		fmt.Fprintf(a.out, "%s %s: %s tokens, %s n-grams\n", d.Outcome, d.Label, count(d.Tokens), count(d.NGrams))
+	}
+}
+
+func (a *app) reportTraining(s *trainSummary, o trainOptions) error {
+	if o.json {
+		return printJSON(a.out, s)
+	}
+	fmt.Fprintf(a.out, "model %q: %s, %s tokens and %s n-grams new; stored in %s\n",
+		s.Model, plural(len(s.Documents), "document", "documents"), count(s.Tokens), count(s.NGrams), s.Store)
+	if b := s.Build; b != nil {
+		state := "published"
+		if !b.Published {
+			state = "ready; publish it with: dbslm builds publish " + fmt.Sprint(b.ID)
+		}
+		fmt.Fprintf(a.out, "build %d: %s\n", b.ID, state)
+		for _, w := range b.Warnings {
+			fmt.Fprintf(a.err, "warning: %s\n", oneLine(w))
+		}
+	}
+	return nil
+}
