@@ -42,14 +42,12 @@ type Concept struct {
 	StaticPayload string `protobuf:"bytes,6,opt,name=static_payload,json=staticPayload,proto3" json:"static_payload,omitempty"`
 	// Address of a payload provider ("host:port"); empty for none.
 	ProviderAddress string `protobuf:"bytes,7,opt,name=provider_address,json=providerAddress,proto3" json:"provider_address,omitempty"`
-	// Turns of a conversation for which the concept stays silent after it spoke. Default 0.
-	CooldownTurns uint32 `protobuf:"varint,8,opt,name=cooldown_turns,json=cooldownTurns,proto3" json:"cooldown_turns,omitempty"`
 	// True for ContextSummary and CorrectionReplay; set by the service.
-	BuiltIn bool `protobuf:"varint,9,opt,name=built_in,json=builtIn,proto3" json:"built_in,omitempty"`
+	BuiltIn bool `protobuf:"varint,8,opt,name=built_in,json=builtIn,proto3" json:"built_in,omitempty"`
 	// Version; grows with every change. Set by the service.
-	Version uint32 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint32 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
 	// When it last changed; set by the service.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -131,13 +129,6 @@ func (x *Concept) GetProviderAddress() string {
 		return x.ProviderAddress
 	}
 	return ""
-}
-
-func (x *Concept) GetCooldownTurns() uint32 {
-	if x != nil {
-		return x.CooldownTurns
-	}
-	return 0
 }
 
 func (x *Concept) GetBuiltIn() bool {
@@ -1537,7 +1528,7 @@ var File_dbslm_concept_v1_catalogue_proto protoreflect.FileDescriptor
 
 const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
-	" dbslm/concept/v1/catalogue.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x03\n" +
+	" dbslm/concept/v1/catalogue.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x03\n" +
 	"\aConcept\x128\n" +
 	"\x04name\x18\x01 \x01(\tB$\xbaH!r\x1f2\x1d^[A-Za-z][A-Za-z0-9_]{0,127}$R\x04name\x12*\n" +
 	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x10R\vdescription\x122\n" +
@@ -1545,12 +1536,11 @@ const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\bpriority\x18\x04 \x01(\x05R\bpriority\x12\x1a\n" +
 	"\bdisabled\x18\x05 \x01(\bR\bdisabled\x120\n" +
 	"\x0estatic_payload\x18\x06 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\rstaticPayload\x123\n" +
-	"\x10provider_address\x18\a \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x0fproviderAddress\x12/\n" +
-	"\x0ecooldown_turns\x18\b \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\rcooldownTurns\x12\x19\n" +
-	"\bbuilt_in\x18\t \x01(\bR\abuiltIn\x12\x18\n" +
-	"\aversion\x18\n" +
-	" \x01(\rR\aversion\x12;\n" +
-	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"\x10provider_address\x18\a \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x0fproviderAddress\x12\x19\n" +
+	"\bbuilt_in\x18\b \x01(\bR\abuiltIn\x12\x18\n" +
+	"\aversion\x18\t \x01(\rR\aversion\x12;\n" +
+	"\vupdate_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\"\xd9\x02\n" +
 	"\bTemplate\x12$\n" +
 	"\aconcept\x18\x01 \x01(\tB\n" +
