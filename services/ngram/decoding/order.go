@@ -66,3 +66,17 @@ func (w *descending) sink(i int) {
 		i = child
 	}
 }
+
+// Top returns the k likeliest tokens, likeliest first, ties in byte order; fewer when no more have a weight.
+func (d *Distribution) Top(k int) []Candidate {
+	walk := d.descending(nil)
+	top := make([]Candidate, 0, min(k, d.unigrams.Bound()))
+	for len(top) < k {
+		candidate, ok := walk.pop()
+		if !ok {
+			break
+		}
+		top = append(top, candidate)
+	}
+	return top
+}

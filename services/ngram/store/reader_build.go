@@ -88,23 +88,19 @@ func (r *Reader) vocabulary(ctx context.Context, build ngram.Build) (*lookup.Voc
 	return builder.Build(), nil
 }
 
-const selectForms = `SELECT token_id, form, inner_count, start_count FROM tbl_l1_surface_forms
-WHERE model_id = ? AND token_id < ? ORDER BY token_id, inner_count DESC, start_count DESC, form`
+const selectForms = `SELECT token_id, form FROM tbl_l1_forms
+WHERE model_id = ? AND since_build <= ? AND (until_build IS NULL OR until_build > ?) AND form IS NOT NULL`
 
-// surfaceForms reads how tokens are mostly written away from the start of a sentence. A token that was only seen at
-// the start of sentences is spelled as the model spells it: its capital letter says nothing.
+// surfaceForms reads how tokens are written away from the start of a sentence, where that is not how they are spelled.
 func (r *Reader) surfaceForms(ctx context.Context, b *loadedBuild) (map[string]string, error) {
 	forms := map[string]string{}
-	last := int64(-1)
-	err := r.db.Stream(ctx, selectForms, []any{int64(b.Build.Model), int64(b.Build.VocabularyEnd)}, func(row database.Row) error {
+	args := []any{int64(b.Build.Model), int64(b.Build.ID), int64(b.Build.ID)}
+	err := r.db.Stream(ctx, selectForms, args, func(row database.Row) error {
 		id := row.Int(0)
-		if id == last {
-			return nil
+		if id < 0 || id >= int64(b.Vocabulary.Len()) {
+			return damaged(b.Build, "a form is stored for token %d, but the vocabulary ends at %d", id, b.Vocabulary.Len())
 		}
-		last = id
-		if token, form := b.Vocabulary.Text(uint32(id)), string(row.Bytes(1)); form != token && row.Int(2) > 0 {
-			forms[token] = form
-		}
+		forms[b.Vocabulary.Text(uint32(id))] = string(row.Bytes(1))
 		return nil
 	})
 	return forms, err

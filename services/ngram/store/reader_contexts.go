@@ -24,10 +24,29 @@ type contextKey struct {
 // maxKeys bounds the contexts of one statement.
 const maxKeys = 500
 
-// Chains returns, for each of the contexts, what the build stores about it and about its ends, longest first; the
-// empty context is left out (Unigrams has it) and nil stands for a context that is not in the model. All contexts that
-// are not in memory are read in one statement, or in one for every few hundred of them.
+// Chains is Read for generation: it also counts the use of the contexts.
 func (v *View) Chains(ctx context.Context, contexts [][]uint32) ([][]*lookup.Context, error) {
+	keys := v.keys(contexts)
+	found, err := v.contexts(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	v.reader.uses.count(v.Build.Model, keys, found)
+	return chain(contexts, found), nil
+}
+
+// Read returns, for each of the contexts, what the build stores about it and about its ends, longest first; the empty
+// context is left out (Unigrams has it) and nil stands for a context that is not in the model. All contexts that are
+// not in memory are read in one statement, or in one for every few hundred of them.
+func (v *View) Read(ctx context.Context, contexts [][]uint32) ([][]*lookup.Context, error) {
+	found, err := v.contexts(ctx, v.keys(contexts))
+	if err != nil {
+		return nil, err
+	}
+	return chain(contexts, found), nil
+}
+
+func (v *View) keys(contexts [][]uint32) []contextKey {
 	total := 0
 	for _, tokens := range contexts {
 		total += len(tokens)
@@ -38,16 +57,15 @@ func (v *View) Chains(ctx context.Context, contexts [][]uint32) ([][]*lookup.Con
 			keys = append(keys, contextKey{v.Build.ID, uint8(len(tokens) - i + 1), contexthash.Sum(tokens[i:])})
 		}
 	}
-	found, err := v.contexts(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	v.reader.uses.count(v.Build.Model, keys, found)
+	return keys
+}
+
+func chain(contexts [][]uint32, found []*lookup.Context) [][]*lookup.Context {
 	chains := make([][]*lookup.Context, len(contexts))
 	for i, tokens := range contexts {
 		chains[i], found = found[:len(tokens):len(tokens)], found[len(tokens):]
 	}
-	return chains, nil
+	return chains
 }
 
 // contexts returns the contexts of the keys in their order.

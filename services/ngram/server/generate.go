@@ -1,0 +1,227 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dbslm/pkg/errors"
+	"dbslm/pkg/text"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/decoding"
+	"dbslm/services/ngram/lookup"
+)
+
+// maxHistoryBytes bounds the history texts together.
+const maxHistoryBytes = 1 << 20
+
+// Generate implements ngramv1.InferenceServiceServer. The decode loop runs here: every step reads the contexts of all
+// orders, and of all candidates, in one round trip at most.
+func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.InferenceService_GenerateServer) error {
+	ctx := stream.Context()
+	build, err := s.open(ctx, request)
+	if err != nil {
+		return err
+	}
+	setup, header, err := s.setup(ctx, build, request)
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&ngramv1.GenerateResponse{Event: &ngramv1.GenerateResponse_Header{Header: header}}); err != nil {
+		return err
+	}
+	panel := decoding.NewPanel(setup)
+	alone := setup.Params.BestOf == 1
+	for contexts := panel.Contexts(); len(contexts) > 0; contexts = panel.Contexts() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		chains, err := build.Chains(ctx, contexts)
+		if err != nil {
+			return err
+		}
+		panel.Step(chains)
+		if alone {
+			if err := build.send(stream, panel.Latest()); err != nil {
+				return err
+			}
+		}
+	}
+	chosen, events := panel.Best()
+	if !alone {
+		if err := build.send(stream, events...); err != nil {
+			return err
+		}
+	}
+	finish, err := build.finish(chosen, events)
+	if err != nil {
+		return err
+	}
+	if err := build.Verify(ctx); err != nil {
+		return err
+	}
+	if err := stream.Send(&ngramv1.GenerateResponse{Event: &ngramv1.GenerateResponse_Finish{Finish: finish}}); err != nil {
+		return err
+	}
+	s.flushUses(ctx)
+	return nil
+}
+
+// setup collects all that a reply depends on.
+func (s *Inference) setup(ctx context.Context, build opened, request *ngramv1.GenerateRequest) (decoding.Setup, *ngramv1.GenerateHeader, error) {
+	setup := decoding.Setup{
+		Order: build.Build.Order, Unigrams: build.Unigrams, Text: build.Vocabulary.Text, Breaks: build.breaks(),
+	}
+	var err error
+	if setup.Params, err = s.parameters(ctx, build, request.GetParameters()); err != nil {
+		return setup, nil, err
+	}
+	stored, err := build.Bans(ctx)
+	if err != nil {
+		return setup, nil, err
+	}
+	bans := slices.Concat(request.GetParameters().GetBans(), stored)
+	if setup.Sequences, err = build.sequences(bans, request.GetParameters().GetBiases()); err != nil {
+		return setup, nil, err
+	}
+	if setup.Joiner, err = build.joiners(); err != nil {
+		return setup, nil, err
+	}
+	if request.GetContinueText() {
+		if setup.Prompt, err = build.prompt(request.GetPrompt()); err != nil {
+			return setup, nil, err
+		}
+	}
+	said, err := build.split(request.GetReplySoFar(), "reply_so_far")
+	if err != nil {
+		return setup, nil, err
+	}
+	for i, sentence := range said {
+		if i > 0 {
+			setup.ReplySoFar = append(setup.ReplySoFar, lookup.End)
+		}
+		setup.ReplySoFar = build.ids(setup.ReplySoFar, sentence)
+	}
+	if setup.Cache, err = build.cache(request.GetHistory(), setup.Params.CacheWeight); err != nil {
+		return setup, nil, err
+	}
+	header := &ngramv1.GenerateHeader{
+		BuildId:    uint32(build.Build.ID),
+		Parameters: inForce(setup.Params, setup.Cache.Weight(), request.GetParameters(), bans),
+	}
+	return setup, header, nil
+}
+
+// prompt returns the tokens of the sentence to continue; none when the prompt ends with a complete one.
+func (o opened) prompt(written string) ([]uint32, error) {
+	tokens, err := o.lastSentence(written, "prompt")
+	if err != nil {
+		return nil, err
+	}
+	lines := o.Settings.Tokenizer != ngram.TokenizerWords
+	if lines && strings.HasSuffix(written, "\n") {
+		return nil, nil
+	}
+	if !lines && len(tokens) > 1 {
+		last := tokens[len(tokens)-1]
+		if last != lookup.Unknown && text.IsSentenceEnd(o.Vocabulary.Text(last)) {
+			return nil, nil
+		}
+	}
+	return tokens[1:], nil
+}
+
+// cache returns the session cache over the texts. Text that a person typed is not cut as a model of foreign tokens
+// expects it, so what such a model does not know is looked for word by word.
+func (o opened) cache(history []string, weight float64) (*decoding.SessionCache, error) {
+	size := 0
+	for _, written := range history {
+		size += len(written)
+	}
+	if size > maxHistoryBytes {
+		text := fmt.Sprintf("must have at most %d bytes together, not %d", maxHistoryBytes, size)
+		return nil, errors.New(errors.InvalidArgument, "HISTORY_TOO_LONG", "the history %s; send the latest texts", text).Field("history", text)
+	}
+	words, err := o.words()
+	if err != nil {
+		return nil, err
+	}
+	texts := make([][]uint32, len(history))
+	for i, written := range history {
+		sentences, err := o.split(written, fmt.Sprintf("history[%d]", i))
+		if err != nil {
+			return nil, err
+		}
+		for _, sentence := range sentences {
+			for _, token := range sentence.Tokens {
+				if id := o.Token(token.Text); id != lookup.Unknown || o.Settings.Tokenizer != ngram.TokenizerWhitespace {
+					texts[i] = append(texts[i], id)
+					continue
+				}
+				pieces, err := words.Split(string(token.Text))
+				if err != nil {
+					return nil, errors.Wrap(err, errors.InvalidArgument, "INVALID_TEXT", "history[%d]: %s", i, errors.Public(err))
+				}
+				for _, piece := range pieces {
+					texts[i] = o.ids(texts[i], piece)
+				}
+			}
+		}
+	}
+	content := func(token uint32) bool { return len(text.ContentWords(o.Vocabulary.Text(token), "")) > 0 }
+	return decoding.NewSessionCache(texts, o.Unigrams.Mass, content, weight), nil
+}
+
+// finish describes the end of a segment. A segment without a token has no words to draw from.
+func (o opened) finish(chosen int, events []decoding.Event) (*ngramv1.GenerateFinish, error) {
+	finish := &ngramv1.GenerateFinish{Reason: reasons[events[len(events)-1].Reason], Chosen: uint32(chosen)}
+	for _, event := range events {
+		finish.Text += event.Text
+		if event.Chosen != nil {
+			finish.Tokens++
+		}
+	}
+	if finish.GetTokens() > 0 {
+		return finish, nil
+	}
+	for _, token := range o.Unigrams.Sorted() {
+		if token >= lookup.Specials {
+			return nil, errors.New(errors.FailedPrecondition, "NOTHING_TO_SAY", "the bans leave no word that may be said; allow some")
+		}
+	}
+	return nil, errors.New(errors.FailedPrecondition, "MODEL_EMPTY",
+		"build %d of model %q holds no words; train the model on a text and build it again", o.Build.ID, o.Build.Name)
+}
+
+var reasons = map[decoding.Reason]ngramv1.FinishReason{
+	decoding.Stopped:       ngramv1.FinishReason_FINISH_REASON_STOP,
+	decoding.LengthReached: ngramv1.FinishReason_FINISH_REASON_LENGTH,
+	decoding.StopSequence:  ngramv1.FinishReason_FINISH_REASON_STOP_SEQUENCE,
+}
+
+type generateStream interface {
+	Send(*ngramv1.GenerateResponse) error
+}
+
+// send sends events as one chunk, unless there is nothing in them.
+func (o opened) send(stream generateStream, events ...decoding.Event) error {
+	chunk := &ngramv1.GenerateChunk{}
+	for _, event := range events {
+		chunk.Text += event.Text
+		if chosen := event.Chosen; chosen != nil {
+			chunk.Tokens = append(chunk.Tokens, &ngramv1.GeneratedToken{
+				Token:            o.token(chosen.Token),
+				Log10Probability: chosen.Log10,
+				Log10Drawn:       chosen.Drawn,
+				MatchedOrder:     uint32(chosen.Matched),
+				Candidates:       uint32(chosen.Candidates),
+			})
+		}
+	}
+	if chunk.Text == "" && len(chunk.Tokens) == 0 {
+		return nil
+	}
+	return stream.Send(&ngramv1.GenerateResponse{Event: &ngramv1.GenerateResponse_Chunk{Chunk: chunk}})
+}

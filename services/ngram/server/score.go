@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"dbslm/pkg/text"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	"dbslm/services/ngram/lookup"
+	"dbslm/services/ngram/scoring"
+)
+
+// batchTokens is how many tokens are scored with one look at the store.
+const batchTokens = 8192
+
+// sentenceTokens is one sentence that waits to be scored: <s>, its tokens and </s>, and how the unknown ones were
+// written.
+type sentenceTokens struct {
+	ids     []uint32
+	unknown []string // in order
+}
+
+// prepare copies a sentence for scoring. The written form of unknown tokens is kept only when records are wanted.
+func (o opened) prepare(sentence text.Sentence, records bool) sentenceTokens {
+	ids := make([]uint32, 1, len(sentence.Tokens)+2)
+	ids[0] = lookup.Start
+	prepared := sentenceTokens{ids: append(o.ids(ids, sentence), lookup.End)}
+	if records {
+		for i, token := range sentence.Tokens {
+			if prepared.ids[i+1] == lookup.Unknown {
+				prepared.unknown = append(prepared.unknown, string(token.Text))
+			}
+		}
+	}
+	return prepared
+}
+
+// score scores every token of the sentences after its <s> and calls visit for each in order, with its sentence, its
+// place in it and its context. Contexts are read for a few thousand tokens at a time, however long a sentence is.
+func (o opened) score(ctx context.Context, sentences []sentenceTokens, visit func(sentence, place int, context []uint32, record scoring.Record)) error {
+	type position struct{ sentence, place int }
+	var contexts [][]uint32
+	var positions []position
+	flush := func() error {
+		chains, err := o.Read(ctx, contexts)
+		if err != nil {
+			return err
+		}
+		for i, at := range positions {
+			token := sentences[at.sentence].ids[at.place+1]
+			visit(at.sentence, at.place, contexts[i], scoring.Score(o.Unigrams, chains[i], token))
+		}
+		contexts, positions = contexts[:0], positions[:0]
+		return nil
+	}
+	for i, sentence := range sentences {
+		for place := range len(sentence.ids) - 1 {
+			contexts = append(contexts, scoring.ContextAt(sentence.ids, place+1, o.Build.Order))
+			positions = append(positions, position{i, place})
+			if len(positions) == batchTokens {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return flush()
+}
+
+// records collects the scores of sentences for an answer.
+type records struct {
+	build     opened
+	sentences []sentenceTokens
+	scores    []*ngramv1.SentenceScore
+	unknown   int // unknown tokens of the current sentence so far
+	tokens    bool
+}
+
+func (o opened) newRecords(sentences []sentenceTokens, tokens bool) *records {
+	r := &records{build: o, sentences: sentences, scores: make([]*ngramv1.SentenceScore, len(sentences)), tokens: tokens}
+	for i := range r.scores {
+		r.scores[i] = &ngramv1.SentenceScore{}
+	}
+	return r
+}
+
+func (r *records) add(sentence, place int, record scoring.Record) {
+	score := r.scores[sentence]
+	score.Log10Probability += record.Log10
+	if record.OOV() {
+		score.Oov++
+	}
+	if !r.tokens {
+		return
+	}
+	if place == 0 {
+		r.unknown = 0
+	}
+	token := r.build.token(record.Token)
+	if record.OOV() {
+		token = describe(lookup.Unknown, r.sentences[sentence].unknown[r.unknown])
+		r.unknown++
+	}
+	score.Tokens = append(score.Tokens, &ngramv1.TokenScore{
+		Token: token, Log10Probability: record.Log10, MatchedOrder: uint32(record.Matched), Oov: record.OOV(),
+	})
+}
+
+// Score implements ngramv1.InferenceServiceServer.
+func (s *Inference) Score(ctx context.Context, request *ngramv1.ScoreRequest) (*ngramv1.ScoreResponse, error) {
+	build, err := s.open(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	var sentences []sentenceTokens
+	var owners []int // by sentence: its text
+	for i, written := range request.GetTexts() {
+		split, err := build.split(written, fmt.Sprintf("texts[%d]", i))
+		if err != nil {
+			return nil, err
+		}
+		for _, sentence := range split {
+			sentences, owners = append(sentences, build.prepare(sentence, request.GetTokens())), append(owners, i)
+		}
+	}
+	response := &ngramv1.ScoreResponse{BuildId: uint32(build.Build.ID)}
+	for range request.GetTexts() {
+		response.Scores = append(response.Scores, &ngramv1.TextScore{})
+	}
+	records := build.newRecords(sentences, request.GetTokens())
+	err = build.score(ctx, sentences, func(sentence, place int, _ []uint32, record scoring.Record) {
+		records.add(sentence, place, record)
+		response.Scores[owners[sentence]].Tokens++
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, score := range records.scores {
+		total := response.Scores[owners[i]]
+		total.Log10Probability += score.GetLog10Probability()
+		total.Oov += score.GetOov()
+		total.Sentences = append(total.Sentences, score)
+	}
+	return response, build.Verify(ctx)
+}
