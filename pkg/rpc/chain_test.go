@@ -149,9 +149,32 @@ func TestRequestIDTravels(t *testing.T) {
 		}
 	})
 	t.Run("echoed with an error", func(t *testing.T) {
-		var header metadata.MD
-		if _, err := read(t.Context(), front.conn, "forbidden", grpc.Header(&header)); err == nil || len(header.Get(requestIDHeader)) != 1 {
-			t.Errorf("error %v, header %v", err, header)
+		var header, trailer metadata.MD
+		_, err := read(t.Context(), front.conn, "forbidden", grpc.Header(&header), grpc.Trailer(&trailer))
+		if err == nil || len(trailer.Get(requestIDHeader)) != 1 || len(header.Get(requestIDHeader)) != 0 {
+			t.Errorf("error %v, header %v, trailer %v", err, header, trailer)
+		}
+	})
+	t.Run("echoed on streams", func(t *testing.T) {
+		for _, s := range []string{"", "x", "forbidden"} {
+			stream, err := chat(t.Context(), front.conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s != "" {
+				_, _ = say(stream, s)
+			}
+			_ = stream.CloseSend()
+			for _, err = hear(stream); err == nil; {
+				_, err = hear(stream)
+			}
+			header, _ := stream.Header()
+			if s == "forbidden" {
+				header = stream.Trailer()
+			}
+			if len(header.Get(requestIDHeader)) != 1 {
+				t.Errorf("%q: %v, header %v, trailer %v", s, err, header, stream.Trailer())
+			}
 		}
 	})
 }
@@ -338,15 +361,15 @@ func TestOversizeMessages(t *testing.T) {
 		if got, err := read(t.Context(), r.conn, "x"); got != "x" || err != nil {
 			t.Errorf("afterwards: %q, %v", got, err)
 		}
-		eventually(t, "both are counted", func() bool {
-			return r.counter(t, "dbslm_rpc_outside_failures_total", map[string]string{"grpc_code": "ResourceExhausted"}) == 2
-		})
-		handled := map[any]bool{}
-		for _, line := range r.log.lines(t, "call failed outside its handler") {
-			handled[line["handled"]] = true
+		const message = "call failed outside its handler"
+		eventually(t, "both are logged", func() bool { return len(r.log.lines(t, message)) == 2 })
+		if n := r.counter(t, "dbslm_rpc_outside_failures_total", map[string]string{"grpc_code": "ResourceExhausted"}); n != 2 {
+			t.Errorf("%v are counted", n)
 		}
-		if !handled[true] || !handled[false] {
-			t.Errorf("logged %s", r.log)
+		for _, line := range r.log.lines(t, message) {
+			if line["handled"] != (line["request_id"] != nil) {
+				t.Errorf("logged %v", line)
+			}
 		}
 	})
 }
@@ -356,10 +379,11 @@ func TestRepliesThatCannotBeEncodedAreReported(t *testing.T) {
 	if _, err := read(t.Context(), r.conn, "x"); errors.KindOf(err) != errors.Internal {
 		t.Errorf("the client got %v", err)
 	}
-	eventually(t, "the failure is counted", func() bool {
-		return r.counter(t, "dbslm_rpc_outside_failures_total", map[string]string{"grpc_code": "Internal"}) == 1
-	})
-	if lines := r.log.lines(t, "call failed outside its handler"); len(lines) != 1 || lines[0]["level"] != "ERROR" {
+	eventually(t, "the failure is logged", func() bool { return len(r.log.lines(t, "call failed outside its handler")) == 1 })
+	if n := r.counter(t, "dbslm_rpc_outside_failures_total", map[string]string{"grpc_code": "Internal"}); n != 1 {
+		t.Errorf("%v are counted", n)
+	}
+	if lines := r.log.lines(t, "call failed outside its handler"); lines[0]["level"] != "ERROR" || lines[0]["handled"] != true {
 		t.Errorf("logged %v", lines)
 	}
 }

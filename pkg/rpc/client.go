@@ -65,6 +65,9 @@ func transportError(e *errors.Error, method string, sent any, err error) *errors
 		return errors.Wrap(err, errors.DeadlineExceeded, errors.ReasonDeadlineExceeded,
 			"the %s service did not answer in time; allow it more time", peer).With("service", peer)
 	case errors.Canceled:
+		if strings.Contains(e.Public(), "client connection is closing") {
+			return errors.Wrap(err, errors.Unavailable, "CONNECTION_CLOSED", "the connection to the %s service is closed", peer).With("service", peer)
+		}
 		return errors.Wrap(err, errors.Canceled, errors.ReasonCanceled, "the call was canceled by its caller")
 	case errors.ResourceExhausted:
 		if strings.Contains(e.Public(), "message") && strings.Contains(e.Public(), "larger than max") {

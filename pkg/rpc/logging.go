@@ -24,9 +24,7 @@ type observer struct {
 // ServerReporter starts the log line of one call. It implements the middleware's interceptors.ServerReportable;
 // the middleware's own logger would format a dozen fields for every call, also for lines nobody reads.
 func (o *observer) ServerReporter(ctx context.Context, call interceptors.CallMeta) (interceptors.Reporter, context.Context) {
-	if state, ok := ctx.Value(callStateKey{}).(*callState); ok {
-		state.reached.Store(true)
-	}
+	callStateOf(ctx).reached = true
 	return &callReport{observer: o, ctx: ctx, call: call}, ctx
 }
 
@@ -43,9 +41,7 @@ func (r *callReport) PostCall(err error, took time.Duration) {
 	if err == io.EOF {
 		err = nil
 	}
-	if state, ok := r.ctx.Value(callStateKey{}).(*callState); ok {
-		state.failed.Store(err != nil)
-	}
+	callStateOf(r.ctx).failed = err != nil
 	code := status.Code(err)
 	level := levelOf(code, r.call.Service)
 	if !r.logger.Enabled(r.ctx, level) {
@@ -54,7 +50,7 @@ func (r *callReport) PostCall(err error, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("method", r.call.FullMethod()),
 		slog.String("code", code.String()),
-		slog.Duration("took", took),
+		milliseconds(took),
 	}
 	if p, ok := peer.FromContext(r.ctx); ok {
 		attrs = append(attrs, slog.String("peer", p.Addr.String()))
@@ -63,6 +59,10 @@ func (r *callReport) PostCall(err error, took time.Duration) {
 		attrs = append(attrs, slog.String("reason", errors.ReasonOf(err)), slog.String("error", err.Error()))
 	}
 	r.logger.LogAttrs(r.ctx, level, "call", attrs...)
+}
+
+func milliseconds(took time.Duration) slog.Attr {
+	return slog.Float64("took_ms", float64(took.Microseconds())/1000)
 }
 
 // levelOf is about who must act: nobody (info), the operator soon (warn) or now (error).

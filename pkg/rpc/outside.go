@@ -3,7 +3,8 @@ package rpc
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
+
+	"dbslm/pkg/telemetry"
 
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
@@ -15,10 +16,20 @@ import (
 
 type callStateKey struct{}
 
-// callState is what the chain found out about one call.
+// callState is what the chain found out about one call. Chain and stats handler run one after the other
+// on the call's goroutine.
 type callState struct {
-	method          string
-	reached, failed atomic.Bool
+	method    string
+	requestID string
+	reached   bool // the chain
+	failed    bool // and the chain knows
+}
+
+func callStateOf(ctx context.Context) *callState {
+	if state, ok := ctx.Value(callStateKey{}).(*callState); ok {
+		return state
+	}
+	return &callState{} // not a call of our server: nobody reads it
 }
 
 type outsideHandler struct{ *observer }
@@ -32,17 +43,18 @@ func (h outsideHandler) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	if !ok || end.Error == nil {
 		return
 	}
-	state, ok := ctx.Value(callStateKey{}).(*callState)
-	if !ok || state.failed.Load() {
+	state := callStateOf(ctx)
+	if state.failed {
 		return // the chain has counted and logged it
 	}
+	ctx = telemetry.WithRequestID(ctx, state.requestID)
 	code := status.Code(end.Error)
 	h.metrics.outsideFailure(code)
 	h.logger.LogAttrs(ctx, levelOf(code, ""), "call failed outside its handler",
 		slog.String("method", state.method),
-		slog.Bool("handled", state.reached.Load()),
+		slog.Bool("handled", state.reached),
 		slog.String("code", code.String()),
-		slog.Duration("took", end.EndTime.Sub(end.BeginTime)),
+		milliseconds(end.EndTime.Sub(end.BeginTime)),
 		slog.String("error", end.Error.Error()),
 	)
 }

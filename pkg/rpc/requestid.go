@@ -16,19 +16,22 @@ import (
 // search logs; the request ids inside messages, which make writes repeatable, are another matter.
 const requestIDHeader = "x-request-id"
 
-// withRequestID takes the caller's id, or makes one, and echoes it so that the caller can name it.
-func withRequestID(ctx context.Context, setHeader func(metadata.MD) error) context.Context {
+// It is echoed so that a caller may name it: in the header of a reply, in the trailer of a failure. Never
+// in the header of a failure: gRPC does not retry a call once it has seen a header.
+
+// withRequestID takes the caller's id, or makes one.
+func withRequestID(ctx context.Context) (context.Context, metadata.MD) {
 	id := ""
 	if values := metadata.ValueFromIncomingContext(ctx, requestIDHeader); len(values) == 1 && validRequestID(values[0]) {
 		id = values[0]
 	} else {
 		id = newRequestID()
 	}
-	_ = setHeader(metadata.Pairs(requestIDHeader, id)) // fails only when the stream is already broken
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.SetAttributes(attribute.String("dbslm.request_id", id))
 	}
-	return telemetry.WithRequestID(ctx, id)
+	callStateOf(ctx).requestID = id
+	return telemetry.WithRequestID(ctx, id), metadata.Pairs(requestIDHeader, id)
 }
 
 // validRequestID accepts what is safe to print in a log: 1 to 128 visible ASCII characters.
@@ -48,12 +51,50 @@ func validRequestID(id string) bool {
 func newRequestID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func requestIDUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	ctx = withRequestID(ctx, func(md metadata.MD) error { return grpc.SetHeader(ctx, md) })
-	return next(ctx, req)
+	ctx, echo := withRequestID(ctx)
+	resp, err := next(ctx, req)
+	if err != nil {
+		_ = grpc.SetTrailer(ctx, echo) // this and SetHeader fail only when the caller is gone
+	} else {
+		_ = grpc.SetHeader(ctx, echo)
+	}
+	return resp, err
 }
 
 func requestIDStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	return next(srv, contextStream{stream, withRequestID(stream.Context(), stream.SetHeader)})
+	ctx, echo := withRequestID(stream.Context())
+	s := &echoStream{contextStream: contextStream{stream, ctx}, echo: echo}
+	err := next(srv, s)
+	if err != nil {
+		stream.SetTrailer(echo)
+	} else {
+		s.setHeader()
+	}
+	return err
+}
+
+// echoStream adds the header when the first message makes one necessary.
+type echoStream struct {
+	contextStream
+	echo metadata.MD
+	set  bool
+}
+
+func (s *echoStream) setHeader() {
+	if !s.set {
+		s.set = true
+		_ = s.SetHeader(s.echo)
+	}
+}
+
+func (s *echoStream) SendMsg(m any) error {
+	s.setHeader()
+	return s.ServerStream.SendMsg(m)
+}
+
+func (s *echoStream) SendHeader(md metadata.MD) error {
+	s.setHeader()
+	return s.ServerStream.SendHeader(md)
 }
 
 // outgoingRequestID passes the id of the request that ctx belongs to on to the next service.

@@ -34,8 +34,9 @@ type Server struct {
 	stopErr  error
 	stopping chan struct{}
 
-	mu    sync.Mutex
-	conns []*grpc.ClientConn // made by Local
+	mu     sync.Mutex
+	conns  []*grpc.ClientConn // made by Local
+	closed bool               // and closed
 }
 
 // NewServer registers the services. Nothing runs before Serve or Local. See Options.Validate for settings
@@ -113,8 +114,10 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	case cause = <-died:
 		s.options.Logger.ErrorContext(ctx, "listener failed; stopping", "error", cause)
 	}
-	err := s.Close()
-	serving.Wait() // Close has closed the listeners
+	err := s.Close() // closes the listeners too
+	if err == nil {
+		serving.Wait()
+	}
 	return errors.Join(cause, err)
 }
 
@@ -130,6 +133,9 @@ func (s *Server) Local() *grpc.ClientConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns = append(s.conns, conn)
+	if s.closed {
+		_ = conn.Close()
+	}
 	return conn
 }
 
@@ -156,11 +162,14 @@ func (s *Server) Close() error {
 		s.stopErr = s.drain()
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		s.closed = true
 		for _, conn := range s.conns {
 			_ = conn.Close() // an error only says that its user closed it before
 		}
 		_ = s.local.Close()
-		s.background.Wait()
+		if s.stopErr == nil { // gRPC's Serve returns only after the last handler
+			s.background.Wait()
+		}
 	})
 	return s.stopErr
 }
