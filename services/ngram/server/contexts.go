@@ -2,21 +2,18 @@ package server
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"math"
+	"strconv"
 	"sync"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"dbslm/pkg/errors"
+	"dbslm/pkg/pagetoken"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 	"dbslm/services/ngram/store"
 )
 
 const (
-	defaultPage = 100
 	// flushEvery is the least time between two flushes of the use of contexts, flushTimeout what one may take: it is
 	// done at the end of a request and must not be noticed.
 	flushEvery   = time.Minute
@@ -58,15 +55,8 @@ func (s *Inference) ListContexts(ctx context.Context, request *ngramv1.ListConte
 	if err != nil {
 		return nil, err
 	}
-	limit := int(request.GetPageSize())
-	switch {
-	case limit < 0:
-		return nil, errors.New(errors.InvalidArgument, "PAGE_SIZE_INVALID", "page_size must not be negative").Field("page_size", "must be from 0 to 1000")
-	case limit == 0:
-		limit = defaultPage
-	}
-	limit = min(limit, 1000)
-	query := xxhash.Sum64String(request.GetTenant() + "\x00" + request.GetModel() + "\x00contexts")
+	limit := pagetoken.Size(request.GetPageSize())
+	query := []string{"ListContexts", request.GetTenant(), request.GetModel()}
 	position, err := decodePosition(request.GetPageToken(), query)
 	if err != nil {
 		return nil, err
@@ -99,34 +89,25 @@ type listTarget struct{ *ngramv1.ListContextsRequest }
 // GetBuildId implements target.
 func (listTarget) GetBuildId() uint32 { return 0 }
 
-const positionBytes = 8 + 8 + 1 + 8
-
-// encodePosition makes a page token that belongs to one query.
-func encodePosition(position store.UsePosition, query uint64) string {
-	token := make([]byte, 0, positionBytes)
-	token = binary.BigEndian.AppendUint64(token, query)
-	token = binary.BigEndian.AppendUint64(token, math.Float64bits(position.Stored))
-	token = append(token, byte(position.Order))
-	token = binary.BigEndian.AppendUint64(token, uint64(position.Hash))
-	return base64.RawURLEncoding.EncodeToString(token)
+// encodePosition makes the page token of a position.
+func encodePosition(position store.UsePosition, query []string) string {
+	return pagetoken.Encode(query, strconv.FormatFloat(position.Stored, 'x', -1, 64), strconv.Itoa(position.Order), strconv.FormatInt(position.Hash, 10))
 }
 
-func decodePosition(written string, query uint64) (store.UsePosition, error) {
-	if written == "" {
+func decodePosition(written string, query []string) (store.UsePosition, error) {
+	parts, err := pagetoken.Decode(written, query, 3)
+	if err != nil {
+		return store.UsePosition{}, err
+	}
+	if parts == nil {
 		return store.FirstUse, nil
 	}
-	token, err := base64.RawURLEncoding.DecodeString(written)
-	if err != nil || len(token) != positionBytes || binary.BigEndian.Uint64(token) != query {
-		return store.UsePosition{}, errors.New(errors.InvalidArgument, "PAGE_TOKEN_INVALID",
-			"the page token belongs to another list; begin again without one").Field("page_token", "must come from the page before")
+	stored, err1 := strconv.ParseFloat(parts[0], 64)
+	order, err2 := strconv.Atoi(parts[1])
+	hash, err3 := strconv.ParseInt(parts[2], 10, 64)
+	if err := errors.Join(err1, err2, err3); err != nil || math.IsNaN(stored) || math.IsInf(stored, 0) {
+		return store.UsePosition{}, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one").
+			Field("page_token", "not a token of this query")
 	}
-	position := store.UsePosition{
-		Stored: math.Float64frombits(binary.BigEndian.Uint64(token[8:])),
-		Order:  int(token[16]),
-		Hash:   int64(binary.BigEndian.Uint64(token[17:])),
-	}
-	if math.IsNaN(position.Stored) || math.IsInf(position.Stored, 0) {
-		return store.FirstUse, nil
-	}
-	return position, nil
+	return store.UsePosition{Stored: stored, Order: order, Hash: hash}, nil
 }
