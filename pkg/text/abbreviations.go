@@ -57,10 +57,17 @@ var elisions = map[string]bool{
 	"dell": true, "all": true, "nell": true, "sull": true, "dall": true, "un": true, "quest": true, "quell": true,
 }
 
+// clitics are the ends of words that are a token of their own and join the word before: "Anna's" has the
+// token of "Anna". The "n't" of "don't" stays, because "do" and "ca" without it mean the opposite.
+var clitics = map[string]bool{"s": true, "ll": true, "ve": true, "re": true, "d": true, "m": true}
+
+// maxClitic is the length of the longest of them.
+const maxClitic = 2
+
 // clippedWords are written with an apostrophe for their lost beginning. After a straight apostrophe they
 // are not a quotation.
 var clippedWords = map[string]bool{
 	"tis": true, "twas": true, "twere": true, "twill": true, "twould": true, "twixt": true, "em": true,
 	"til": true, "till": true, "cause": true, "bout": true, "gainst": true, "neath": true, "ere": true,
-	"n": true, "s": true, "d": true, "ll": true, "re": true, "ve": true,
+	"fore": true, "mongst": true, "tween": true, "n": true, "s": true, "d": true, "ll": true, "re": true, "ve": true,
 }

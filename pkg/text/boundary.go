@@ -73,7 +73,7 @@ func (s *wordScanner) endsHere(i int, spaced bool) bool {
 		return true
 	case next.lower:
 		return !s.sentence.closed && !s.sentence.trailing && s.sentence.lower
-	case s.sentence.trailing && next.word == "i":
+	case s.sentence.trailing && string(s.data[next.start:next.end]) == "I":
 		return false // "I... I don't know"
 	}
 	return true

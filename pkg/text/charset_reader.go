@@ -62,7 +62,7 @@ func (r *charsetReader) Read(p []byte) (int, error) {
 
 func (r *charsetReader) advance() {
 	if !r.eof {
-		n, err := readSome(r.src, r.raw[len(r.raw):cap(r.raw)])
+		n, err := readAtLeast(r.src, r.raw[len(r.raw):cap(r.raw)], 1)
 		r.raw = r.raw[:len(r.raw)+n]
 		if r.eof = err == io.EOF; err != nil && !r.eof {
 			r.err = err

@@ -24,6 +24,7 @@ const (
 	flagUpper   class = 0x80 // has a lower-case form
 	flagNumber  class = 0x40
 	flagNewline class = 0x20
+	flagAddress class = 0x10 // of a word: it is a web address
 )
 
 const (

@@ -25,20 +25,16 @@ func (j *wordJoiner) Add(token string) string {
 		return ""
 	}
 	k := j.role(token)
-	initial := false
-	written := token
-	known := false
-	if k != roleWord && k != roleUnspaced && k != roleElision {
-		written, known = j.look(token, false)
-		j.placement.mark(k)
+	isWord := k == roleWord || k == roleUnspaced || k == roleElision || k == roleClitic
+	initial := isWord && j.placement.pending
+	written, known := j.look(token, initial)
+	if isWord {
+		j.placement.word(j.mayName(token, written, initial))
 	} else {
-		initial = j.placement.pending
-		written, known = j.look(token, initial)
-		if initial {
-			written = capitalize(written)
-		}
-		first, _ := utf8.DecodeRuneInString(strings.TrimLeft(written, "'’"))
-		j.placement.word(k == roleUnspaced || unicode.IsUpper(first) || unicode.IsNumber(first))
+		j.placement.mark(k)
+	}
+	if initial {
+		written = capitalize(written)
 	}
 	bare := strings.Trim(written, " ")
 	if bare == "" {
@@ -56,6 +52,20 @@ func (j *wordJoiner) Add(token string) string {
 		return " " + bare
 	}
 	return bare
+}
+
+// mayName reports whether a word may be part of a speaker's name. At the start of a sentence every word
+// has a capital, so there its spelling elsewhere decides.
+func (j *wordJoiner) mayName(token, written string, initial bool) bool {
+	if initial {
+		elsewhere, known := j.look(token, false)
+		if !known {
+			return true
+		}
+		written = elsewhere
+	}
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(written, "'’"))
+	return unicode.IsUpper(first) || unicode.IsNumber(first)
 }
 
 // look asks the form for the spelling of a token.
@@ -78,7 +88,13 @@ func (j *wordJoiner) EndSentence() string {
 // role returns what a token of the model does to its neighbours.
 func (j *wordJoiner) role(token string) role {
 	r, size := utf8.DecodeRuneInString(token)
+	if token == possessive {
+		return roleClitic
+	}
 	if isApostrophe(r) && size < len(token) {
+		if clitics[token[size:]] {
+			return roleClitic
+		}
 		return roleWord // "'tis"
 	}
 	switch classOf(j.classes, r) & classMask {
@@ -112,6 +128,8 @@ func (j *wordJoiner) needsSpace(k role, written string, asked bool) bool {
 		return true
 	}
 	switch k {
+	case roleClitic:
+		return j.previous == roleOpen || j.previous == roleOpenQuote
 	case roleCloseQuote, roleClose, roleComma, roleColon, roleEnd, roleWideOpen, roleWideClose, roleWideEnd:
 		return false
 	}

@@ -22,10 +22,13 @@ type lines struct {
 func (t *lines) Kind() string       { return t.kind }
 func (t *lines) Parameters() string { return "{}" }
 
-func (t *lines) Split(s string) ([]Sentence, error) { return splitWith(t, s) }
+func (t *lines) Split(s string) ([]Sentence, error) { return splitWith(t.normalization, s, t.scan) }
 
 func (t *lines) Sentences(r io.Reader, yield func(Sentence) error) error {
-	w := newWindow(NewReader(t.normalization, r))
+	return t.scan(newWindow(NewReader(t.normalization, r)), yield)
+}
+
+func (t *lines) scan(w *window, yield func(Sentence) error) error {
 	split := splitSpaces
 	if t.kind == Bytes {
 		split = splitBytes
@@ -55,6 +58,9 @@ func (t *lines) Sentences(r io.Reader, yield func(Sentence) error) error {
 			next = end + 1
 		} else if end = next; start == end {
 			return nil
+		}
+		if end-start > maxLine {
+			return tooLong(w.offset+int64(start), maxLine)
 		}
 		offset := w.offset + int64(start)
 		tokens = split(tokens[:0], w.data[start:end], offset)

@@ -9,6 +9,7 @@ const (
 	closeSingle      = "’"
 	apostrophe       = '\''
 	dash             = "—"
+	possessive       = "'"
 	ellipsis         = "…"
 	curlyApostrophe  = '’'
 	letterApostrophe = 'ʼ'
@@ -31,6 +32,7 @@ const (
 	roleWideClose
 	roleWideEnd
 	roleElision // "l'": attaches to what follows
+	roleClitic  // "'s": attaches to what stands before
 	roleNeutral // symbols and dashes: spaced as their surface says
 )
 

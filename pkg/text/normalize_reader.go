@@ -62,7 +62,8 @@ func (r *normalizingReader) advance() {
 	if rest == cap(r.raw) {
 		r.raw = append(make([]byte, 0, 2*cap(r.raw)), r.raw...)
 	}
-	n, err := readSome(r.src, r.raw[len(r.raw):cap(r.raw)])
+	// As much again as is held back, so that text without a boundary costs time linear in its length.
+	n, err := readAtLeast(r.src, r.raw[len(r.raw):cap(r.raw)], rest)
 	r.raw = r.raw[:len(r.raw)+n]
 	r.err = err
 
@@ -112,14 +113,20 @@ func lastBoundary(form norm.Form, b []byte) int {
 	return 0
 }
 
-// readSome reads at least one byte unless it returns an error. A reader that keeps returning neither is
-// reported as io.ErrNoProgress rather than waited for.
-func readSome(r io.Reader, p []byte) (int, error) {
-	for range 100 {
-		n, err := r.Read(p)
-		if n > 0 || err != nil {
-			return n, err
+// readAtLeast reads at least one byte and at least as many as asked for that fit, unless it returns an
+// error. A reader that keeps returning neither is reported as io.ErrNoProgress rather than waited for.
+func readAtLeast(r io.Reader, p []byte, least int) (n int, err error) {
+	least = max(1, min(least, len(p)))
+	for idle := 0; n < least && err == nil; idle++ {
+		var more int
+		more, err = r.Read(p[n:])
+		n += more
+		if more > 0 {
+			idle = 0
+		}
+		if idle == 100 {
+			err = io.ErrNoProgress
 		}
 	}
-	return 0, io.ErrNoProgress
+	return n, err
 }

@@ -8,7 +8,7 @@ package text
 // introduces; the first word after a speaker's name ("First Citizen: Before we …").
 type placement struct {
 	words    int
-	capital  bool // every word so far was written with a capital or a digit
+	capital  bool // every token so far may be part of a speaker's name
 	pending  bool // the next word takes a capital
 	quoted   bool // direct speech has occurred in this sentence
 	previous role
@@ -18,13 +18,13 @@ func newPlacement() placement {
 	return placement{capital: true, pending: true, previous: roleNeutral}
 }
 
-// word notes a word and reports whether its place asks for a capital. Upper says whether it is written
-// with one, or begins with a digit.
+// word notes a word and reports whether its place asks for a capital. Upper says whether it may be part
+// of a speaker's name: it is written with a capital, or begins with a digit.
 func (p *placement) word(upper bool) bool {
 	initial := p.pending
 	p.pending = false
 	p.words++
-	p.capital = p.capital && (upper || initial)
+	p.capital = p.capital && upper
 	p.previous = roleWord
 	return initial
 }
@@ -40,6 +40,9 @@ func (p *placement) mark(k role) {
 			p.pending = true
 		}
 		p.quoted = true
+	case roleCloseQuote:
+		p.quoted = true // also of speech that began in an earlier sentence
+		p.capital = p.capital && p.words == 0
 	case roleColon:
 		if p.capital && p.words > 0 && p.words <= maxSpeakerWords && p.previous == roleWord {
 			p.pending = true

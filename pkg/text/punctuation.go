@@ -11,8 +11,14 @@ func (s *wordScanner) punctuation(r rune, size int) {
 		return
 	case '\'', '‘', '’', '‚', '‛', '‹', '›':
 		if isApostrophe(r) || r == '‘' {
-			if s.clipped(r, size) {
+			if s.clipped(r, size) || (s.leans() && s.isClitic(s.at+size)) {
 				s.word(s.at)
+				return
+			}
+			if r != '‘' && s.possesses(size) {
+				sp := span{start: s.at, end: s.at + size}
+				s.spell(&sp, possessive)
+				s.pushMark(sp, roleClitic)
 				return
 			}
 		}
@@ -20,7 +26,7 @@ func (s *wordScanner) punctuation(r rune, size int) {
 		return
 	case '.', '…':
 		if end := s.runOf("….", s.at); r == '…' || end > s.at+1 {
-			s.constant(end, ellipsis, roleEnd)
+			s.ellipsis(end)
 			return
 		}
 	case '-':
@@ -69,15 +75,21 @@ func (s *wordScanner) pushMark(sp span, k role) {
 	default:
 		state.ended, state.closed, state.wide, state.trailing = false, false, false, false
 	}
+	state.afterWord = false
 	state.afterOpener = k == roleOpen || k == roleOpenQuote || k == roleNeutral || k == roleWideOpen
 }
 
-// constant notes the token that ends at end and that the model spells as given.
-func (s *wordScanner) constant(end int, spelling string, k role) {
+// ellipsis notes a run of dots. Some set it apart from the word before it.
+func (s *wordScanner) ellipsis(end int) {
 	sp := span{start: s.at, end: end}
-	s.spell(&sp, spelling)
-	s.pushMark(sp, k)
-	s.sentence.trailing = spelling == ellipsis
+	s.spell(&sp, ellipsis)
+	if len(s.spans) > 0 && s.sentence.space && !s.sentence.newline {
+		sp.written = len(s.arena)
+		s.arena = append(append(s.arena, ' '), s.data[sp.start:sp.end]...)
+		sp.writtenTo = len(s.arena)
+	}
+	s.pushMark(sp, roleEnd)
+	s.sentence.trailing = true
 }
 
 // spell sets the model token of a span. The arena holds it even where it is what is written; end sees that.
@@ -152,7 +164,7 @@ func (s *wordScanner) spacedSurface(sp *span) {
 // that is no closing quote can be nothing else.
 func (s *wordScanner) clipped(r rune, size int) bool {
 	next := s.classAt(s.at + size)
-	if next&classMask != classWord || !(s.sentence.space || s.sentence.afterOpener) {
+	if next&classMask != classWord || (!s.sentence.space && s.sentence.afterWord) {
 		return false
 	}
 	if r == curlyApostrophe {
@@ -165,7 +177,22 @@ func (s *wordScanner) clipped(r rune, size int) bool {
 	if next&flagNumber != 0 {
 		return end-s.at-size <= 3
 	}
-	return clippedWords[s.lowered(s.at+size, end)]
+	return clippedWords[string(s.lowered(s.at+size, end))]
+}
+
+// possesses reports whether the apostrophe at s.at, of that size, marks the possessive of a plural:
+// "the soldiers' camp". Inside single quotes it is taken for the closing one.
+func (s *wordScanner) possesses(size int) bool {
+	if !s.leans() || !s.sentence.afterWord || s.sentence.openSingle > 0 || s.classAt(s.at+size)&classMask == classWord {
+		return false
+	}
+	last := s.data[s.at-1]
+	return last == 's' || last == 'S'
+}
+
+// leans reports whether something stands directly before the next token that a clitic can lean on.
+func (s *wordScanner) leans() bool {
+	return len(s.spans) > 0 && !s.sentence.space && !s.sentence.afterOpener
 }
 
 // quote notes a quotation mark. Its direction is that of the character unless the spaces around it say
@@ -178,7 +205,7 @@ func (s *wordScanner) quote(r rune, size int, open, closing string, depth *int) 
 	if !after && next&classMask == classOther {
 		n, _ := s.rune(end)
 		k := markRole(n)
-		after = k == roleEnd || k == roleComma || k == roleColon || k == roleClose || k == roleCloseQuote || n == '—'
+		after = k == roleEnd || k == roleComma || k == roleColon || k == roleClose || k == roleCloseQuote || n == '—' || (n == '-' && end+1 < len(s.data) && s.data[end+1] == '-')
 	}
 	opens := *depth == 0
 	switch {

@@ -1,7 +1,6 @@
 package text
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"strings"
@@ -51,7 +50,7 @@ func (s Sentence) Texts() []string {
 
 // Form tells how a model token is to be written. Initial is true at the start of a sentence or of direct
 // speech; the detokeniser itself capitalises the word there, so a Form may ignore it. Returning "" means
-// "as the token is".
+// "as the token is". It is asked about a token as often as the answer is needed.
 type Form func(token string, initial bool) string
 
 // Tokenizer turns text to sentences of tokens and back. A Tokenizer is immutable and safe for concurrent
@@ -128,21 +127,42 @@ func parseParameters(kind, parameters string, into any) error {
 	return nil
 }
 
-// splitWith implements Split for every kind.
-func splitWith(t Tokenizer, s string) ([]Sentence, error) {
+// splitWith implements Split for every kind, given what implements Sentences.
+func splitWith(n Normalization, s string, scan func(*window, func(Sentence) error) error) ([]Sentence, error) {
+	normal, err := Normalize(n, []byte(s))
+	if err != nil {
+		return nil, err
+	}
 	var out []Sentence
-	err := t.Sentences(strings.NewReader(s), func(view Sentence) error {
-		own := view
-		own.Tokens = make([]Token, len(view.Tokens))
-		for i, token := range view.Tokens {
-			token.Text = bytes.Clone(token.Text)
-			token.Surface = bytes.Clone(token.Surface)
-			own.Tokens[i] = token
-		}
-		out = append(out, own)
+	err = scan(wholeWindow(normal), func(view Sentence) error {
+		out = append(out, own(view))
 		return nil
 	})
 	return out, err
+}
+
+// own returns a copy of a sentence that shares no memory with it.
+func own(view Sentence) Sentence {
+	size := 0
+	for _, t := range view.Tokens {
+		size += len(t.Text) + len(t.Surface)
+	}
+	memory := make([]byte, 0, size)
+	keep := func(b []byte) []byte {
+		if b == nil {
+			return nil
+		}
+		start := len(memory)
+		memory = append(memory, b...)
+		return memory[start:len(memory):len(memory)]
+	}
+	tokens := make([]Token, len(view.Tokens))
+	for i, t := range view.Tokens {
+		t.Text, t.Surface = keep(t.Text), keep(t.Surface)
+		tokens[i] = t
+	}
+	view.Tokens = tokens
+	return view
 }
 
 // joinWith implements Detokenize for every kind.

@@ -19,6 +19,9 @@ func newWindow(src io.Reader) *window {
 	return &window{src: src, data: make([]byte, 0, 2*readerBlock)}
 }
 
+// wholeWindow is a window of a text that is in memory already.
+func wholeWindow(text []byte) *window { return &window{data: text, eof: true} }
+
 // more reads another piece of the stream; at its end it sets eof.
 func (w *window) more() error {
 	if len(w.data) == cap(w.data) {
@@ -26,7 +29,7 @@ func (w *window) more() error {
 		copy(grown, w.data)
 		w.data = grown
 	}
-	n, err := readSome(w.src, w.data[len(w.data):cap(w.data)])
+	n, err := readAtLeast(w.src, w.data[len(w.data):cap(w.data)], 1)
 	w.data = w.data[:len(w.data)+n]
 	if err == io.EOF {
 		w.eof = true
@@ -37,7 +40,11 @@ func (w *window) more() error {
 
 // drop forgets the first n bytes.
 func (w *window) drop(n int) {
-	w.data = w.data[:copy(w.data, w.data[n:])]
+	if w.eof {
+		w.data = w.data[n:] // nothing will be added behind it
+	} else {
+		w.data = w.data[:copy(w.data, w.data[n:])]
+	}
 	w.offset += int64(n)
 }
 

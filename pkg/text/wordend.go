@@ -13,7 +13,7 @@ import (
 func (s *wordScanner) wordEnd(start int) (end int, flags class, changed bool) {
 	limit := min(len(s.data), start+maxWordBytes)
 	i := start
-	if r, size := s.rune(i); isApostrophe(r) {
+	if r, size := s.rune(i); isApostrophe(r) || r == '‘' {
 		changed = r != apostrophe
 		i += size
 	}
@@ -25,10 +25,13 @@ func (s *wordScanner) wordEnd(start int) (end int, flags class, changed bool) {
 				i++
 				continue
 			}
-			if c == ':' && bytes.HasPrefix(s.data[i:limit], []byte("://")) || c == '.' && isWWW(s.data[start:i]) {
-				return s.addressEnd(i, limit), flags | flagUpper, changed
+			if c == ' ' {
+				break
 			}
-			if !s.joins(start, i, rune(c), 1) {
+			if c == ':' && bytes.HasPrefix(s.data[i:limit], []byte("://")) || c == '.' && isWWW(s.data[start:i]) {
+				return s.addressEnd(i, limit), flags | flagUpper | flagAddress, changed
+			}
+			if !s.joins(start, i, rune(c), 1) || (c == apostrophe && s.isClitic(i+1)) {
 				break
 			}
 			i++
@@ -50,7 +53,7 @@ func (s *wordScanner) wordEnd(start int) (end int, flags class, changed bool) {
 		case classInvisible:
 			changed = true
 		default:
-			if r != curlyApostrophe || !s.joins(start, i, r, size) {
+			if r != curlyApostrophe || !s.joins(start, i, r, size) || s.isClitic(i+size) {
 				return i, flags, changed
 			}
 			changed = true
@@ -107,12 +110,28 @@ func (s *wordScanner) elides(start, i, next int) bool {
 	if r < utf8.RuneSelf && !strings.ContainsRune("aeiouhAEIOUH", r) {
 		return false
 	}
-	return elisions[s.lowered(start, i)]
+	return elisions[string(s.lowered(start, i))]
 }
 
-// lowered returns a piece of the window in lower case, for looking it up in a table.
-func (s *wordScanner) lowered(start, end int) string {
-	return strings.ToLower(string(s.data[start:end]))
+// isClitic reports whether the letters at i, after an apostrophe, are a clitic like the s of "Anna's".
+func (s *wordScanner) isClitic(i int) bool {
+	end := i
+	for end < len(s.data) && end-i <= maxClitic && s.classAt(end)&classMask == classWord {
+		end++
+	}
+	return end > i && end-i <= maxClitic && clitics[string(s.lowered(i, end))]
+}
+
+// lowered returns a piece of the window in lower case, for looking it up in a table; the next call
+// overwrites it.
+func (s *wordScanner) lowered(start, end int) []byte {
+	s.scratch = s.scratch[:0]
+	for i := start; i < end; {
+		r, size := s.rune(i)
+		s.scratch = utf8.AppendRune(s.scratch, unicode.ToLower(r))
+		i += size
+	}
+	return s.scratch
 }
 
 func isWWW(b []byte) bool { return len(b) == 3 && strings.EqualFold(string(b), "www") }
@@ -143,8 +162,8 @@ func (s *wordScanner) trailing(start, i int, changed bool) (int, bool) {
 	}
 	if r, size := s.rune(i); isApostrophe(r) && s.sentence.openSingle == 0 && s.classAt(i+size)&classMask != classWord {
 		last := s.data[i-1]
-		if r == curlyApostrophe || last == 's' || last == 'S' || (i-start > 3 && last == 'n' && s.data[i-2] == 'i') ||
-			(i-start < 3 && openEnded[s.lowered(start, i)]) {
+		clipped := r == curlyApostrophe || (i-start > 3 && last == 'n' && s.data[i-2] == 'i') || (i-start < 3 && openEnded[string(s.lowered(start, i))])
+		if clipped && last != 's' && last != 'S' { // "soldiers'" is "soldiers" and a possessive
 			return i + size, changed || r != apostrophe
 		}
 		return i, changed
@@ -176,8 +195,13 @@ func (s *wordScanner) stopBelongs(start, i int) bool {
 		}
 	case bytes.IndexByte(word, '.') > 0:
 		kind = mayEnd
+		for part := range bytes.SplitSeq(word, []byte{'.'}) {
+			if utf8.RuneCount(part) > 2 { // a domain or file, not "p.m" or "Ph.D"
+				return false
+			}
+		}
 	case len(word) <= 8:
-		kind = abbreviations[s.lowered(start, i)]
+		kind = abbreviations[string(s.lowered(start, i))]
 	}
 	if kind == noAbbreviation && !number {
 		return false
@@ -196,14 +220,14 @@ func (s *wordScanner) stopBelongs(start, i int) bool {
 	case word[0] == 'I' && len(word) == 1:
 		return false
 	}
-	return !next.upper || !sentenceStarters[next.word]
+	return !next.upper || !sentenceStarters[string(s.lowered(next.start, next.end))]
 }
 
 // following is what comes after a possible sentence end.
 type following struct {
-	hard                 bool   // the text, paragraph or line item ends
-	upper, lower, number bool   // how the next word begins
-	word                 string // the next word in lower case, if upper
+	hard                 bool // the text, paragraph or line item ends
+	upper, lower, number bool // how the next word begins
+	start, end           int  // the next word, if upper
 }
 
 // following looks over closing marks, white space and opening marks from i on.
@@ -238,11 +262,9 @@ func (s *wordScanner) following(i int) following {
 	c := classOf(s.classes, r)
 	f := following{number: c&flagNumber != 0, lower: unicode.IsLower(r), upper: c&flagUpper != 0}
 	if f.upper {
-		end := i
-		for end < len(s.data) && end-i < maxWordBytes && s.classes[s.data[end]]&classMask == classWord {
-			end++
+		for f.start, f.end = i, i; f.end < len(s.data) && f.end-i < maxWordBytes && s.classes[s.data[f.end]]&classMask == classWord; {
+			f.end++
 		}
-		f.word = s.lowered(i, end)
 	}
 	return f
 }
@@ -257,7 +279,7 @@ func isClosing(r rune) bool {
 
 func isOpening(r rune) bool {
 	switch r {
-	case '"', '\'', '“', '‘', '„', '‚', '«', '‹', '(', '[', '{', '¿', '¡', '—', '–', '-':
+	case '"', '\'', '“', '‘', '„', '‚', '«', '‹', '(', '[', '{', '¿', '¡', '—', '–', '-', '*', '†':
 		return true
 	}
 	return false

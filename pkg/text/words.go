@@ -55,13 +55,17 @@ func (t *words) Parameters() string {
 	return string(b)
 }
 
-func (t *words) Split(s string) ([]Sentence, error) { return splitWith(t, s) }
+func (t *words) Split(s string) ([]Sentence, error) { return splitWith(t.normalization, s, t.scan) }
 
 func (t *words) Sentences(r io.Reader, yield func(Sentence) error) error {
+	return t.scan(newWindow(NewReader(t.normalization, r)), yield)
+}
+
+func (t *words) scan(w *window, yield func(Sentence) error) error {
 	s := &wordScanner{
 		classes:  t.classes,
 		separate: t.parameters.Lines == linesSeparate,
-		window:   newWindow(NewReader(t.normalization, r)),
+		window:   w,
 		yield:    yield,
 	}
 	s.begin(0)

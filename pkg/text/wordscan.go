@@ -31,6 +31,7 @@ type wordScanner struct {
 	spans     []span
 	arena     []byte
 	tokens    []Token
+	scratch   []byte // for looking words up in lower case
 	placement placement
 	sentence  sentenceState
 }
@@ -47,6 +48,7 @@ type sentenceState struct {
 	lower       bool // and the first was lower case: the writer may not use capitals at all
 	openDouble  int
 	openSingle  int
+	afterWord   bool // the last token is a word
 	afterOpener bool // the last token attaches to what follows
 }
 
@@ -87,6 +89,9 @@ func (s *wordScanner) run() error {
 
 // step handles one run of white space or one token.
 func (s *wordScanner) step() error {
+	if s.data[s.at] == ' ' && s.plainSpace() {
+		return nil
+	}
 	r, size := s.rune(s.at)
 	c := classOf(s.classes, r)
 	if c&classMask == classSpace {
@@ -117,6 +122,19 @@ func (s *wordScanner) step() error {
 	}
 	s.sentence.space, s.sentence.newline = false, false
 	return nil
+}
+
+// plainSpace takes the one space between two words, the most frequent case by far.
+func (s *wordScanner) plainSpace() bool {
+	if s.sentence.ended || s.at+1 >= len(s.data) {
+		return false
+	}
+	if next := s.data[s.at+1]; next >= utf8.RuneSelf || s.classes[next]&classMask != classWord {
+		return false
+	}
+	s.at++
+	s.sentence.space, s.sentence.newline = true, false
+	return true
 }
 
 func (s *wordScanner) rune(i int) (rune, int) {
@@ -177,10 +195,12 @@ func (s *wordScanner) end() error {
 // word scans a word that starts at start and notes it.
 func (s *wordScanner) word(start int) {
 	i, flags, changed := s.wordEnd(start)
-	i, changed = s.trailing(start, i, changed)
+	if flags&flagAddress == 0 {
+		i, changed = s.trailing(start, i, changed)
+	}
 	sp := span{start: start, end: i}
 	first, _ := s.rune(start)
-	if first == apostrophe || first == curlyApostrophe {
+	if isApostrophe(first) || first == '‘' {
 		first, _ = s.rune(start + utf8.RuneLen(first))
 	}
 	c := classOf(s.classes, first)
@@ -192,6 +212,8 @@ func (s *wordScanner) word(start int) {
 		s.sentence.lower = unicode.IsLower(first)
 	}
 	sp.initial = s.placement.word(c&(flagUpper|flagNumber) != 0)
+	// A line of verse begins with a capital, whatever its first word is.
+	sp.initial = sp.initial || s.sentence.newline
 	s.push(sp)
 }
 
@@ -208,7 +230,7 @@ func (s *wordScanner) push(sp span) {
 	s.spans = append(s.spans, sp)
 	s.at = sp.end
 	s.sentence.ended, s.sentence.closed, s.sentence.wide, s.sentence.trailing = false, false, false, false
-	s.sentence.afterOpener = false
+	s.sentence.afterWord, s.sentence.afterOpener = true, false
 }
 
 // marksAfter returns the end of the marks at i. A run longer than any token may be is cut.
@@ -241,7 +263,7 @@ func (s *wordScanner) lowerInto(sp *span) {
 		r, size := utf8.DecodeRune(s.data[i:sp.end])
 		i += size
 		switch {
-		case r == curlyApostrophe || r == letterApostrophe:
+		case r == curlyApostrophe || r == letterApostrophe || r == '‘':
 			r = apostrophe
 		case classOf(s.classes, r)&classMask == classInvisible:
 			invisible = true
