@@ -34,19 +34,37 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 	default:
 		return 0, err
 	}
-	results, err := db.runGoose(ctx, pool)
+	if err := db.createVersionTable(ctx, pool); err != nil {
+		return 0, err
+	}
+	results, failed, err := db.runGoose(ctx, pool)
 	for _, r := range results {
 		db.log.InfoContext(ctx, "migration applied", "migration", r.Source.Path, "duration", r.Duration)
 	}
 	if err != nil {
 		mapped := mapError(ctx, err)
 		return len(results), errors.Wrap(mapped, errors.KindOf(mapped), errors.ReasonOf(mapped),
-			"migrating %s stopped (%s); what was applied stays, and running dbslm migrate again goes on from there", db.name(), errors.Public(mapped))
+			"migrating %s stopped%s: %s; what was applied stays, and running dbslm migrate again goes on from there", db.name(), failed, errors.Public(mapped))
 	}
 	return len(results), nil
 }
 
-func (db *DB) runGoose(ctx context.Context, pool *sql.DB) ([]*goose.MigrationResult, error) {
+// createVersionTable makes goose's table as goose would, but so that it can be repeated: goose itself cannot go on after an
+// interruption between the table and its first row.
+func (db *DB) createVersionTable(ctx context.Context, pool *sql.DB) error {
+	create := "CREATE TABLE IF NOT EXISTS " + versionTable + " (id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now')))"
+	if db.dialect == MySQL {
+		create = "CREATE TABLE IF NOT EXISTS " + versionTable + " (id BIGINT NOT NULL AUTO_INCREMENT, version_id BIGINT NOT NULL, is_applied BOOLEAN NOT NULL, tstamp DATETIME NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (id)) " + placeholders["table_options"][0]
+	}
+	if _, err := db.execOn(ctx, pool, create, nil); err != nil {
+		return err
+	}
+	_, err := db.execOn(ctx, pool, "INSERT INTO "+versionTable+" (version_id, is_applied) SELECT 0, 1 FROM (SELECT 1 AS one) AS once WHERE NOT EXISTS (SELECT 1 FROM "+versionTable+" WHERE version_id = 0)", nil)
+	return err
+}
+
+// runGoose applies what is missing. failed names the file that could not be applied.
+func (db *DB) runGoose(ctx context.Context, pool *sql.DB) (results []*goose.MigrationResult, failed string, err error) {
 	dialect := goose.DialectMySQL
 	if db.dialect == SQLite {
 		dialect = goose.DialectSQLite3
@@ -54,14 +72,14 @@ func (db *DB) runGoose(ctx context.Context, pool *sql.DB) ([]*goose.MigrationRes
 	provider, err := goose.NewProvider(dialect, pool, expandFS{db.schema.Migrations, db.dialect},
 		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	results, err := provider.Up(ctx)
+	results, err = provider.Up(ctx)
 	var partial *goose.PartialError
 	if errors.As(err, &partial) {
-		return partial.Applied, fmt.Errorf("migration %s: %w", partial.Failed.Source.Path, partial.Err)
+		return partial.Applied, " at " + partial.Failed.Source.Path, partial.Err
 	}
-	return results, err
+	return results, "", err
 }
 
 // lockSchema makes the schema exist, keeps other migrators out, and returns the pool to migrate with.

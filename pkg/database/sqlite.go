@@ -12,7 +12,7 @@ import (
 
 	"dbslm/pkg/errors"
 
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	"modernc.org/sqlite"
 )
 
 const (
@@ -57,25 +57,27 @@ func (db *DB) openSQLite() error {
 	}
 	db.lite = s
 	s.file = filepath.Join(s.dir, db.name()+".sqlite3")
+	s.lock = newWriterLock(filepath.Join(s.dir, "locks"), db.name())
 	if s.memory == nil {
 		if err := checkDirectory(db.target, s.dir, s.file, db.opts.MustExist); err != nil {
 			return err
 		}
 	}
-	s.lock = newWriterLock(filepath.Join(s.dir, "locks"), db.name())
 
 	readers := db.opts.MaxConns
 	if readers <= 0 {
 		readers = liteReaders
 	}
-	var err error
-	if db.write, err = sql.Open("sqlite", db.liteDSN(true)); err != nil {
-		return mapError(context.Background(), err)
+	pools := [2]*sql.DB{}
+	for i := range pools {
+		connector, err := sqlite.NewConnector(db.liteDSN(i == 0))
+		if err != nil {
+			return mapError(context.Background(), err)
+		}
+		pools[i] = sql.OpenDB(liteConnector{connector})
 	}
+	db.write, db.read = pools[0], pools[1]
 	db.write.SetMaxOpenConns(1)
-	if db.read, err = sql.Open("sqlite", db.liteDSN(false)); err != nil {
-		return mapError(context.Background(), err)
-	}
 	db.read.SetMaxOpenConns(readers)
 	db.read.SetMaxIdleConns(readers)
 	return nil

@@ -97,7 +97,7 @@ func (s *Server) launch() error {
 		"--datadir="+filepath.Join(s.dir, "data"), "--socket="+filepath.Join(s.dir, "s"), "--pid-file="+filepath.Join(s.dir, "pid"),
 		"--skip-networking", "--skip-name-resolve", "--skip-log-bin", "--local-infile=1",
 		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_bin",
-		"--innodb-buffer-pool-size=256M", "--innodb-flush-log-at-trx-commit=2", // survives kill -9 of the server
+		"--innodb-buffer-pool-size=256M", "--innodb-log-file-size=128M", "--innodb-flush-log-at-trx-commit=2", // survives kill -9 of the server
 		"--table-definition-cache=4000", "--table-open-cache=4000", "--max-connections=400")
 	args = append(args, s.args[1:]...)
 	read, write, err := os.Pipe()
