@@ -6,6 +6,7 @@ import (
 
 	"dbslm/pkg/errors"
 
+	middleware "github.com/grpc-ecosystem/go-grpc-middleware/v2"
 	"google.golang.org/grpc"
 )
 
@@ -62,7 +63,7 @@ func (d deadlines) streamServer(srv any, stream grpc.ServerStream, _ *grpc.Strea
 		return err
 	}
 	defer cancel()
-	return interrupted(ctx, next(srv, contextStream{stream, ctx}))
+	return interrupted(ctx, next(srv, &middleware.WrappedServerStream{ServerStream: stream, WrappedContext: ctx}))
 }
 
 // interrupted puts right what a store says of a call whose context ended under it: it is not broken or
@@ -79,11 +80,3 @@ func interrupted(ctx context.Context, err error) error {
 	}
 	return err
 }
-
-// contextStream is a server stream with another context.
-type contextStream struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-func (s contextStream) Context() context.Context { return s.ctx }

@@ -117,14 +117,18 @@ func (e *echo) handle(method string) grpc.MethodHandler {
 		if err := decode(req); err != nil {
 			return nil, err
 		}
-		return intercept(ctx, req, &grpc.UnaryServerInfo{Server: srv, FullMethod: method}, func(ctx context.Context, req any) (any, error) {
+		handler := func(ctx context.Context, req any) (any, error) {
 			got := textOf(req.(*dynamicpb.Message))
 			if e.unary == nil {
 				return text(got), nil
 			}
 			answer, err := e.unary(ctx, got)
 			return text(answer), err
-		})
+		}
+		if intercept == nil {
+			return handler(ctx, req)
+		}
+		return intercept(ctx, req, &grpc.UnaryServerInfo{Server: srv, FullMethod: method}, handler)
 	}
 }
 

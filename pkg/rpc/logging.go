@@ -31,7 +31,7 @@ func (o *observer) ServerReporter(ctx context.Context, call interceptors.CallMet
 type callReport struct {
 	interceptors.NoopReporter
 	*observer
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // the middleware reports the end of a call without its context
 	call interceptors.CallMeta
 }
 

@@ -6,6 +6,7 @@ import (
 	"dbslm/pkg/telemetry"
 
 	"github.com/google/uuid"
+	middleware "github.com/grpc-ecosystem/go-grpc-middleware/v2"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -63,7 +64,8 @@ func requestIDUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next 
 
 func requestIDStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	ctx, echo := withRequestID(stream.Context())
-	s := &echoStream{contextStream: contextStream{stream, ctx}, echo: echo}
+	s := &echoStream{WrappedServerStream: middleware.WrapServerStream(stream), echo: echo}
+	s.WrappedContext = ctx
 	err := next(srv, s)
 	if err != nil {
 		stream.SetTrailer(echo)
@@ -75,7 +77,7 @@ func requestIDStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo
 
 // echoStream adds the header when the first message makes one necessary.
 type echoStream struct {
-	contextStream
+	*middleware.WrappedServerStream
 	echo metadata.MD
 	set  bool
 }

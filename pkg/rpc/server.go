@@ -26,9 +26,8 @@ type Server struct {
 	local   *bufconn.Listener
 
 	start      sync.Once
-	background sync.WaitGroup // monitor and in-memory listener
-	lifetime   context.Context
-	end        context.CancelFunc
+	background sync.WaitGroup     // monitor and in-memory listener
+	end        context.CancelFunc // of the monitor; nil before it runs
 
 	stop     sync.Once
 	stopErr  error
@@ -51,7 +50,6 @@ func NewServer(options Options, services ...Service) *Server {
 		local:    bufconn.Listen(localBuffer),
 		stopping: make(chan struct{}),
 	}
-	s.lifetime, s.end = context.WithCancel(context.Background())
 	for _, service := range services {
 		names := &nameRecorder{ServiceRegistrar: s.grpc}
 		service.Register(names)
@@ -60,7 +58,6 @@ func NewServer(options Options, services ...Service) *Server {
 	s.watches = newWatches(s.monitor.health)
 	healthpb.RegisterHealthServer(s.grpc, s.watches)
 	reflection.Register(s.grpc) // v1 and v1alpha
-	observer.metrics.server.InitializeMetrics(s.grpc)
 	return s
 }
 
@@ -81,11 +78,10 @@ func (r *nameRecorder) RegisterService(desc *grpc.ServiceDesc, implementation an
 // run starts what serves every kind of peer, and returns once the health of each service is known.
 func (s *Server) run() {
 	s.start.Do(func() {
-		if s.lifetime.Err() != nil {
-			return // Close came first
-		}
+		ctx, cancel := context.WithCancel(context.Background())
+		s.end = cancel
 		checked := make(chan struct{})
-		s.background.Go(func() { s.monitor.run(s.lifetime, func() { close(checked) }) })
+		s.background.Go(func() { s.monitor.run(ctx, func() { close(checked) }) })
 		s.background.Go(func() { _ = s.grpc.Serve(s.local) }) // ends by Stop only: memory does not fail
 		<-checked                                             // at most one health interval
 	})
@@ -158,7 +154,9 @@ func (s *Server) Close() error {
 		close(s.stopping)
 		s.start.Do(func() {}) // nothing starts any more
 		s.watches.drain()     // first, so that balancers look elsewhere
-		s.end()
+		if s.end != nil {
+			s.end()
+		}
 		s.stopErr = s.drain()
 		s.mu.Lock()
 		defer s.mu.Unlock()

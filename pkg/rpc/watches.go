@@ -12,20 +12,25 @@ import (
 // open for ever, so a single watcher would hold every graceful stop until its timer.
 type watches struct {
 	*health.Server
-	draining context.Context
-	end      context.CancelFunc
+
+	mu       sync.Mutex
+	open     map[*watcher]struct{}
+	draining bool
 }
 
 func newWatches(server *health.Server) *watches {
-	w := &watches{Server: server}
-	w.draining, w.end = context.WithCancel(context.Background())
-	return w
+	return &watches{Server: server, open: make(map[*watcher]struct{})}
 }
 
 // drain reports NOT_SERVING for every name, for good, and ends the watchers once they have been told.
 func (w *watches) drain() {
-	w.Server.Shutdown()
-	w.end()
+	w.Shutdown()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.draining = true
+	for watcher := range w.open {
+		watcher.drain()
+	}
 }
 
 // Watch streams the health of one service until the client leaves or the server drains.
@@ -33,10 +38,17 @@ func (w *watches) Watch(req *healthpb.HealthCheckRequest, stream healthpb.Health
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	watcher := &watcher{Health_WatchServer: stream, ctx: ctx, cancel: cancel}
-	stop := context.AfterFunc(w.draining, watcher.drain)
-	defer stop()
+	w.mu.Lock()
+	w.open[watcher] = struct{}{}
+	if w.draining {
+		watcher.drain()
+	}
+	w.mu.Unlock()
 	err := w.Server.Watch(req, watcher)
-	if stream.Context().Err() == nil && w.draining.Err() != nil {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.open, watcher)
+	if stream.Context().Err() == nil && w.draining {
 		return nil // the server ended it
 	}
 	return err
@@ -44,7 +56,7 @@ func (w *watches) Watch(req *healthpb.HealthCheckRequest, stream healthpb.Health
 
 type watcher struct {
 	healthpb.Health_WatchServer
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // a stream is asked for its context
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
