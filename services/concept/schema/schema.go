@@ -29,6 +29,7 @@ type Schema struct {
 	Text       string
 	compiled   *jsonschema.Schema
 	properties map[string]bool
+	defaults   map[string]any
 	closed     bool
 }
 
@@ -56,10 +57,13 @@ func Parse(text string) (*Schema, error) {
 	if err != nil {
 		return nil, invalid(err, "the schema is not valid JSON Schema: %s", firstLine(err))
 	}
-	s := &Schema{compiled: compiled, properties: map[string]bool{}}
+	s := &Schema{compiled: compiled, properties: map[string]bool{}, defaults: map[string]any{}}
 	if properties, ok := object["properties"].(map[string]any); ok {
-		for name := range properties {
+		for name, property := range properties {
 			s.properties[name] = true
+			if p, ok := property.(map[string]any); ok && p["default"] != nil {
+				s.defaults[name] = p["default"]
+			}
 		}
 	}
 	if additional, ok := object["additionalProperties"].(bool); ok && !additional {
@@ -203,4 +207,12 @@ func invalid(cause error, format string, args ...any) error {
 func firstLine(err error) string {
 	lines := strings.Split(string(bytes.TrimSpace([]byte(err.Error()))), "\n")
 	return strings.TrimSpace(strings.TrimLeft(lines[len(lines)-1], "- "))
+}
+
+// Defaults are the default values that the schema gives its properties.
+func (s *Schema) Defaults() map[string]any {
+	if s == nil {
+		return nil
+	}
+	return s.defaults
 }

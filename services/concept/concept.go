@@ -1,0 +1,91 @@
+// Package concept is level 3 of DB-SLM: it decides what to say as a whole span, fills it and says it.
+//
+// Data flows one way:
+//
+//	NextRequest → server → signals of the conversation (store) ─┐
+//	                       bot (store, cached by its version)   ├→ choice → payload → template → Span, or abstention
+//	                       predict: features → probabilities ───┘
+//
+// This package holds the values and the rules that need nothing but values. template, schema, predict and digest
+// below it are pure too; store alone speaks SQL, server alone protobuf.
+package concept
+
+import "time"
+
+// Names that stand for themselves when a request gives none.
+const (
+	DefaultTenant   = "default"
+	DefaultBot      = "default"
+	DefaultTemplate = "default"
+)
+
+// Bot names a set of concepts of a tenant.
+type Bot struct{ Tenant, Name string }
+
+// Concept is one unit of meaning.
+type Concept struct {
+	Name        string
+	Description string
+	Schema      string // JSON Schema, expanded; "" for no payload
+	Priority    int32
+	Disabled    bool
+	Static      string // JSON object; "" for none
+	Provider    string // address of a payload provider; "" for none
+	BuiltIn     bool
+	Version     uint32
+	Updated     time.Time
+}
+
+// Template is one way to say a concept.
+type Template struct {
+	ID        string
+	Concept   string
+	Name      string
+	Language  string // "" is the default language
+	Text      string
+	Weight    float64
+	Condition string
+	Version   uint32
+}
+
+// Example is an utterance that should lead to a concept.
+type Example struct{ Concept, Utterance string }
+
+// SignalState is the state of a signal.
+type SignalState string
+
+// The states of a signal, as they are stored. A waiting signal whose time has passed counts as expired.
+const (
+	SignalWaiting   SignalState = "waiting"
+	SignalClaimed   SignalState = "claimed"
+	SignalConfirmed SignalState = "confirmed"
+	SignalCancelled SignalState = "cancelled"
+	SignalExpired   SignalState = "expired"
+)
+
+// Signal is a request that a concept speaks in a conversation.
+type Signal struct {
+	ID           string
+	Tenant       string
+	Conversation string
+	Bot          string
+	Concept      string
+	Score        float64
+	Payload      string // JSON object; "" for none
+	State        SignalState
+	Expires      time.Time // zero for never
+	Turn         string    // that claimed or spoke it
+	Created      time.Time
+}
+
+// Expired reports whether a signal that still waits may no longer speak.
+func (s Signal) Expired(now time.Time) bool {
+	return s.State == SignalWaiting && !s.Expires.IsZero() && !now.Before(s.Expires)
+}
+
+// Fact is what memory knows: told, or corrected when CorrectionID is set.
+type Fact struct {
+	Entity, Attribute, Value string
+	CorrectionID             string
+	ErrorContext             string
+}

@@ -1,0 +1,88 @@
+package predict_test
+
+import (
+	"math"
+	"math/rand"
+	"testing"
+
+	"dbslm/services/concept/predict"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+var shop = [][2]string{
+	{"hours", "when are you open"},
+	{"hours", "what are your opening hours"},
+	{"hours", "are you open on sunday"},
+	{"borrow", "can I borrow a drill"},
+	{"borrow", "how do I borrow a tool"},
+	{"borrow", "I would like to borrow the big saw"},
+	{"price", "how much does a membership cost"},
+	{"price", "what is the price of a membership"},
+}
+
+func TestPredictsAndAbstains(t *testing.T) {
+	m := predict.New(predict.Learn(shop))
+	for utterance, want := range map[string]string{
+		"When are you open?":                     "hours",
+		"opening hours":                          "hours",
+		"May I borrow the drill?":                "borrow",
+		"what does membership cost":              "price",
+		"the cat sat on the mat":                 "",
+		"Tell me about the ship in the storm":    "",
+		"":                                       "",
+		"你好":                                     "",
+		"zebra quantum marmalade how much banjo": "",
+	} {
+		got := ""
+		if c := m.Predict(utterance); len(c) > 0 && c[0].Probability >= predict.Threshold {
+			got = c[0].Concept
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q (%+v)", utterance, got, want, m.Predict(utterance))
+		}
+	}
+}
+
+func TestModelIsAFunctionOfTheSet(t *testing.T) {
+	want := predict.New(predict.Learn(shop)).Predict("how much is a drill")
+	for range 20 {
+		shuffled := append([][2]string(nil), shop...)
+		rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		if got := predict.New(predict.Learn(shuffled)).Predict("how much is a drill"); !cmp.Equal(got, want) {
+			t.Fatalf("order of examples matters: %v, %v", got, want)
+		}
+	}
+}
+
+func TestProbabilities(t *testing.T) {
+	m := predict.New(predict.Learn(shop))
+	rapid.Check(t, func(t *rapid.T) {
+		utterance := rapid.StringMatching(`((open|borrow|drill|how|x|cost) ?){0,300}`).Draw(t, "utterance")
+		sum := 0.0
+		for i, c := range m.Predict(utterance) {
+			if math.IsNaN(c.Probability) || c.Probability < 0 || c.Probability > 1 {
+				t.Fatalf("%s has probability %v", c.Concept, c.Probability)
+			}
+			if got := m.Predict(utterance); i > 0 && got[i-1].Probability < c.Probability {
+				t.Fatal("not sorted")
+			}
+			sum += c.Probability
+		}
+		if sum > 1+1e-9 {
+			t.Fatalf("probabilities sum to %v", sum)
+		}
+	})
+}
+
+// The values pin the arithmetic: another processor must give the same bits.
+func TestPinnedBits(t *testing.T) {
+	m := predict.New(predict.Learn(shop))
+	c := m.Predict("how much does it cost to borrow")[0]
+	if got := math.Float64bits(c.Probability); got != pinned {
+		t.Errorf("%s has probability %v (bits %#x), want bits %#x", c.Concept, c.Probability, got, uint64(pinned))
+	}
+}
+
+const pinned = 0x3fd99da147758616

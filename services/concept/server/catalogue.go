@@ -1,0 +1,336 @@
+package server
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"dbslm/pkg/errors"
+	"dbslm/pkg/pagetoken"
+	conceptv1 "dbslm/proto/dbslm/concept/v1"
+	"dbslm/services/concept"
+	"dbslm/services/concept/predict"
+	"dbslm/services/concept/schema"
+	"dbslm/services/concept/store"
+	"dbslm/services/concept/template"
+)
+
+// catalogue implements CatalogueService.
+type catalogue struct {
+	*Server
+	conceptv1.UnimplementedCatalogueServiceServer
+}
+
+// PutConcept implements CatalogueService.
+func (s *catalogue) PutConcept(ctx context.Context, req *conceptv1.PutConceptRequest) (*conceptv1.PutConceptResponse, error) {
+	c, parsed, err := conceptOf(req.Concept)
+	if err != nil {
+		return nil, err
+	}
+	stored, changed, err := s.store.PutConcept(ctx, botOf(req.Tenant, req.Bot), c, s.now(), func(templates []concept.Template) error {
+		for _, t := range templates {
+			if err := checkTemplate(t, c, parsed); err != nil {
+				return errors.New(errors.FailedPrecondition, "TEMPLATE_UNFIT",
+					"template %q (language %q) no longer fits: %s; change or delete it first", t.Name, t.Language, errors.Public(err))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &conceptv1.PutConceptResponse{Concept: conceptProto(stored), Changed: changed}, nil
+}
+
+// conceptOf checks a concept and expands its schema.
+func conceptOf(p *conceptv1.Concept) (concept.Concept, *schema.Schema, error) {
+	c := concept.Concept{
+		Name: p.Name, Description: p.Description, Priority: p.Priority, Disabled: p.Disabled,
+		Static: strings.TrimSpace(p.StaticPayload), Provider: p.ProviderAddress, BuiltIn: concept.IsBuiltIn(p.Name),
+	}
+	parsed, err := schema.Parse(p.MetadataSchema)
+	if err != nil {
+		return c, nil, err
+	}
+	if parsed != nil {
+		c.Schema = parsed.Text
+	}
+	static, err := schema.Object(c.Static)
+	if err != nil {
+		return c, nil, errors.New(errors.InvalidArgument, "BAD_PAYLOAD", "the static payload is %s", errors.Public(err)).
+			Field("concept.static_payload", "not a JSON object")
+	}
+	for name := range static {
+		if !parsed.Allows(name) {
+			return c, nil, errors.New(errors.InvalidArgument, "BAD_PAYLOAD", "the static payload has %q, which the schema forbids", name).
+				Field("concept.static_payload", "does not fit the schema")
+		}
+	}
+	if c.BuiltIn && (c.Schema != "" || c.Static != "" || c.Provider != "") {
+		return c, nil, errors.New(errors.InvalidArgument, "BUILT_IN", "%s is built in: its priority, description and whether it is disabled can be changed, nothing else", c.Name).
+			Field("concept", "is built in")
+	}
+	return c, parsed, nil
+}
+
+// GetConcept implements CatalogueService.
+func (s *catalogue) GetConcept(ctx context.Context, req *conceptv1.GetConceptRequest) (*conceptv1.GetConceptResponse, error) {
+	name := botOf(req.Tenant, req.Bot)
+	b, err := s.bots.get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := b.concepts[req.Name]
+	if !ok {
+		return nil, store.NotFound(name, req.Name)
+	}
+	examples, err := s.store.CountExamples(ctx, name, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	resp := &conceptv1.GetConceptResponse{Concept: conceptProto(c), Examples: examples}
+	for _, t := range b.templates[req.Name] {
+		resp.Templates = append(resp.Templates, templateProto(t))
+	}
+	return resp, nil
+}
+
+// ListConcepts implements CatalogueService.
+func (s *catalogue) ListConcepts(ctx context.Context, req *conceptv1.ListConceptsRequest) (*conceptv1.ListConceptsResponse, error) {
+	name := botOf(req.Tenant, req.Bot)
+	query := []string{"ListConcepts", name.Tenant, name.Name}
+	after, err := pagetoken.Decode(req.PageToken, query, 1)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.bots.get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	resp := &conceptv1.ListConceptsResponse{}
+	for _, n := range b.names {
+		if after != nil && n <= after[0] {
+			continue
+		}
+		if len(resp.Concepts) == pagetoken.Size(req.PageSize) {
+			resp.NextPageToken = pagetoken.Encode(query, resp.Concepts[len(resp.Concepts)-1].Name)
+			break
+		}
+		resp.Concepts = append(resp.Concepts, conceptProto(b.concepts[n]))
+	}
+	return resp, nil
+}
+
+// DeleteConcept implements CatalogueService.
+func (s *catalogue) DeleteConcept(ctx context.Context, req *conceptv1.DeleteConceptRequest) (*conceptv1.DeleteConceptResponse, error) {
+	if concept.IsBuiltIn(req.Name) {
+		return nil, errors.New(errors.FailedPrecondition, "BUILT_IN", "%s is built in and cannot be deleted; disable it with PutConcept", req.Name)
+	}
+	name := botOf(req.Tenant, req.Bot)
+	found, err := s.store.DeleteConcept(ctx, name, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, store.NotFound(name, req.Name)
+	}
+	return &conceptv1.DeleteConceptResponse{}, nil
+}
+
+// PutTemplate implements CatalogueService.
+func (s *catalogue) PutTemplate(ctx context.Context, req *conceptv1.PutTemplateRequest) (*conceptv1.PutTemplateResponse, error) {
+	p := req.Template
+	id, err := newID()
+	if err != nil {
+		return nil, err
+	}
+	t := concept.Template{
+		ID: id, Concept: p.Concept, Name: orDefault(p.Name, concept.DefaultTemplate), Language: p.LanguageCode,
+		Text: p.Text, Weight: p.Weight, Condition: strings.TrimSpace(p.Condition),
+	}
+	if t.Weight == 0 {
+		t.Weight = 1
+	}
+	if len(t.Language) > 32 {
+		return nil, errors.New(errors.InvalidArgument, "BAD_LANGUAGE", "language code %q is longer than 32 bytes", t.Language).
+			Field("template.language_code", "too long")
+	}
+	name := botOf(req.Tenant, req.Bot)
+	stored, changed, err := s.store.PutTemplate(ctx, name, t, func(owner *concept.Concept) error {
+		if owner == nil {
+			if !concept.IsBuiltIn(t.Concept) {
+				return store.NotFound(name, t.Concept)
+			}
+			owner = &concept.Concept{Name: t.Concept, BuiltIn: true}
+		}
+		parsed, err := schema.Parse(owner.Schema)
+		if err != nil {
+			return err
+		}
+		return checkTemplate(t, *owner, parsed)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &conceptv1.PutTemplateResponse{Template: templateProto(stored), Changed: changed}, nil
+}
+
+// checkTemplate reads a template and its condition and checks that the concept may fill every slot.
+func checkTemplate(t concept.Template, c concept.Concept, s *schema.Schema) error {
+	parsed, err := template.Parse(t.Text)
+	if err != nil {
+		return err
+	}
+	condition, err := template.ParseCondition(t.Condition)
+	if err != nil {
+		return err
+	}
+	slots := parsed.Slots()
+	if condition.Slot() != "" {
+		slots = append(slots, condition.Slot())
+	}
+	static, err := schema.Object(c.Static)
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		_, constant := static[slot]
+		builtIn := slot == concept.SlotDigest || slot == concept.SlotStats || slot == concept.SlotCorrections
+		if !builtIn && !constant && !s.Declares(slot) {
+			return errors.New(errors.InvalidArgument, "UNKNOWN_SLOT", "slot {%s} is neither in the schema of %s nor built in; the schema has: %s",
+				slot, c.Name, orDefault(strings.Join(s.Properties(), ", "), "nothing")).Field("template.text", "has an unknown slot")
+		}
+	}
+	return nil
+}
+
+// ListTemplates implements CatalogueService.
+func (s *catalogue) ListTemplates(ctx context.Context, req *conceptv1.ListTemplatesRequest) (*conceptv1.ListTemplatesResponse, error) {
+	name := botOf(req.Tenant, req.Bot)
+	query := []string{"ListTemplates", name.Tenant, name.Name, req.Concept}
+	position, err := pagetoken.Decode(req.PageToken, query, 1)
+	if err != nil {
+		return nil, err
+	}
+	first := 0
+	if position != nil {
+		if first, err = strconv.Atoi(position[0]); err != nil || first < 0 {
+			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
+		}
+	}
+	b, err := s.bots.get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := b.concepts[req.Concept]; !ok {
+		return nil, store.NotFound(name, req.Concept)
+	}
+	all := b.templates[req.Concept]
+	resp := &conceptv1.ListTemplatesResponse{}
+	for i := min(first, len(all)); i < len(all); i++ {
+		if len(resp.Templates) == pagetoken.Size(req.PageSize) {
+			resp.NextPageToken = pagetoken.Encode(query, strconv.Itoa(i))
+			break
+		}
+		resp.Templates = append(resp.Templates, templateProto(all[i]))
+	}
+	return resp, nil
+}
+
+// DeleteTemplate implements CatalogueService.
+func (s *catalogue) DeleteTemplate(ctx context.Context, req *conceptv1.DeleteTemplateRequest) (*conceptv1.DeleteTemplateResponse, error) {
+	found, err := s.store.DeleteTemplate(ctx, botOf(req.Tenant, req.Bot), req.Concept, req.LanguageCode, orDefault(req.Name, concept.DefaultTemplate))
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, errors.New(errors.NotFound, "TEMPLATE_NOT_FOUND", "concept %q has no template %q in language %q", req.Concept, orDefault(req.Name, concept.DefaultTemplate), req.LanguageCode)
+	}
+	return &conceptv1.DeleteTemplateResponse{}, nil
+}
+
+// AddExamples implements CatalogueService.
+func (s *catalogue) AddExamples(ctx context.Context, req *conceptv1.AddExamplesRequest) (*conceptv1.AddExamplesResponse, error) {
+	examples, err := examplesOf(req.Examples)
+	if err != nil {
+		return nil, err
+	}
+	added, err := s.store.AddExamples(ctx, botOf(req.Tenant, req.Bot), examples, concept.IsBuiltIn)
+	if err != nil {
+		return nil, err
+	}
+	return &conceptv1.AddExamplesResponse{Added: uint64(added)}, nil
+}
+
+func examplesOf(protos []*conceptv1.Example) ([]concept.Example, error) {
+	out := make([]concept.Example, len(protos))
+	for i, p := range protos {
+		u := strings.Join(strings.Fields(p.Utterance), " ")
+		if !utf8.ValidString(u) || strings.ContainsRune(u, 0) || len(predict.Features(u)) == 0 {
+			return nil, errors.New(errors.InvalidArgument, "BAD_EXAMPLE", "example %d holds no word", i).
+				Field("examples["+strconv.Itoa(i)+"].utterance", "holds no word")
+		}
+		out[i] = concept.Example{Concept: p.Concept, Utterance: u}
+	}
+	return out, nil
+}
+
+// ListExamples implements CatalogueService.
+func (s *catalogue) ListExamples(ctx context.Context, req *conceptv1.ListExamplesRequest) (*conceptv1.ListExamplesResponse, error) {
+	name := botOf(req.Tenant, req.Bot)
+	query := []string{"ListExamples", name.Tenant, name.Name, req.Concept}
+	position, err := pagetoken.Decode(req.PageToken, query, 2)
+	if err != nil {
+		return nil, err
+	}
+	afterConcept, afterHash := "", int64(0)
+	if position != nil {
+		afterConcept = position[0]
+		if afterHash, err = strconv.ParseInt(position[1], 10, 64); err != nil {
+			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
+		}
+	}
+	size := pagetoken.Size(req.PageSize)
+	examples, err := s.store.ListExamples(ctx, name, req.Concept, afterConcept, afterHash, size+1)
+	if err != nil {
+		return nil, err
+	}
+	resp := &conceptv1.ListExamplesResponse{}
+	if len(examples) > size {
+		last := examples[size-1]
+		resp.NextPageToken = pagetoken.Encode(query, last.Concept, strconv.FormatInt(predict.Hash(last.Utterance), 10))
+		examples = examples[:size]
+	}
+	for _, e := range examples {
+		resp.Examples = append(resp.Examples, &conceptv1.Example{Concept: e.Concept, Utterance: e.Utterance})
+	}
+	return resp, nil
+}
+
+// DeleteExamples implements CatalogueService.
+func (s *catalogue) DeleteExamples(ctx context.Context, req *conceptv1.DeleteExamplesRequest) (*conceptv1.DeleteExamplesResponse, error) {
+	examples, err := examplesOf(req.Examples)
+	if err != nil {
+		return nil, err
+	}
+	removed, err := s.store.DeleteExamples(ctx, botOf(req.Tenant, req.Bot), examples)
+	if err != nil {
+		return nil, err
+	}
+	return &conceptv1.DeleteExamplesResponse{Removed: uint64(removed)}, nil
+}
+
+func conceptProto(c concept.Concept) *conceptv1.Concept {
+	return &conceptv1.Concept{
+		Name: c.Name, Description: c.Description, MetadataSchema: c.Schema, Priority: c.Priority, Disabled: c.Disabled,
+		StaticPayload: c.Static, ProviderAddress: c.Provider, BuiltIn: c.BuiltIn, Version: c.Version, UpdateTime: timestamp(c.Updated),
+	}
+}
+
+func templateProto(t concept.Template) *conceptv1.Template {
+	return &conceptv1.Template{
+		Concept: t.Concept, Name: t.Name, LanguageCode: t.Language, Text: t.Text, Weight: t.Weight,
+		Condition: t.Condition, Version: t.Version, TemplateId: t.ID,
+	}
+}

@@ -1,0 +1,237 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"dbslm/pkg/errors"
+	conceptv1 "dbslm/proto/dbslm/concept/v1"
+	"dbslm/services/concept"
+	"dbslm/services/concept/predict"
+	"dbslm/services/concept/schema"
+	"dbslm/services/concept/template"
+)
+
+// maxConsidered bounds the concepts that an answer lists.
+const maxConsidered = 16
+
+// decisions implements DecisionService.
+type decisions struct {
+	*Server
+	conceptv1.UnimplementedDecisionServiceServer
+}
+
+// Next implements DecisionService: signals first, then prediction, else an abstention with its reason.
+func (s *decisions) Next(ctx context.Context, req *conceptv1.NextRequest) (*conceptv1.NextResponse, error) {
+	name := botOf(req.Tenant, req.Bot)
+	b, err := s.bots.get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	d := &decision{bot: b, req: req, resp: &conceptv1.NextResponse{Threshold: predict.Threshold}}
+	if d.request, err = schema.Object(req.PayloadJson); err != nil {
+		return nil, errors.New(errors.InvalidArgument, "BAD_PAYLOAD", "the payload is %s", errors.Public(err)).Field("payload_json", "not a JSON object")
+	}
+	now := s.now()
+	if req.Now != nil {
+		now = req.Now.AsTime()
+	}
+	if err := s.fromSignals(ctx, name, d, now); err != nil || d.resp.Decision != nil {
+		return d.resp, err
+	}
+	d.predict()
+	return d.resp, nil
+}
+
+// fromSignals lets the first signal speak whose payload can be filled. One that cannot stays claimed and is
+// released when the turn is settled, so that it may speak in a later turn.
+func (s *decisions) fromSignals(ctx context.Context, name concept.Bot, d *decision, now time.Time) error {
+	used := slices.Clone(d.req.UsedSignalIds)
+	for range maxConsidered {
+		claims, err := s.store.Claim(ctx, name, d.req.ConversationId, d.req.TurnId, used, now)
+		if err != nil {
+			return err
+		}
+		d.resp.UnsettledTurnIds = claims.Unsettled
+		if claims.Signal == nil {
+			return nil
+		}
+		used = append(used, claims.Signal.ID)
+		if d.try(claims.Signal.Concept, 1, nil, claims.Signal, now) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// decision is one Next in progress.
+type decision struct {
+	bot     *bot
+	req     *conceptv1.NextRequest
+	resp    *conceptv1.NextResponse
+	request map[string]any // payload of the request
+}
+
+// predict lets the most probable concept speak that is above the threshold and whose payload can be filled.
+func (d *decision) predict() {
+	if d.req.SignalsOnly {
+		d.abstain("signals_only")
+		return
+	}
+	candidates := d.bot.model.Predict(d.req.Text)
+	if forced := d.req.ForceConcept; forced != "" {
+		candidates = []predict.Candidate{{Concept: forced, Probability: 1}}
+	}
+	slices.SortStableFunc(candidates, func(a, b predict.Candidate) int {
+		return cmp.Or(cmp.Compare(b.Probability, a.Probability),
+			cmp.Compare(d.bot.concepts[b.Concept].Priority, d.bot.concepts[a.Concept].Priority))
+	})
+	reason := "no_concepts"
+	for _, c := range candidates {
+		switch {
+		case slices.Contains(d.req.UsedConcepts, c.Concept):
+			reason = "all_used"
+			d.consider(c.Concept, c.Probability, c.Features, "spoke in this reply already")
+		case c.Concept == concept.CorrectionReplay && d.req.ForceConcept == "":
+			d.consider(c.Concept, c.Probability, c.Features, "speaks only by its signal")
+		case c.Probability < predict.Threshold:
+			if reason == "no_concepts" {
+				reason = "below_threshold"
+			}
+			d.consider(c.Concept, c.Probability, c.Features, "below the threshold")
+		case d.try(c.Concept, c.Probability, c.Features, nil, time.Time{}):
+			return
+		default:
+			reason = d.resp.Considered[len(d.resp.Considered)-1].Reason
+			if i := strings.IndexByte(reason, ':'); i > 0 {
+				reason = reason[:i]
+			}
+		}
+	}
+	d.abstain(reason)
+}
+
+func (d *decision) abstain(reason string) {
+	d.resp.Decision = &conceptv1.NextResponse_Abstention{Abstention: &conceptv1.Abstention{Reason: reason}}
+}
+
+func (d *decision) consider(name string, probability float64, features []string, reason string) {
+	if len(d.resp.Considered) < maxConsidered {
+		d.resp.Considered = append(d.resp.Considered, &conceptv1.ConsideredConcept{
+			Concept: name, Probability: probability, Features: features, Reason: reason,
+		})
+	}
+}
+
+// try fills and says one concept, and reports whether that ended the decision. Otherwise the reason stands among
+// the considered concepts.
+func (d *decision) try(name string, probability float64, features []string, sig *concept.Signal, now time.Time) bool {
+	skip := func(reason string) bool {
+		d.consider(name, probability, features, reason)
+		return false
+	}
+	c, ok := d.bot.concepts[name]
+	if !ok {
+		return skip("unknown_concept")
+	}
+	if c.Disabled {
+		return skip("disabled")
+	}
+	templates := d.bot.templates[name]
+	slots := slotsOf(templates)
+	payload, from := concept.Fill(slots, d.sources(c, sig))
+	if c.Provider != "" && d.req.Provided.GetConcept() != name {
+		if _, missing, _ := concept.PickTemplate(templates, d.req.LanguageCode, payload, d.req.Seed); len(missing) > 0 {
+			d.resp.Decision = &conceptv1.NextResponse_PayloadNeeded{PayloadNeeded: &conceptv1.PayloadNeeded{
+				Concept: name, ProviderAddress: c.Provider, Slots: missing,
+			}}
+			return true
+		}
+	}
+	picked, missing, why := concept.PickTemplate(templates, d.req.LanguageCode, payload, d.req.Seed)
+	if picked == nil {
+		if why == concept.SkippedSlot {
+			return skip("missing_slot: " + strings.Join(missing, ", "))
+		}
+		return skip(string(why))
+	}
+	if err := d.bot.schemas[name].Validate(declared(d.bot.schemas[name], payload)); err != nil {
+		return skip("invalid_payload: " + errors.Public(err))
+	}
+	parsed, err := template.Parse(picked.Text)
+	if err != nil {
+		return skip("bad_template: " + errors.Public(err))
+	}
+	said, err := parsed.Render(payload)
+	if err != nil {
+		return skip("unrenderable: " + errors.Public(err))
+	}
+	body, err := json.Marshal(payload)
+	if err != nil {
+		return skip("invalid_payload: it cannot be written back")
+	}
+	span := &conceptv1.Span{
+		Concept: name, Text: strings.TrimSpace(said), TemplateId: picked.ID, TemplateVersion: picked.Version,
+		LanguageCode: picked.Language, PayloadJson: string(body), SlotSources: from, Probability: probability,
+		Complete: sig == nil, // after a signal the turn may still deserve an answer
+	}
+	if sig != nil {
+		span.Signal = signalProto(*sig, now)
+	}
+	d.consider(name, probability, features, "")
+	d.resp.Decision = &conceptv1.NextResponse_Span{Span: span}
+	return true
+}
+
+// declared keeps of a payload what the schema is about: built-in slots are the service's own.
+func declared(s *schema.Schema, payload map[string]any) map[string]any {
+	out := map[string]any{}
+	for name, value := range payload {
+		if s.Declares(name) {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+func slotsOf(templates []concept.Template) []string {
+	var slots []string
+	for _, t := range templates {
+		if parsed, err := template.Parse(t.Text); err == nil {
+			slots = append(slots, parsed.Slots()...)
+		}
+		if c, err := template.ParseCondition(t.Condition); err == nil && c.Slot() != "" {
+			slots = append(slots, c.Slot())
+		}
+	}
+	slices.Sort(slots)
+	return slices.Compact(slots)
+}
+
+// Render implements DecisionService.
+func (s *decisions) Render(_ context.Context, req *conceptv1.RenderRequest) (*conceptv1.RenderResponse, error) {
+	parsed, err := template.Parse(req.Text)
+	if err != nil {
+		return nil, err
+	}
+	sch, err := schema.Parse(req.MetadataSchema)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := schema.Object(req.PayloadJson)
+	if err != nil {
+		return nil, err
+	}
+	if err := sch.Validate(payload); err != nil {
+		return nil, err
+	}
+	text, err := parsed.Render(payload)
+	if err != nil {
+		return nil, err
+	}
+	return &conceptv1.RenderResponse{Text: text}, nil
+}

@@ -1,0 +1,219 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/concept"
+	"dbslm/services/concept/predict"
+)
+
+// Snapshot is a bot as it was at one version: what is stored, without the built-in parts that nothing overrides.
+type Snapshot struct {
+	Version   int64
+	Concepts  []concept.Concept
+	Templates []concept.Template
+	Counts    []predict.Count
+}
+
+// Load reads a whole bot in one consistent view.
+func (s *Store) Load(ctx context.Context, bot concept.Bot) (snap Snapshot, err error) {
+	err = s.db.InReadTx(ctx, func(tx *database.Tx) error {
+		snap = Snapshot{}
+		err := tx.QueryRow(ctx, selectBotVersion, bot.Tenant, bot.Name).Scan(&snap.Version)
+		if errors.Is(err, database.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if snap.Concepts, err = readConcepts(ctx, tx, selectConcepts, bot.Tenant, bot.Name); err != nil {
+			return err
+		}
+		if snap.Templates, err = readTemplates(ctx, tx, selectTemplates, bot.Tenant, bot.Name); err != nil {
+			return err
+		}
+		snap.Counts, err = readCounts(ctx, tx, bot)
+		return err
+	})
+	return snap, err
+}
+
+const (
+	conceptColumns = `concept_id, description, metadata_schema, static_payload, provider_address, priority, disabled, version, updated_at`
+	selectConcepts = `SELECT ` + conceptColumns + ` FROM tbl_l3_concept_repo WHERE tenant = ? AND bot = ? ORDER BY concept_id`
+	selectConcept  = `SELECT ` + conceptColumns + ` FROM tbl_l3_concept_repo WHERE tenant = ? AND bot = ? AND concept_id = ?`
+)
+
+func readConcepts(ctx context.Context, q database.Querier, query string, args ...any) (out []concept.Concept, err error) {
+	rows, err := q.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c concept.Concept
+		var disabled, updated int64
+		if err := rows.Scan(&c.Name, &c.Description, &c.Schema, &c.Static, &c.Provider, &c.Priority, &disabled, &c.Version, &updated); err != nil {
+			return nil, err
+		}
+		c.Disabled, c.Updated = disabled != 0, time.UnixMicro(updated).UTC()
+		out = append(out, c)
+	}
+	return out, rows.Err()
+}
+
+// PutConcept stores a concept as the next version of what is there; an equal one changes nothing. Check is called
+// with the templates of the concept inside the transaction and may refuse.
+func (s *Store) PutConcept(ctx context.Context, bot concept.Bot, c concept.Concept, now time.Time, check func([]concept.Template) error) (stored concept.Concept, changed bool, err error) {
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		stored, changed = c, true
+		if err := touch(ctx, tx, bot); err != nil {
+			return err
+		}
+		old, err := readConcepts(ctx, tx, selectConcept, bot.Tenant, bot.Name, c.Name)
+		if err != nil {
+			return err
+		}
+		templates, err := readTemplates(ctx, tx, selectConceptTemplates, bot.Tenant, bot.Name, c.Name)
+		if err != nil {
+			return err
+		}
+		if err := check(templates); err != nil {
+			return err
+		}
+		stored.Version, stored.Updated = 1, now.UTC().Truncate(time.Microsecond)
+		if len(old) == 1 {
+			if same := old[0]; sameConcept(same, c) {
+				same.BuiltIn = c.BuiltIn
+				stored, changed = same, false
+				return nil
+			}
+			stored.Version = old[0].Version + 1
+		}
+		return tx.Upsert(ctx, "tbl_l3_concept_repo",
+			[]string{"tenant", "bot", "concept_id", "description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "version", "updated_at"},
+			[]string{"tenant", "bot", "concept_id"},
+			replace("description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "version", "updated_at"),
+			[][]any{{bot.Tenant, bot.Name, c.Name, c.Description, c.Schema, c.Static, c.Provider, int64(c.Priority), flag(c.Disabled), int64(stored.Version), stored.Updated.UnixMicro()}})
+	})
+	return stored, changed, err
+}
+
+func sameConcept(a, b concept.Concept) bool {
+	return a.Description == b.Description && a.Schema == b.Schema && a.Static == b.Static && a.Provider == b.Provider &&
+		a.Priority == b.Priority && a.Disabled == b.Disabled
+}
+
+// DeleteConcept removes a concept with its templates, examples and counts. It reports whether there was one.
+func (s *Store) DeleteConcept(ctx context.Context, bot concept.Bot, name string) (found bool, err error) {
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		found = false
+		if err := touch(ctx, tx, bot); err != nil {
+			return err
+		}
+		for _, table := range []string{"tbl_l3_concept_repo", "tbl_l3_verbal_templates", "tbl_l3_concept_examples", "tbl_l3_concept_counts_n"} {
+			n, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE tenant = ? AND bot = ? AND concept_id = ?`, bot.Tenant, bot.Name, name)
+			if err != nil {
+				return err
+			}
+			found = found || table == "tbl_l3_concept_repo" && n > 0
+		}
+		return rewriteProbs(ctx, tx, bot)
+	})
+	return found, err
+}
+
+const (
+	templateColumns        = `concept_id, language_code, name, template_id, template_string, weight, condition_text, version`
+	selectTemplates        = `SELECT ` + templateColumns + ` FROM tbl_l3_verbal_templates WHERE tenant = ? AND bot = ? ORDER BY concept_id, language_code, name`
+	selectConceptTemplates = `SELECT ` + templateColumns + ` FROM tbl_l3_verbal_templates WHERE tenant = ? AND bot = ? AND concept_id = ? ORDER BY language_code, name`
+	selectTemplate         = `SELECT ` + templateColumns + ` FROM tbl_l3_verbal_templates WHERE tenant = ? AND bot = ? AND concept_id = ? AND language_code = ? AND name = ?`
+	deleteTemplate         = `DELETE FROM tbl_l3_verbal_templates WHERE tenant = ? AND bot = ? AND concept_id = ? AND language_code = ? AND name = ?`
+)
+
+func readTemplates(ctx context.Context, q database.Querier, query string, args ...any) (out []concept.Template, err error) {
+	rows, err := q.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var t concept.Template
+		if err := rows.Scan(&t.Concept, &t.Language, &t.Name, &t.ID, &t.Text, &t.Weight, &t.Condition, &t.Version); err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, rows.Err()
+}
+
+// PutTemplate stores a template as the next version of what is there, with the given id when it is new; an equal
+// one changes nothing. Check is called with the concept, nil when none is stored, and may refuse.
+func (s *Store) PutTemplate(ctx context.Context, bot concept.Bot, t concept.Template, check func(*concept.Concept) error) (stored concept.Template, changed bool, err error) {
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		stored, changed = t, true
+		if err := touch(ctx, tx, bot); err != nil {
+			return err
+		}
+		owner, err := readConcepts(ctx, tx, selectConcept, bot.Tenant, bot.Name, t.Concept)
+		if err != nil {
+			return err
+		}
+		var c *concept.Concept
+		if len(owner) == 1 {
+			c = &owner[0]
+		}
+		if err := check(c); err != nil {
+			return err
+		}
+		old, err := readTemplates(ctx, tx, selectTemplate, bot.Tenant, bot.Name, t.Concept, t.Language, t.Name)
+		if err != nil {
+			return err
+		}
+		stored.Version = 1
+		if len(old) == 1 {
+			if same := old[0]; same.Text == t.Text && same.Weight == t.Weight && same.Condition == t.Condition {
+				stored, changed = same, false
+				return nil
+			}
+			stored.ID, stored.Version = old[0].ID, old[0].Version+1
+		}
+		return tx.Upsert(ctx, "tbl_l3_verbal_templates",
+			[]string{"tenant", "bot", "concept_id", "language_code", "name", "template_id", "template_string", "weight", "condition_text", "version"},
+			[]string{"tenant", "bot", "concept_id", "language_code", "name"},
+			replace("template_id", "template_string", "weight", "condition_text", "version"),
+			[][]any{{bot.Tenant, bot.Name, t.Concept, t.Language, t.Name, stored.ID, t.Text, t.Weight, t.Condition, int64(stored.Version)}})
+	})
+	return stored, changed, err
+}
+
+// DeleteTemplate removes a template and reports whether there was one.
+func (s *Store) DeleteTemplate(ctx context.Context, bot concept.Bot, conceptName, language, name string) (found bool, err error) {
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := touch(ctx, tx, bot); err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, deleteTemplate, bot.Tenant, bot.Name, conceptName, language, name)
+		found = n > 0
+		return err
+	})
+	return found, err
+}
+
+func replace(columns ...string) []database.Assign {
+	out := make([]database.Assign, len(columns))
+	for i, c := range columns {
+		out[i] = database.Assign{Column: c}
+	}
+	return out
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/concept"
+)
+
+const (
+	signalColumns = `signal_id, tenant, conversation_id, bot, concept_id, score, payload, state, turn_id, expires_at, created_at`
+	insertSignal  = `INSERT INTO tbl_l3_concept_signals (tenant, conversation_id, signal_id, request_id, bot, concept_id, score, payload, state, turn_id, claim_seq, expires_at, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', '', 0, ?, ?)`
+	selectSignalOfRequest = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals WHERE tenant = ? AND request_id = ? AND concept_id = ?`
+	selectSignal          = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals WHERE tenant = ? AND signal_id = ?`
+)
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+func readSignals(ctx context.Context, q database.Querier, query string, args ...any) (out []concept.Signal, err error) {
+	rows, err := q.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s concept.Signal
+		var expires, created int64
+		if err := rows.Scan(&s.ID, &s.Tenant, &s.Conversation, &s.Bot, &s.Concept, &s.Score, &s.Payload, &s.State, &s.Turn, &expires, &created); err != nil {
+			return nil, err
+		}
+		s.Expires, s.Created = fromMicros(expires), fromMicros(created)
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// PushSignal stores a signal, or returns the one that the same request id stored for the concept before.
+func (s *Store) PushSignal(ctx context.Context, sig concept.Signal, requestID string) (stored concept.Signal, err error) {
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		old, err := readSignals(ctx, tx, selectSignalOfRequest, sig.Tenant, requestID, sig.Concept)
+		if err != nil {
+			return err
+		}
+		if len(old) == 1 {
+			stored = old[0]
+			return nil
+		}
+		stored = sig
+		stored.State = concept.SignalWaiting
+		_, err = tx.Exec(ctx, insertSignal, sig.Tenant, sig.Conversation, sig.ID, requestID, sig.Bot, sig.Concept, sig.Score,
+			sig.Payload, micros(sig.Expires), micros(sig.Created))
+		return err
+	})
+	if database.IsDuplicate(err) { // a repetition of the request was quicker
+		old, readErr := readSignals(ctx, s.db, selectSignalOfRequest, sig.Tenant, requestID, sig.Concept)
+		if readErr == nil && len(old) == 1 {
+			return old[0], nil
+		}
+	}
+	return stored, err
+}
+
+const selectClaimable = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals
+WHERE tenant = ? AND conversation_id = ? AND state IN ('waiting', 'claimed')
+ORDER BY CASE WHEN state = 'claimed' THEN 0 ELSE 1 END, claim_seq, score DESC, created_at DESC, signal_id DESC`
+
+const claimSignal = `UPDATE tbl_l3_concept_signals SET state = 'claimed', turn_id = ?, claim_seq = ?
+WHERE tenant = ? AND conversation_id = ? AND signal_id = ? AND state = 'waiting'`
+
+// Claims is what a turn found among the signals of its conversation.
+type Claims struct {
+	Signal    *concept.Signal // reserved for the turn; nil when none waits
+	Unsettled []string        // other turns that hold claims, sorted
+}
+
+// Claim reserves the next signal of a bot for a turn: first those that the turn claimed before, in that order, so
+// that a retry gets the same; then the waiting one with the highest score, the newest of equals. Used ones are
+// passed over. Without a waiting signal nothing is locked or written.
+func (s *Store) Claim(ctx context.Context, bot concept.Bot, conversation, turn string, used []string, now time.Time) (claims Claims, err error) {
+	seen, err := readSignals(ctx, s.db, selectClaimable, bot.Tenant, conversation)
+	if err != nil {
+		return Claims{}, err
+	}
+	claims, write := nextClaim(seen, bot.Name, turn, used, now)
+	if !write {
+		return claims, nil
+	}
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		seen, err := readSignals(ctx, tx, selectClaimable+tx.Dialect().ForUpdate(), bot.Tenant, conversation)
+		if err != nil {
+			return err
+		}
+		claims, write = nextClaim(seen, bot.Name, turn, used, now)
+		if !write {
+			return nil
+		}
+		n, err := tx.Exec(ctx, claimSignal, turn, len(used), bot.Tenant, conversation, claims.Signal.ID)
+		if err == nil && n != 1 {
+			err = errors.New(errors.Aborted, "SIGNAL_TAKEN", "another turn took the signal; try again")
+		}
+		return err
+	})
+	if err == nil && write {
+		claims.Signal.State, claims.Signal.Turn = concept.SignalClaimed, turn
+	}
+	return claims, err
+}
+
+// nextClaim decides; write says that the signal is still to be claimed.
+func nextClaim(seen []concept.Signal, bot, turn string, used []string, now time.Time) (claims Claims, write bool) {
+	for _, sig := range seen {
+		switch {
+		case sig.State == concept.SignalClaimed && sig.Turn != turn:
+			if !slices.Contains(claims.Unsettled, sig.Turn) {
+				claims.Unsettled = append(claims.Unsettled, sig.Turn)
+			}
+		case claims.Signal != nil || sig.Bot != bot || slices.Contains(used, sig.ID) || sig.Expired(now):
+		default:
+			claims.Signal, write = &sig, sig.State == concept.SignalWaiting
+		}
+	}
+	slices.Sort(claims.Unsettled)
+	return claims, write
+}
+
+const (
+	confirmSignals  = `UPDATE tbl_l3_concept_signals SET state = 'confirmed' WHERE tenant = ? AND turn_id = ? AND state = 'claimed' AND signal_id IN `
+	countConfirmed  = `SELECT COUNT(*) FROM tbl_l3_concept_signals WHERE tenant = ? AND turn_id = ? AND state = 'confirmed'`
+	releaseSignals  = `UPDATE tbl_l3_concept_signals SET state = 'waiting', turn_id = '', claim_seq = 0 WHERE tenant = ? AND turn_id = ? AND state = 'claimed'`
+	cancelSignal    = `UPDATE tbl_l3_concept_signals SET state = 'cancelled' WHERE tenant = ? AND signal_id = ? AND state = 'waiting'`
+	lockTurnSignals = `SELECT signal_id FROM tbl_l3_concept_signals WHERE tenant = ? AND turn_id = ? ORDER BY signal_id`
+)
+
+// Settle ends the claims of a turn: those named are confirmed, the others released. It may be repeated.
+func (s *Store) Settle(ctx context.Context, tenant, turn string, spoken []string) (confirmed, released int64, err error) {
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		if rows, err := tx.Query(ctx, lockTurnSignals+tx.Dialect().ForUpdate(), tenant, turn); err != nil {
+			return err
+		} else if err := rows.Close(); err != nil {
+			return err
+		}
+		if len(spoken) > 0 {
+			args := []any{tenant, turn}
+			for _, id := range spoken {
+				args = append(args, id)
+			}
+			if _, err := tx.Exec(ctx, confirmSignals+database.In(len(spoken)), args...); err != nil {
+				return err
+			}
+		}
+		if err := tx.QueryRow(ctx, countConfirmed, tenant, turn).Scan(&confirmed); err != nil {
+			return err
+		}
+		released, err = tx.Exec(ctx, releaseSignals, tenant, turn)
+		return err
+	})
+	return confirmed, released, err
+}
+
+// Cancel removes a waiting signal and returns it; one that is claimed or has ended is returned as it is.
+func (s *Store) Cancel(ctx context.Context, tenant, id string) (sig concept.Signal, err error) {
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		if _, err := tx.Exec(ctx, cancelSignal, tenant, id); err != nil {
+			return err
+		}
+		found, err := readSignals(ctx, tx, selectSignal, tenant, id)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return errors.New(errors.NotFound, "SIGNAL_NOT_FOUND", "there is no signal %q", id)
+		}
+		sig = found[0]
+		return nil
+	})
+	return sig, err
+}
+
+const (
+	selectLiveSignals = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals
+WHERE tenant = ? AND conversation_id = ? AND state IN ('waiting', 'claimed') AND (expires_at = 0 OR expires_at > ?)
+AND (score < ? OR score = ? AND (created_at < ? OR created_at = ? AND signal_id < ?))
+ORDER BY score DESC, created_at DESC, signal_id DESC LIMIT ?`
+	selectAllSignals = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals
+WHERE tenant = ? AND conversation_id = ?
+AND (score < ? OR score = ? AND (created_at < ? OR created_at = ? AND signal_id < ?))
+ORDER BY score DESC, created_at DESC, signal_id DESC LIMIT ?`
+)
+
+// SignalPosition is where a list of signals goes on.
+type SignalPosition struct {
+	Score   float64
+	Created int64
+	ID      string
+}
+
+// FirstSignal is the position before every signal.
+var FirstSignal = SignalPosition{Score: 1e300}
+
+// ListSignals returns up to limit signals of a conversation after a position, in the order in which they would
+// speak; with ended, those that spoke, were cancelled or expired too.
+func (s *Store) ListSignals(ctx context.Context, tenant, conversation string, ended bool, now time.Time, after SignalPosition, limit int) ([]concept.Signal, error) {
+	if ended {
+		return readSignals(ctx, s.db, selectAllSignals, tenant, conversation,
+			after.Score, after.Score, after.Created, after.Created, after.ID, limit)
+	}
+	return readSignals(ctx, s.db, selectLiveSignals, tenant, conversation, now.UnixMicro(),
+		after.Score, after.Score, after.Created, after.Created, after.ID, limit)
+}
