@@ -142,7 +142,7 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 		return skip("disabled")
 	}
 	templates := d.bot.templates[name]
-	slots := slotsOf(templates)
+	slots := append(slotsOf(templates), d.bot.schemas[name].Properties()...)
 	payload, from := concept.Fill(slots, d.sources(c, sig))
 	if c.Provider != "" && d.req.Provided.GetConcept() != name {
 		if _, missing, _ := concept.PickTemplate(templates, d.req.LanguageCode, payload, d.req.Seed); len(missing) > 0 {
