@@ -1,0 +1,311 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"time"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/quant"
+	"dbslm/services/ngram/smoothing"
+)
+
+const insertBuild = `INSERT INTO tbl_l1_builds (build_id, model_id, tenant, name, state, swept, smoothing, kenlm_quirk, storage, max_order, vocabulary_end,
+  vocabulary_size, counts_version, tokens, rows_added, rows_closed, logprob_codebook, backoff_codebook, warnings, failure, created_at)
+VALUES (?, ?, ?, ?, 'building', 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, '', ?)`
+
+const (
+	failBuild     = `UPDATE tbl_l1_builds SET state = 'failed', failure = ?, finished_at = ? WHERE build_id = ? AND state = 'building'`
+	finishBuild   = `UPDATE tbl_l1_builds SET state = 'ready', rows_added = ?, rows_closed = ?, finished_at = ? WHERE build_id = ? AND state = 'building'`
+	selectVersion = `SELECT counts_version FROM tbl_l1_models WHERE model_id = ? AND state = 'live'`
+	selectOpenRow = `SELECT n FROM tbl_l1_ng_topk_n WHERE model_id = ? LIMIT 1`
+	lastBooks     = `SELECT l.lo, b.lo FROM tbl_l1_builds x JOIN tbl_quant_meta l ON l.codebook_id = x.logprob_codebook
+JOIN tbl_quant_meta b ON b.codebook_id = x.backoff_codebook WHERE x.model_id = ? AND x.state = 'ready' AND x.storage = ? ORDER BY x.build_id DESC LIMIT 1`
+)
+
+// Build derives a build from the counts. It is invisible until it is published; a failed or killed one is removed by the
+// next. With IfChanged it returns the published build if that was derived from the same counts with the same options.
+func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progress ngram.Progress) (ngram.Build, error) {
+	options = options.WithDefaults()
+	if err := checkBuildOptions(options); err != nil {
+		return ngram.Build{}, err
+	}
+	totals, err := readTotals(ctx, t.store.db, t.model.ID, t.model.Settings.Order)
+	if err != nil {
+		return ngram.Build{}, err
+	}
+	if totals[0].NGrams == 0 || t.model.Tokens == 0 {
+		return ngram.Build{}, errors.New(errors.FailedPrecondition, "MODEL_EMPTY", "model %q has no counted text; train it before deriving a build", t.model.Name).
+			With("model", t.model.Name)
+	}
+	if options.IfChanged {
+		build, same, err := t.unchanged(ctx, options)
+		if err != nil || same {
+			return build, err
+		}
+	}
+	if err := t.sweepFailed(ctx); err != nil {
+		return ngram.Build{}, err
+	}
+	lo, err := t.lastRanges(ctx, options.Storage)
+	if err != nil {
+		return ngram.Build{}, err
+	}
+	for {
+		build, need, err := t.derive(ctx, options, totals, lo, progress)
+		if err != nil || need == lo {
+			return build, err
+		}
+		lo = need // some value does not fit, or the ranges of the last build are wider than what this one needs
+	}
+}
+
+func checkBuildOptions(options ngram.BuildOptions) error {
+	switch options.Storage {
+	case ngram.Storage8, ngram.Storage16, ngram.StorageExact:
+	default:
+		return errors.New(errors.InvalidArgument, "STORAGE_INVALID", "the storage must be 8, 16 or exact, not %q", options.Storage).Field("storage", "must be 8, 16 or exact")
+	}
+	if options.Smoothing != ngram.ModifiedKneserNey {
+		return errors.New(errors.Unimplemented, "SMOOTHING_UNIMPLEMENTED", "the estimator %q is not built yet; use modified-kneser-ney", options.Smoothing).
+			Field("smoothing", "must be modified-kneser-ney")
+	}
+	return nil
+}
+
+// unchanged returns the published build if it is what Build would derive.
+func (t *Trainer) unchanged(ctx context.Context, options ngram.BuildOptions) (ngram.Build, bool, error) {
+	model, err := t.store.Model(ctx, t.model.Tenant, t.model.Name)
+	if err != nil || model.Published == 0 || model.Stale {
+		return ngram.Build{}, false, err
+	}
+	build, err := t.store.BuildOf(ctx, model.Tenant, model.Name, model.Published)
+	same := build.Storage == options.Storage && build.Smoothing == options.Smoothing && build.KenLMQuirk == options.KenLMQuirk
+	return build, same && err == nil, err
+}
+
+// ranges are the low ends of the two codebooks; zero for exact storage.
+type ranges struct{ logprob, backoff float64 }
+
+// lastRanges guesses from the build before; a wrong guess costs a second pass, never another result.
+func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (ranges, error) {
+	if storage.Bits() == 0 {
+		return ranges{}, nil
+	}
+	lo := ranges{quant.Range(quant.Logprob, 0), quant.Range(quant.Backoff, 0)}
+	err := t.store.db.QueryRow(ctx, lastBooks, int64(t.model.ID), string(storage)).Scan(&lo.logprob, &lo.backoff)
+	if errors.Is(err, database.ErrNoRows) {
+		err = nil
+	}
+	return lo, err
+}
+
+// derive makes one build with the given ranges. If the ranges that the model needs are others, the build is failed and
+// need says which.
+func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals []orderTotals, lo ranges, progress ngram.Progress) (_ ngram.Build, need ranges, err error) {
+	d := &derivation{t: t, totals: totals, progress: progress, bits: options.Storage.Bits()}
+	build := &d.build
+	*build = ngram.Build{
+		Model: t.model.ID, Tenant: t.model.Tenant, Name: t.model.Name, State: ngram.BuildBuilding, Order: t.model.Settings.Order,
+		Smoothing: options.Smoothing, KenLMQuirk: options.KenLMQuirk, Storage: options.Storage,
+		VocabularyEnd: uint32(t.model.VocabularySize), VocabularySize: totals[0].NGrams + 1,
+		CountsVersion: t.model.CountsVersion, Tokens: t.model.Tokens, Created: toTime(t.store.now()),
+	}
+	params := smoothing.Params{Order: build.Order, VocabularySize: build.VocabularySize}
+	if d.bits > 0 {
+		if params.Logprob, err = quant.New(quant.Logprob, d.bits, lo.logprob); err != nil {
+			return *build, lo, err
+		}
+		if params.Backoff, err = quant.New(quant.Backoff, d.bits, lo.backoff); err != nil {
+			return *build, lo, err
+		}
+	}
+	if err := d.discounts(ctx, options.KenLMQuirk); err != nil {
+		return *build, lo, err
+	}
+	params.Discounts = build.Discounts
+	d.logprob, d.backoff = params.Logprob, params.Backoff
+	d.estimator = smoothing.NewEstimator(params)
+	if err := d.begin(ctx); err != nil {
+		return *build, lo, err
+	}
+	defer func() {
+		if err != nil || need != lo {
+			d.abandon(ctx, err)
+		}
+	}()
+	for n := 1; n <= build.Order; n++ {
+		if err := d.order(ctx, n); err != nil {
+			return *build, lo, err
+		}
+	}
+	if need = d.need(); need != lo {
+		return *build, need, nil
+	}
+	return *build, lo, d.finish(ctx)
+}
+
+// derivation is a build in the making.
+type derivation struct {
+	t                *Trainer
+	build            ngram.Build
+	bits             int
+	totals           []orderTotals
+	estimator        *smoothing.Estimator
+	logprob, backoff *quant.Book // nil for exact storage
+	open             bool        // the model has rows of earlier builds
+	progress         ngram.Progress
+	grams            int64 // derived so far
+}
+
+func (d *derivation) need() ranges {
+	if d.bits == 0 {
+		return ranges{}
+	}
+	logprob, backoff := d.estimator.Least()
+	return ranges{quant.Range(quant.Logprob, logprob), quant.Range(quant.Backoff, backoff)}
+}
+
+// discounts computes the discounts of every order and what is to be said about them.
+func (d *derivation) discounts(ctx context.Context, quirk bool) error {
+	tallies := make([][4]int64, len(d.totals))
+	for i, o := range d.totals {
+		tallies[i] = o.CountsOfCounts
+	}
+	if quirk {
+		if err := d.t.retally(ctx, tallies); err != nil {
+			return err
+		}
+	}
+	for i, tally := range tallies {
+		discounts := smoothing.Discounts(i+1, tally)
+		d.build.Discounts = append(d.build.Discounts, discounts)
+		d.build.NGrams = append(d.build.NGrams, d.totals[i].NGrams)
+		if discounts.Fallback {
+			d.build.Warnings = append(d.build.Warnings, fallbackWarning(discounts))
+		}
+	}
+	return nil
+}
+
+// begin enters the build, so that its rows can be told from others whatever happens.
+func (d *derivation) begin(ctx context.Context) error {
+	warnings, err := json.Marshal(d.build.Warnings)
+	if err != nil {
+		return err
+	}
+	b := &d.build
+	return d.t.store.db.InTx(ctx, func(tx *database.Tx) error {
+		var version int64
+		if err := tx.QueryRow(ctx, selectVersion, int64(b.Model)).Scan(&version); err != nil || version != b.CountsVersion {
+			return errors.Wrap(err, errors.Aborted, reasonLeaseLost, "model %q was changed by somebody else; derive the build again", b.Name)
+		}
+		number, err := nextNumber(ctx, tx, counterBuild)
+		if err != nil {
+			return err
+		}
+		if number > math.MaxInt32 {
+			return errors.New(errors.ResourceExhausted, "TOO_MANY_BUILDS", "the store has used up its %d build ids; copy the models to a new store", math.MaxInt32)
+		}
+		var books [2]any
+		for i, book := range []*quant.Book{d.logprob, d.backoff} {
+			if book != nil {
+				if err := saveBook(ctx, tx, book); err != nil {
+					return err
+				}
+				books[i] = book.ID()
+			}
+		}
+		if books[0] != nil {
+			b.LogprobCodebook, b.BackoffCodebook = books[0].(int64), books[1].(int64)
+		}
+		var n int64
+		err = tx.QueryRow(ctx, selectOpenRow, int64(b.Model)).Scan(&n)
+		if d.open = err == nil; err != nil && !errors.Is(err, database.ErrNoRows) {
+			return err
+		}
+		b.ID = ngram.BuildID(number)
+		_, err = tx.Exec(ctx, insertBuild, number, int64(b.Model), b.Tenant, b.Name, string(b.Smoothing), b.KenLMQuirk, string(b.Storage), b.Order,
+			int64(b.VocabularyEnd), b.VocabularySize, b.CountsVersion, b.Tokens, books[0], books[1], string(warnings), b.Created.UnixMicro())
+		return err
+	})
+}
+
+// saveBook stores a codebook once.
+func saveBook(ctx context.Context, tx *database.Tx, book *quant.Book) error {
+	id := book.ID()
+	var codes int64
+	if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM tbl_q_to_mass WHERE codebook_id = ?`, id).Scan(&codes); err != nil || codes == int64(len(book.Log10)) {
+		return err
+	}
+	columns := []string{"codebook_id", "kind", "bits", "lo", "hi"}
+	if err := tx.Upsert(ctx, "tbl_quant_meta", columns, columns[:1], nil, [][]any{{id, string(book.Kind), book.Bits, book.Lo, book.Hi}}); err != nil {
+		return err
+	}
+	columns = []string{"codebook_id", "code", "log10_value", "mass"}
+	rows := make([][]any, len(book.Log10))
+	for code := range rows {
+		rows[code] = []any{id, code, book.Log10[code], book.Mass[code]}
+	}
+	return tx.Upsert(ctx, "tbl_q_to_mass", columns, columns[:2], nil, rows)
+}
+
+// finish makes the build ready, if nothing was counted meanwhile.
+func (d *derivation) finish(ctx context.Context) error {
+	b := &d.build
+	rowsAdded, rowsClosed := b.RowsAdded, b.RowsClosed
+	return d.t.store.db.InTx(ctx, func(tx *database.Tx) error {
+		added, closed, err := d.saveForms(ctx, tx)
+		if err != nil {
+			return err
+		}
+		b.RowsAdded, b.RowsClosed = rowsAdded+added, rowsClosed+closed
+		var tallies, params [][]any
+		for _, o := range b.Discounts {
+			for k, t := range o.CountsOfCounts {
+				tallies = append(tallies, []any{int64(b.ID), o.Order, k + 1, t})
+			}
+			params = append(params, []any{int64(b.ID), o.Order, o.D1, o.D2, o.D3, o.Fallback, b.NGrams[o.Order-1]})
+		}
+		columns := []string{"build_id", "n", "k", "t"}
+		if err := tx.Upsert(ctx, "tbl_l1_counts_of_counts", columns, columns[:3], nil, tallies); err != nil {
+			return err
+		}
+		columns = []string{"build_id", "n", "d1", "d2", "d3", "fallback", "ngrams"}
+		if err := tx.Upsert(ctx, "tbl_l1_mkn_params", columns, columns[:2], nil, params); err != nil {
+			return err
+		}
+		var version int64
+		if err := tx.QueryRow(ctx, selectVersion, int64(b.Model)).Scan(&version); err != nil || version != b.CountsVersion {
+			return errors.Wrap(err, errors.Aborted, reasonLeaseLost, "model %q was changed by somebody else; derive the build again", b.Name)
+		}
+		finished := d.t.store.now()
+		matched, err := tx.Exec(ctx, finishBuild, b.RowsAdded, b.RowsClosed, finished, int64(b.ID))
+		if err == nil && matched != 1 {
+			err = errors.New(errors.Aborted, reasonLeaseLost, "build %d was ended by somebody else; derive it again", b.ID)
+		}
+		b.State, b.Finished = ngram.BuildReady, toTime(finished)
+		return err
+	})
+}
+
+// abandon records why the build failed. If even that fails, the next build finds it in state building.
+func (d *derivation) abandon(ctx context.Context, cause error) {
+	reason := "its codebooks do not fit the model; another build follows"
+	if cause != nil {
+		reason = errors.Public(cause)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if _, err := d.t.store.db.Exec(ctx, failBuild, reason, d.t.store.now(), int64(d.build.ID)); err != nil {
+		d.t.store.options.Logger.WarnContext(ctx, "recording a failed build failed", "build", d.build.ID, "error", err)
+	}
+	if cause == nil {
+		if err := d.t.sweepFailed(ctx); err != nil {
+			d.t.store.options.Logger.WarnContext(ctx, "removing a build with unfit codebooks failed; the next build does it", "build", d.build.ID, "error", err)
+		}
+	}
+}

@@ -1,0 +1,390 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/pkg/text"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/counting"
+)
+
+// Counted tells of the progress of counting: the label of the document at hand, and of it the bytes and tokens counted.
+type Counted func(label string, bytes, tokens int64)
+
+// Count counts every stored document that is not wholly counted, those that just arrived and those that a killed training
+// left, in the order of their arrival, and returns the documents that are complete now. Every batch is one transaction;
+// killed between any two, Count goes on where it stopped.
+func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document, error) {
+	if err := t.storePending(ctx); err != nil {
+		return nil, err
+	}
+	documents, err := readDocuments(ctx, t.store.db, t.model.ID, byState, string(ngram.DocumentStored))
+	if err != nil || len(documents) == 0 {
+		return nil, err
+	}
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+	if err != nil {
+		return nil, err
+	}
+	defer decoder.Close()
+	c := &batcher{ctx: ctx, t: t, progress: progress}
+	for i := range documents {
+		if err := c.document(&documents[i], decoder); err != nil {
+			t.words = nil // it may hold words that are not stored
+			return nil, err
+		}
+	}
+	if err := c.apply(); err != nil {
+		t.words = nil
+		return nil, err
+	}
+	counted := make([]ngram.Document, len(documents))
+	for i, d := range documents {
+		d.State = ngram.DocumentCounted
+		counted[i] = d.Document
+	}
+	return counted, nil
+}
+
+// Unfinished lists the labels of documents that an earlier training stored and did not count to their end.
+func (t *Trainer) Unfinished(ctx context.Context) ([]string, error) {
+	documents, err := readDocuments(ctx, t.store.db, t.model.ID, byState, string(ngram.DocumentStored))
+	labels := make([]string, len(documents))
+	for i, d := range documents {
+		labels[i] = d.Label
+	}
+	return labels, err
+}
+
+// batcher fills batches and applies them.
+type batcher struct {
+	ctx      context.Context
+	t        *Trainer
+	progress Counted
+	batch    *counting.Batch
+	cursors  []cursor
+	ids      []uint32
+}
+
+// cursor is how far a document is counted when the batch at hand is.
+type cursor struct {
+	document *stored
+	done     int64
+	tokens   int64
+	complete bool
+}
+
+func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
+	t := b.t
+	if t.words == nil {
+		var err error
+		if t.words, err = t.loadVocabulary(b.ctx); err != nil {
+			return err
+		}
+	}
+	from := d.done
+	tokens := int64(0)
+	reader := &textReader{ctx: b.ctx, store: t.store, decoder: decoder, model: t.model.ID, id: d.ID, offset: from, size: d.size}
+	err := t.tokenizer.Sentences(reader, func(sentence text.Sentence) error {
+		if b.batch == nil {
+			b.batch = counting.NewBatch(t.model.Settings.Order, t.store.options.Hash)
+		}
+		b.ids = t.words.add(b.ids[:0], sentence, d.Weight)
+		b.batch.Add(b.ids, d.Weight)
+		tokens += int64(len(b.ids))
+		if b.batch.Len() < t.store.options.BatchTokens {
+			return nil
+		}
+		b.cursors = append(b.cursors, cursor{document: d, done: from + sentence.End, tokens: tokens})
+		return b.apply()
+	})
+	if err == nil {
+		b.cursors = append(b.cursors, cursor{document: d, done: d.size, tokens: tokens, complete: true})
+	}
+	return err
+}
+
+const (
+	moveCursor     = `UPDATE tbl_corpus SET bytes_done = ?, state = ? WHERE model_id = ? AND document_id = ? AND bytes_done = ? AND state = 'stored'`
+	advanceVersion = `UPDATE tbl_l1_models SET counts_version = counts_version + 1, vocabulary_size = ?, documents = documents + ?, sentences = sentences + ?,
+  tokens = tokens + ? WHERE model_id = ? AND counts_version = ? AND state = 'live'`
+	refreshFrequencies = `UPDATE tbl_l1_vocabulary SET freq_global = (SELECT c.c FROM tbl_l1_ng_counts_n c WHERE c.model_id = tbl_l1_vocabulary.model_id
+  AND c.n = 1 AND c.context_hash = ? AND c.next_token_id = tbl_l1_vocabulary.token_id) WHERE model_id = ? AND token_id IN `
+)
+
+// apply counts the batch: one transaction that also moves the cursors.
+func (b *batcher) apply() error {
+	if len(b.cursors) == 0 {
+		return nil
+	}
+	t := b.t
+	batch := b.batch
+	if batch == nil {
+		batch = counting.NewBatch(t.model.Settings.Order, t.store.options.Hash)
+	}
+	complete := int64(0)
+	for _, c := range b.cursors {
+		if c.complete {
+			complete++
+		}
+	}
+	err := t.store.db.InTx(b.ctx, func(tx *database.Tx) error {
+		if err := t.addCounts(b.ctx, tx, batch); err != nil {
+			return err
+		}
+		for _, c := range b.cursors {
+			if err := t.move(b.ctx, tx, c); err != nil {
+				return err
+			}
+		}
+		sums := batch.Totals()
+		matched, err := tx.Exec(b.ctx, advanceVersion, int64(t.words.size()), complete, sums.Sentences, sums.Tokens, int64(t.model.ID), t.model.CountsVersion)
+		if err == nil && matched != 1 {
+			err = errors.New(errors.Aborted, reasonLeaseLost, "model %q was changed by somebody else; start the training again", t.model.Name).With("model", t.model.Name)
+		}
+		return err
+	})
+	if err != nil {
+		return t.named(err)
+	}
+	t.words.commit()
+	t.model.CountsVersion++
+	t.model.VocabularySize = int64(t.words.size())
+	t.model.Documents += complete
+	t.model.Sentences += batch.Totals().Sentences
+	t.model.Tokens += batch.Totals().Tokens
+	for _, c := range b.cursors {
+		c.document.done = c.done
+		if b.progress != nil {
+			b.progress(c.document.Label, c.done, c.tokens)
+		}
+	}
+	b.batch, b.cursors = nil, b.cursors[:0]
+	return nil
+}
+
+func (t *Trainer) move(ctx context.Context, tx *database.Tx, c cursor) error {
+	state := ngram.DocumentStored
+	if c.complete {
+		state = ngram.DocumentCounted
+		if !c.document.TextKept {
+			if _, err := tx.Exec(ctx, deletePieces, int64(t.model.ID), c.document.ID); err != nil {
+				return err
+			}
+		}
+	}
+	matched, err := tx.Exec(ctx, moveCursor, c.done, string(state), int64(t.model.ID), c.document.ID, c.document.done)
+	if err == nil && matched != 1 {
+		err = errors.New(errors.Aborted, reasonLeaseLost, "document %q was changed by somebody else; start the training again", c.document.Label)
+	}
+	return err
+}
+
+// addCounts adds a batch to every table of counts.
+func (t *Trainer) addCounts(ctx context.Context, tx *database.Tx, batch *counting.Batch) error {
+	totals, err := readTotals(ctx, tx, t.model.ID, t.model.Settings.Order)
+	if err != nil {
+		return err
+	}
+	for deltas := batch.Deltas(); ; {
+		delta, err := deltas.Next()
+		if err != nil {
+			return err
+		}
+		if delta == nil {
+			break
+		}
+		if err := tell(ctx, tx, t.model.ID, delta, totals[delta.N-1]); err != nil {
+			return err
+		}
+		change, err := delta.Resolve()
+		if err != nil {
+			return err
+		}
+		if err := saveCounts(ctx, tx, t.model.ID, delta); err != nil {
+			return err
+		}
+		totals[delta.N-1].add(change)
+		if delta.N == 1 {
+			if err := t.saveWords(ctx, tx, delta); err != nil {
+				return err
+			}
+		}
+	}
+	return saveTotals(ctx, tx, t.model.ID, totals)
+}
+
+func (o *orderTotals) add(change counting.Change) {
+	o.NGrams += change.NGrams
+	o.Contexts += change.Contexts
+	o.Raw += change.Raw
+	o.Adjusted += change.Adjusted
+	for k := range o.CountsOfCounts {
+		o.CountsOfCounts[k] += change.CountsOfCounts[k]
+	}
+}
+
+func saveTotals(ctx context.Context, tx *database.Tx, model ngram.ModelID, totals []orderTotals) error {
+	columns := []string{"model_id", "n", "ngrams", "contexts", "raw_total", "adjusted_total", "t1", "t2", "t3", "t4"}
+	var replace []database.Assign
+	for _, column := range columns[2:] {
+		replace = append(replace, database.Assign{Column: column})
+	}
+	var rows [][]any
+	for i, o := range totals {
+		t := o.CountsOfCounts
+		rows = append(rows, []any{int64(model), i + 1, o.NGrams, o.Contexts, o.Raw, o.Adjusted, t[0], t[1], t[2], t[3]})
+	}
+	return tx.Upsert(ctx, "tbl_l1_model_orders", columns, columns[:2], replace, rows)
+}
+
+var (
+	countColumns    = []string{"model_id", "n", "context_hash", "next_token_id", "c", "a"}
+	registryColumns = []string{"model_id", "n", "context_hash", "parent_hash", "oldest_token_id", "a_total", "n1", "n2", "n3"}
+)
+
+// saveCounts stores a resolved delta: new rows in bulk, changed ones as upserts, all in key order.
+func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *counting.Delta) error {
+	_, err := tx.Load(ctx, "tbl_l1_ng_counts_n", countColumns, func(w database.RowWriter) error {
+		return delta.Rows(true, func(row counting.Row) error {
+			w.Int(int64(model))
+			w.Int(int64(delta.N))
+			w.Int(row.Hash)
+			w.Int(int64(row.Token))
+			w.Int(row.Raw)
+			if row.Same {
+				w.Null()
+			} else {
+				w.Int(row.Adjusted)
+			}
+			return w.EndRow()
+		})
+	})
+	if err != nil {
+		return err
+	}
+	_, err = tx.Load(ctx, "tbl_l1_context_registry", registryColumns, func(w database.RowWriter) error {
+		return delta.Registry(true, func(row counting.RegistryRow) error {
+			w.Int(int64(model))
+			w.Int(int64(delta.N))
+			w.Int(row.Hash)
+			if delta.N == 1 {
+				w.Null()
+				w.Null()
+			} else {
+				w.Int(row.Parent)
+				w.Int(int64(row.Oldest))
+			}
+			w.Int(row.Adjusted)
+			for _, followers := range row.Followers {
+				w.Int(followers)
+			}
+			return w.EndRow()
+		})
+	})
+	if err != nil {
+		return err
+	}
+	var rows [][]any
+	err = delta.Rows(false, func(row counting.Row) error {
+		var adjusted any
+		if !row.Same {
+			adjusted = row.Adjusted
+		}
+		rows = append(rows, []any{int64(model), delta.N, row.Hash, int64(row.Token), row.Raw, adjusted})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := tx.Upsert(ctx, "tbl_l1_ng_counts_n", countColumns, countColumns[:4], []database.Assign{{Column: "c"}, {Column: "a"}}, rows); err != nil {
+		return err
+	}
+	rows = rows[:0]
+	err = delta.Registry(false, func(row counting.RegistryRow) error {
+		rows = append(rows, []any{int64(model), delta.N, row.Hash, row.Adjusted, row.Followers[0], row.Followers[1], row.Followers[2]})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	columns := slices.Concat(registryColumns[:3], registryColumns[5:])
+	sums := []database.Assign{{Column: "a_total"}, {Column: "n1"}, {Column: "n2"}, {Column: "n3"}}
+	return tx.Upsert(ctx, "tbl_l1_context_registry", columns, columns[:3], sums, rows)
+}
+
+// saveWords stores the tokens that are new and refreshes how often the others occurred.
+func (t *Trainer) saveWords(ctx context.Context, tx *database.Tx, delta *counting.Delta) error {
+	w := t.words
+	counts := make([]int64, len(w.fresh))
+	var changed []any
+	collect := func(row counting.Row) error {
+		if row.Token >= w.committed {
+			counts[row.Token-w.committed] = row.Raw
+		} else {
+			changed = append(changed, int64(row.Token))
+		}
+		return nil
+	}
+	for _, isNew := range []bool{true, false} {
+		if err := delta.Rows(isNew, collect); err != nil {
+			return err
+		}
+	}
+	if len(w.fresh) > 0 {
+		err := loadWords(ctx, tx, t.model.ID, w.committed, func(yield func(string, bool, int64) error) error {
+			for i, token := range w.fresh {
+				if err := yield(token, false, counts[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	empty := t.store.options.Hash(nil)
+	for some := range slices.Chunk(changed, idsPerQuery) {
+		args := append([]any{empty, int64(t.model.ID)}, some...)
+		if _, err := tx.Exec(ctx, refreshFrequencies+database.In(len(some)), args...); err != nil {
+			return err
+		}
+	}
+	return w.saveForms(ctx, tx, t.model.ID)
+}
+
+// named makes a collision of contexts readable: it spells the context out in words.
+func (t *Trainer) named(err error) error {
+	collision, ok := errors.AsType[*counting.Collision](err)
+	if !ok {
+		return err
+	}
+	words := make(map[uint32]string, len(t.words.ids))
+	for word, id := range t.words.ids {
+		words[id] = word
+	}
+	spell := func(context []uint32) string {
+		out := ""
+		for _, id := range context {
+			word, known := words[id]
+			if !known && id < ngram.FirstWord {
+				word = ngram.ControlToken(id)
+			}
+			out += " " + word
+		}
+		return out[min(1, len(out)):]
+	}
+	other := "another context that is stored"
+	if collision.Other != nil {
+		other = "“" + spell(collision.Other) + "”"
+	}
+	return errors.Wrap(err, errors.FailedPrecondition, "CONTEXT_HASH_COLLISION",
+		"two contexts of order %d have the same hash: “%s” and %s. Nothing of this text was counted; leave out the sentence, or train a model of another order",
+		collision.N, spell(collision.Context), other)
+}

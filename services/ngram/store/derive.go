@@ -1,0 +1,260 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/packed"
+	"dbslm/services/ngram/smoothing"
+)
+
+// part is the contexts of one order whose hashes lie in a range: what one transaction of a build writes.
+type part struct {
+	n        int
+	from, to int64 // hashes, both included
+
+	contexts []derived
+	tokens   []uint32
+	codes    []uint64
+	chunks   []chunkRow
+	blobs    []byte
+}
+
+// derived is what the build has for a context.
+type derived struct {
+	hash        int64
+	first, end  int // of tokens and codes
+	chunk, last int // of chunks
+	backoff     float64
+	backoffCode int
+}
+
+// chunkRow is a row of tbl_l1_ng_topk_n in the making.
+type chunkRow struct {
+	followers  int
+	begin, end int // of blobs
+}
+
+// order derives all n-grams of one order, part by part.
+func (d *derivation) order(ctx context.Context, n int) error {
+	totals := d.totals[n-1]
+	var found orderTotals
+	scratch := &smoothing.Scratch{}
+	for p := range d.parts(n) {
+		if err := d.read(ctx, &p, &found, scratch); err != nil {
+			return err
+		}
+		if err := d.write(ctx, &p); err != nil {
+			return err
+		}
+	}
+	found.Raw = totals.Raw // not read: a build needs adjusted counts only
+	if found != totals {
+		return errors.New(errors.DataLoss, "COUNTS_INCONSISTENT",
+			"the counts of the model contradict their totals and no build can be derived from them; reset the model and train again").
+			With("order", fmt.Sprint(n)).With("found", fmt.Sprintf("%+v", found)).With("totals", fmt.Sprintf("%+v", totals))
+	}
+	return nil
+}
+
+// parts cuts the hashes of an order into even ranges: hashes are spread evenly, and so are contexts.
+func (d *derivation) parts(n int) func(yield func(part) bool) {
+	count := (d.totals[n-1].NGrams-1)/int64(d.t.store.options.PartRows) + 1
+	if n == 1 {
+		count = 1
+	}
+	return func(yield func(part) bool) {
+		for from, to := range hashRanges(count) {
+			if !yield(part{n: n, from: from, to: to}) {
+				return
+			}
+		}
+	}
+}
+
+// hashRanges cuts all hashes into count ranges, both ends included.
+func hashRanges(count int64) func(yield func(from, to int64) bool) {
+	return func(yield func(from, to int64) bool) {
+		width := math.MaxUint64 / uint64(count)
+		from := int64(math.MinInt64)
+		for i := int64(1); i <= count; i++ {
+			to := int64(math.MaxInt64)
+			if i < count {
+				to = int64(uint64(i)*width ^ 1<<63)
+			}
+			if !yield(from, to) {
+				return
+			}
+			from = to + 1
+		}
+	}
+}
+
+const (
+	selectParentage = `SELECT context_hash, parent_hash FROM tbl_l1_context_registry WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ? ORDER BY context_hash`
+	selectGrams     = `SELECT context_hash, next_token_id, COALESCE(a, c) FROM tbl_l1_ng_counts_n WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ?
+ORDER BY context_hash, next_token_id`
+)
+
+// read derives the contexts of a part from the counts.
+func (d *derivation) read(ctx context.Context, p *part, found *orderTotals, scratch *smoothing.Scratch) error {
+	args := []any{int64(d.build.Model), p.n, p.from, p.to}
+	empty := d.t.store.options.Hash(nil)
+	var hashes, parents []int64
+	context := smoothing.Context{N: p.n, Parent: empty}
+	end := func() error {
+		if len(context.Tokens) == 0 {
+			return nil
+		}
+		if p.n > 2 {
+			if len(hashes) == 0 || hashes[0] != context.Hash {
+				return errors.New(errors.DataLoss, "COUNTS_INCONSISTENT",
+					"the counts of the model contradict their contexts and no build can be derived from them; reset the model and train again").
+					With("order", fmt.Sprint(p.n)).With("context_hash", fmt.Sprint(context.Hash))
+			}
+			context.Parent = parents[0]
+			hashes, parents = hashes[1:], parents[1:]
+		}
+		found.Contexts++
+		err := d.context(p, context, scratch)
+		context.Tokens, context.Adjusted = context.Tokens[:0], context.Adjusted[:0]
+		return err
+	}
+	err := d.t.store.db.InReadTx(ctx, func(tx *database.Tx) error {
+		if p.n > 2 { // the parent of a context of one token is the empty one
+			err := tx.Stream(ctx, selectParentage, args, func(row database.Row) error {
+				hashes, parents = append(hashes, row.Int(0)), append(parents, row.Int(1))
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return tx.Stream(ctx, selectGrams, args, func(row database.Row) error {
+			hash, token, adjusted := row.Int(0), uint32(row.Int(1)), row.Int(2)
+			if hash != context.Hash || len(context.Tokens) == 0 {
+				if err := end(); err != nil {
+					return err
+				}
+				context.Hash = hash
+			}
+			context.Tokens, context.Adjusted = append(context.Tokens, token), append(context.Adjusted, adjusted)
+			found.NGrams++
+			found.Adjusted += adjusted
+			if adjusted >= 1 && adjusted <= 4 {
+				found.CountsOfCounts[adjusted-1]++
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = end()
+	}
+	if err == nil && len(hashes) > 0 {
+		err = errors.New(errors.DataLoss, "COUNTS_INCONSISTENT",
+			"a context of the model has no followers and no build can be derived; reset the model and train again").With("context_hash", fmt.Sprint(hashes[0]))
+	}
+	return err
+}
+
+// context derives one context and packs it.
+func (d *derivation) context(p *part, context smoothing.Context, scratch *smoothing.Scratch) error {
+	result, err := d.estimator.Context(context)
+	if err != nil {
+		return err
+	}
+	row := derived{hash: context.Hash, first: len(p.tokens), chunk: len(p.chunks), backoff: result.Backoff, backoffCode: result.BackoffCode}
+	p.tokens, p.codes = append(p.tokens, result.Tokens...), append(p.codes, result.Codes...)
+	err = smoothing.Chunks(result, d.width(), scratch, func(_, followers int, blob []byte) error {
+		p.chunks = append(p.chunks, chunkRow{followers, len(p.blobs), len(p.blobs) + len(blob)})
+		p.blobs = append(p.blobs, blob...)
+		return nil
+	})
+	row.end, row.last = len(p.tokens), len(p.chunks)
+	p.contexts = append(p.contexts, row)
+	if d.grams += int64(len(result.Tokens)); d.grams%(1<<15) < int64(len(result.Tokens)) {
+		d.report("estimate")
+	}
+	return err
+}
+
+func (d *derivation) report(phase string) {
+	total := int64(1) // <unk>
+	for _, o := range d.totals {
+		total += o.NGrams
+	}
+	d.progress.Report(phase, d.grams, total)
+}
+
+func (d *derivation) width() packed.Width {
+	switch d.build.Storage {
+	case ngram.Storage8:
+		return packed.Width8
+	case ngram.Storage16:
+		return packed.Width16
+	}
+	return packed.WidthExact
+}
+
+func fallbackWarning(d ngram.Discounts) string {
+	return fmt.Sprintf("Too few n-grams of order %d for discounts of its own (%d, %d, %d and %d of them have the adjusted counts 1 to 4), so 0.5, 1 and 1.5 were used.",
+		d.Order, d.CountsOfCounts[0], d.CountsOfCounts[1], d.CountsOfCounts[2], d.CountsOfCounts[3])
+}
+
+const selectIdentities = `SELECT n, context_hash, parent_hash, oldest_token_id FROM tbl_l1_context_registry WHERE model_id = ?`
+
+// retally repeats KenLM's tally of its last n-gram. It spells out every n-gram, in memory: for comparison only.
+func (t *Trainer) retally(ctx context.Context, tallies [][4]int64) error {
+	type identity struct {
+		parent int64
+		oldest uint32
+	}
+	type key struct {
+		n    int
+		hash int64
+	}
+	contexts := map[key]identity{}
+	last := smoothing.LastNGram{Order: t.model.Settings.Order}
+	err := t.store.db.InReadTx(ctx, func(tx *database.Tx) error {
+		err := tx.Stream(ctx, selectIdentities, []any{int64(t.model.ID)}, func(row database.Row) error {
+			contexts[key{int(row.Int(0)), row.Int(1)}] = identity{row.Int(2), uint32(row.Int(3))}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for n := 1; n <= t.model.Settings.Order; n++ {
+			err := tx.Stream(ctx, selectCounts, []any{int64(t.model.ID), n}, func(row database.Row) error {
+				var tokens []uint32
+				hash := row.Int(0)
+				for m := n; m > 1; m-- {
+					context := contexts[key{m, hash}]
+					tokens = append(tokens, context.oldest)
+					hash = context.parent
+				}
+				last.Offer(append(tokens, uint32(row.Int(1))))
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		for _, suffix := range last.Suffixes() {
+			n := len(suffix)
+			args := []any{int64(t.model.ID), n, t.store.options.Hash(suffix[:n-1]), int64(suffix[n-1])}
+			err := tx.Stream(ctx, selectCounts+inFollowers+"(?)", args, func(row database.Row) error {
+				smoothing.Retally(&tallies[n-1], row.Int(2), row.Int(3))
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/pkg/text"
+	"dbslm/services/ngram"
+)
+
+const (
+	takeLease    = `UPDATE tbl_l1_model_names SET lease_owner = ?, lease_token = ?, lease_until = ? WHERE tenant = ? AND name = ?`
+	renewLease   = `UPDATE tbl_l1_model_names SET lease_until = ? WHERE tenant = ? AND name = ? AND lease_token = ?`
+	releaseLease = `UPDATE tbl_l1_model_names SET lease_owner = NULL, lease_token = NULL, lease_until = 0 WHERE tenant = ? AND name = ? AND lease_token = ?`
+)
+
+// Trainer is the one who may change a model. It belongs to one goroutine.
+//
+// The lease keeps two trainers apart in time; that their counts can never mix, even if one of them slept through the end
+// of its lease, is due to the transactions: each counts on from the counts_version it knows, or fails.
+type Trainer struct {
+	store     *Store
+	model     ngram.Model
+	tokenizer text.Tokenizer
+	words     *words // nil until the first text is counted
+	pending   []*incoming
+	waiting   int // bytes of text in pending
+}
+
+// Train runs f as the only trainer of the model. While somebody else trains it, Aborted says who and until when. The context
+// of f ends when the lease is lost. owner is what others are shown.
+func (s *Store) Train(ctx context.Context, tenant, model, owner string, f func(ctx context.Context, t *Trainer) error) (err error) {
+	token := uuid.NewString()
+	t := &Trainer{store: s}
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		n, err := s.lockFree(ctx, tx, tenant, model)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, takeLease, owner, token, s.now()+s.options.LeaseTime.Microseconds(), tenant, model); err != nil {
+			return err
+		}
+		t.model, err = s.readModel(ctx, tx, tenant, model)
+		t.model.ID = n.training
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	settings := t.model.Settings
+	t.tokenizer, err = text.NewTokenizer(string(settings.Tokenizer), settings.TokenizerParameters, text.Normalization(settings.Normalization))
+	if err != nil {
+		err = errors.Wrap(err, errors.Internal, "TOKENIZER_UNKNOWN", "this version has no tokeniser %q with the parameters of model %q", settings.Tokenizer, model)
+	} else {
+		lost := make(chan struct{})
+		held, cancel := context.WithCancelCause(ctx)
+		go s.keep(held, cancel, lost, tenant, model, token)
+		if err = t.discardUnreceived(held); err == nil {
+			err = f(held, t)
+		}
+		if cause := context.Cause(held); err != nil && errors.ReasonOf(cause) == reasonLeaseLost {
+			err = cause
+		}
+		cancel(nil)
+		<-lost
+	}
+	// The lease is given back even if the caller has gone: the next trainer need not wait for it to run out.
+	releasing, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer stop()
+	if _, releaseErr := s.db.Exec(releasing, releaseLease, tenant, model, token); releaseErr != nil {
+		s.options.Logger.WarnContext(ctx, "giving a model back failed; it is free when its lease runs out", "model", model, "error", releaseErr)
+	}
+	return err
+}
+
+// discardUnreceived removes texts that a killed training received in part. They were never acknowledged.
+func (t *Trainer) discardUnreceived(ctx context.Context) error {
+	documents, err := readDocuments(ctx, t.store.db, t.model.ID, byState, string(ngram.DocumentReceiving))
+	for _, d := range documents {
+		if err == nil {
+			err = t.store.discard(ctx, t.model.ID, d.ID)
+		}
+	}
+	return err
+}
+
+const reasonLeaseLost = "TRAINING_LEASE_LOST"
+
+// keep renews the lease until its context ends.
+func (s *Store) keep(ctx context.Context, cancel context.CancelCauseFunc, done chan<- struct{}, tenant, model, token string) {
+	defer close(done)
+	every := time.NewTicker(s.options.LeaseTime / 4)
+	defer every.Stop()
+	renewed := s.options.Clock()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		matched, err := s.db.Exec(ctx, renewLease, s.now()+s.options.LeaseTime.Microseconds(), tenant, model, token)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && matched == 1:
+			renewed = s.options.Clock()
+		case err == nil, s.options.Clock().Sub(renewed) > s.options.LeaseTime:
+			cancel(errors.New(errors.Aborted, reasonLeaseLost,
+				"the hold on model %q was lost, so its training stopped; what was acknowledged is kept, start the training again", model).With("model", model))
+			return
+		default:
+			s.options.Logger.WarnContext(ctx, "renewing the hold on a model failed", "model", model, "error", err)
+		}
+	}
+}
+
+// Model returns the model as it was when the trainer took it, with the totals of what it counted since.
+func (t *Trainer) Model() ngram.Model { return t.model }

@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/ngram"
+)
+
+const (
+	selectReadyBuilds = `SELECT build_id FROM tbl_l1_builds WHERE model_id = ? AND tenant = ? AND name = ? AND state = 'ready' ORDER BY build_id`
+	setDropped        = `UPDATE tbl_l1_builds SET state = 'dropped', swept = ?, served_seq = NULL WHERE build_id = ?`
+)
+
+// Drop removes a build that does not serve, and the rows that no other build shows. It is gone for readers before the
+// first row is.
+func (t *Trainer) Drop(ctx context.Context, id ngram.BuildID) (rows int64, err error) {
+	build, err := t.store.BuildOf(ctx, t.model.Tenant, t.model.Name, id)
+	if err != nil {
+		return 0, err
+	}
+	if build.State == ngram.BuildDropped {
+		return 0, nil
+	}
+	if build.State != ngram.BuildReady || build.Model != t.model.ID {
+		return 0, errors.New(errors.FailedPrecondition, "BUILD_NOT_DROPPABLE",
+			"build %d of model %q cannot be dropped by hand: it is %s, or of the model before its reset; the next build or publication removes it", id, t.model.Name, build.State)
+	}
+	err = t.store.db.InTx(ctx, func(tx *database.Tx) error {
+		n, _, _, err := t.store.lockName(ctx, tx, t.model.Tenant, t.model.Name)
+		if err == nil && n.published == id {
+			err = errors.New(errors.FailedPrecondition, "BUILD_SERVES", "build %d of model %q serves; publish another build first", id, t.model.Name).With("model", t.model.Name)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, setDropped, 0, int64(id))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return t.sweepDropped(ctx)
+}
+
+const selectDropped = `SELECT build_id FROM tbl_l1_builds WHERE model_id = ? AND state = 'dropped' AND swept = 0 ORDER BY build_id DESC`
+
+// sweepDropped removes the rows that only dropped builds show. A row is shown by the builds from since_build to until_build,
+// so the rows between two kept neighbours go. Rows still open stay: the next build is written as what differs from them.
+func (t *Trainer) sweepDropped(ctx context.Context) (rows int64, err error) {
+	kept := []int64{0}
+	err = t.store.db.Stream(ctx, selectReadyBuilds, []any{int64(t.model.ID), t.model.Tenant, t.model.Name}, func(row database.Row) error {
+		kept = append(kept, row.Int(0))
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	var dropped []int64
+	err = t.store.db.Stream(ctx, selectDropped, []any{int64(t.model.ID)}, func(row database.Row) error {
+		dropped = append(dropped, row.Int(0))
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range dropped {
+		before, after := int64(0), int64(1)<<31
+		for _, k := range kept {
+			if k < id {
+				before = k
+			} else {
+				after = min(after, k)
+			}
+		}
+		for _, table := range derivedTables {
+			deleted, err := t.store.eachRange(ctx, t.model.ID, table, "DELETE FROM", "", "since_build > ? AND until_build <= ?", before, after)
+			if err != nil {
+				return rows, err
+			}
+			rows += deleted
+		}
+		if _, err := t.store.db.Exec(ctx, `DELETE FROM tbl_l1_forms WHERE model_id = ? AND since_build > ? AND until_build <= ?`, int64(t.model.ID), before, after); err != nil {
+			return rows, err
+		}
+		if _, err := t.store.db.Exec(ctx, setDropped, 1, id); err != nil {
+			return rows, err
+		}
+	}
+	return rows, nil
+}
+
+const (
+	selectRetired    = `SELECT model_id FROM tbl_l1_models WHERE state = 'retired' AND retired_at <= ? ORDER BY model_id`
+	selectAnyLabels  = `SELECT document_id FROM tbl_corpus WHERE model_id = ? LIMIT 1000`
+	deleteGeneration = `DELETE FROM tbl_l1_models WHERE model_id = ? AND state = 'retired'`
+)
+
+// Purge deletes the rows of generations that were retired at least grace ago, in bounded batches; it may stop anywhere and
+// go on later, and several processes may purge at once. It returns how many generations are gone. grace lets requests end
+// that began to read a build just before it was dropped.
+func (s *Store) Purge(ctx context.Context, grace time.Duration) (gone int, err error) {
+	var retired []ngram.ModelID
+	err = s.db.Stream(ctx, selectRetired, []any{s.now() - grace.Microseconds()}, func(row database.Row) error {
+		retired = append(retired, ngram.ModelID(row.Int(0)))
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, model := range retired {
+		if err := s.purge(ctx, model); err != nil && !errors.Is(err, database.ErrNoRows) {
+			return gone, err
+		}
+		gone++
+	}
+	return gone, nil
+}
+
+func (s *Store) purge(ctx context.Context, model ngram.ModelID) error {
+	_, words, err := s.extent(ctx, model)
+	if err != nil {
+		return err // ErrNoRows: another process was faster
+	}
+	for _, table := range []string{"tbl_l1_ng_topk_n", "tbl_l1_ng_probs_n", "tbl_l1_ng_counts_n", "tbl_l1_context_registry", "tbl_l1_context_hotness"} {
+		if _, err := s.eachRange(ctx, model, table, "DELETE FROM", "", "1 = 1"); err != nil {
+			return err
+		}
+	}
+	for _, table := range []string{"tbl_l1_forms", "tbl_l1_surface_forms", "tbl_l1_vocabulary"} {
+		for from := int64(0); from < words; from += sweepRows {
+			query := fmt.Sprintf("DELETE FROM %s WHERE model_id = ? AND token_id BETWEEN ? AND ?", table)
+			if _, err := s.db.Exec(ctx, query, int64(model), from, from+sweepRows-1); err != nil {
+				return err
+			}
+		}
+	}
+	for {
+		var documents []string
+		err := s.db.Stream(ctx, selectAnyLabels, []any{int64(model)}, func(row database.Row) error {
+			documents = append(documents, string(row.Bytes(0)))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if len(documents) == 0 {
+			break
+		}
+		for _, id := range documents {
+			if err := s.discard(ctx, model, id); err != nil {
+				return err
+			}
+		}
+	}
+	for _, table := range []string{"tbl_l1_model_orders", "tbl_decode_hparams", "tbl_decode_bans", "tbl_token_normalization"} {
+		if _, err := s.db.Exec(ctx, "DELETE FROM "+table+" WHERE model_id = ?", int64(model)); err != nil {
+			return err
+		}
+	}
+	_, err = s.db.Exec(ctx, deleteGeneration, int64(model))
+	return err
+}

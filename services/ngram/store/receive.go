@@ -1,0 +1,321 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"hash"
+	"io"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/pkg/text"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/counting"
+)
+
+const (
+	// spillBytes is how much compressed text waits in memory for a transaction.
+	spillBytes = 4 << 20
+	// enough is how much text waits in memory before it is counted.
+	enough = 16 << 20
+)
+
+// Source is a document as it arrives.
+type Source struct {
+	Label    string
+	Weight   int64 // 0 means 1
+	Text     io.Reader
+	DropText bool // keep the text only until it is counted
+	// SHA256, if it is not nil, is called after the end of Text and returns the hash that the sender computed; nil there
+	// skips the check.
+	SHA256 func() []byte
+}
+
+// incoming is a document on its way into the store.
+type incoming struct {
+	stored
+	pieces  []piece
+	bytes   int  // of pieces
+	spilled bool // the document has a row, in state receiving
+}
+
+type piece struct {
+	first int64
+	frame []byte
+}
+
+// Receive takes the text of one document in and checks it: whole, UTF-8, no token that cannot be trained. It is counted by
+// the next Count, which also stores it where Receive did not have to. A document that was counted before is Unchanged;
+// another text or weight under its label is FailedPrecondition. After an error nothing of the document is left.
+func (t *Trainer) Receive(ctx context.Context, source Source) (ngram.Document, ngram.Outcome, error) {
+	if source.Weight == 0 {
+		source.Weight = 1
+	}
+	if err := checkSource(source); err != nil {
+		return ngram.Document{}, 0, err
+	}
+	for _, other := range t.pending {
+		if other.Label == source.Label {
+			if err := t.storePending(ctx); err != nil {
+				return ngram.Document{}, 0, err
+			}
+			break
+		}
+	}
+	before, err := readDocuments(ctx, t.store.db, t.model.ID, byLabel, []byte(source.Label))
+	if err != nil {
+		return ngram.Document{}, 0, err
+	}
+	sum := sha256.New()
+	if len(before) > 0 && before[0].State != ngram.DocumentReceiving {
+		return t.compare(source, before[0], sum)
+	}
+	if len(before) > 0 { // what a killed training left
+		if err := t.store.discard(ctx, t.model.ID, before[0].ID); err != nil {
+			return ngram.Document{}, 0, err
+		}
+	}
+	in, err := t.read(ctx, source, sum)
+	if err == nil && in.Tokens > 0 {
+		t.pending = append(t.pending, in)
+		t.waiting += int(in.Bytes)
+		return in.Document, ngram.OutcomeCounted, nil
+	}
+	if in.spilled {
+		if discardErr := t.store.discard(context.WithoutCancel(ctx), t.model.ID, in.ID); err == nil {
+			err = discardErr
+		}
+	}
+	return ngram.Document{}, ngram.OutcomeEmpty, err
+}
+
+// Full says that enough text waits to be counted.
+func (t *Trainer) Full() bool { return t.waiting >= enough }
+
+func checkSource(source Source) error {
+	switch {
+	case source.Label == "" || len(source.Label) > 512:
+		return errors.New(errors.InvalidArgument, "LABEL_INVALID", "a document needs a label of 1 to 512 bytes, not %d", len(source.Label)).
+			Field("label", "must have 1 to 512 bytes")
+	case source.Weight < 1 || source.Weight > ngram.MaxWeight:
+		return errors.New(errors.InvalidArgument, "WEIGHT_INVALID", "the weight of document %q must be from 1 to %d, not %d", source.Label, ngram.MaxWeight, source.Weight).
+			Field("weight", "must be from 1 to 1000000")
+	}
+	return nil
+}
+
+// compare reads a text whose label is taken.
+func (t *Trainer) compare(source Source, before stored, sum hash.Hash) (ngram.Document, ngram.Outcome, error) {
+	if _, err := io.Copy(sum, source.Text); err != nil {
+		return ngram.Document{}, 0, err
+	}
+	if err := checkSum(source, sum); err != nil {
+		return ngram.Document{}, 0, err
+	}
+	if !bytes.Equal(sum.Sum(nil), before.SHA256[:]) {
+		return ngram.Document{}, 0, errors.New(errors.FailedPrecondition, "DOCUMENT_DIFFERS",
+			"model %q has other text under the label %q; give the new text another label, or reset the model", t.model.Name, source.Label).With("label", source.Label)
+	}
+	if before.Weight != source.Weight {
+		return ngram.Document{}, 0, errors.New(errors.FailedPrecondition, "DOCUMENT_DIFFERS",
+			"model %q counted document %q with weight %d, not %d; reset the model to change a weight", t.model.Name, source.Label, before.Weight, source.Weight).With("label", source.Label)
+	}
+	if before.State == ngram.DocumentCounted {
+		return before.Document, ngram.OutcomeUnchanged, nil
+	}
+	return before.Document, ngram.OutcomeCounted, nil
+}
+
+func checkSum(source Source, sum hash.Hash) error {
+	if source.SHA256 == nil {
+		return nil
+	}
+	if want := source.SHA256(); len(want) > 0 && !bytes.Equal(want, sum.Sum(nil)) {
+		return errors.New(errors.InvalidArgument, "CONTENT_HASH_DIFFERS", "document %q arrived changed: its SHA-256 is not the one sent with it; send it again", source.Label).
+			With("label", source.Label)
+	}
+	return nil
+}
+
+// read reads a new document to its end.
+func (t *Trainer) read(ctx context.Context, source Source, sum hash.Hash) (*incoming, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	in := &incoming{}
+	in.ID, in.Model, in.Label, in.Weight, in.TextKept = id.String(), t.model.ID, source.Label, source.Weight, !source.DropText
+	in.State, in.Created = ngram.DocumentReceiving, toTime(t.store.now())
+
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(pieceBytes), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return in, err
+	}
+	pieces := &pieceWriter{ctx: ctx, trainer: t, in: in, encoder: encoder}
+	raw := &counter{from: io.TeeReader(source.Text, sum)}
+	normal := text.NewReader(text.Normalization(t.model.Settings.Normalization), raw)
+	err = t.tokenizer.Sentences(io.TeeReader(normal, pieces), func(sentence text.Sentence) error {
+		in.Sentences++
+		in.Tokens += int64(len(sentence.Tokens))
+		in.NGrams += counting.Events(t.model.Settings.Order, len(sentence.Tokens))
+		return t.checkTokens(source.Label, sentence)
+	})
+	if err != nil {
+		if bad, ok := errors.AsType[*text.EncodingError](err); ok {
+			named := *bad
+			named.Name = source.Label
+			err = &named
+		}
+		return in, err
+	}
+	if err := checkSum(source, sum); err != nil {
+		return in, err
+	}
+	if err := pieces.flush(); err != nil {
+		return in, err
+	}
+	in.Bytes, in.size = raw.bytes, pieces.first
+	copy(in.SHA256[:], sum.Sum(nil))
+	return in, nil
+}
+
+// checkTokens refuses what cannot be trained.
+func (t *Trainer) checkTokens(label string, sentence text.Sentence) error {
+	for _, token := range sentence.Tokens {
+		if len(token.Text) > ngram.MaxTokenBytes || len(token.Surface) > ngram.MaxTokenBytes {
+			return errors.New(errors.InvalidArgument, "TOKEN_TOO_LONG",
+				"document %q has a token of %d bytes at byte offset %d; the longest that can be trained has %d. Is the text binary, or does it need another tokeniser?",
+				label, len(token.Text), token.Offset, ngram.MaxTokenBytes).With("label", label)
+		}
+		if t.model.Settings.UnkPolicy == ngram.UnkReserved && token.Text[0] == '<' && isControl(token.Text) {
+			return errors.New(errors.InvalidArgument, "TOKEN_RESERVED",
+				"document %q has the token %s at byte offset %d, which is the model's own mark; remove it, or train a model that takes it as an ordinary word (--unk literal)",
+				label, token.Text, token.Offset).With("label", label)
+		}
+	}
+	return nil
+}
+
+func isControl(token []byte) bool {
+	for id := range ngram.FirstWord {
+		if string(token) == ngram.ControlToken(id) {
+			return true
+		}
+	}
+	return false
+}
+
+type counter struct {
+	from  io.Reader
+	bytes int64
+}
+
+// Read implements io.Reader.
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	c.bytes += int64(n)
+	return n, err
+}
+
+// pieceWriter cuts text into compressed pieces and stores them when too many wait.
+type pieceWriter struct {
+	ctx     context.Context
+	trainer *Trainer
+	in      *incoming
+	encoder *zstd.Encoder
+	first   int64
+	buffer  []byte
+}
+
+// Write implements io.Writer.
+func (w *pieceWriter) Write(p []byte) (int, error) {
+	written := len(p)
+	for len(p) > 0 {
+		n := min(len(p), pieceBytes-len(w.buffer))
+		w.buffer = append(w.buffer, p[:n]...)
+		p = p[n:]
+		if len(w.buffer) == pieceBytes {
+			if err := w.flush(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return written, nil
+}
+
+func (w *pieceWriter) flush() error {
+	if len(w.buffer) == 0 {
+		return nil
+	}
+	frame := w.encoder.EncodeAll(w.buffer, nil)
+	w.in.pieces = append(w.in.pieces, piece{w.first, frame})
+	w.in.bytes += len(frame)
+	w.first += int64(len(w.buffer))
+	w.buffer = w.buffer[:0]
+	if w.in.bytes < spillBytes {
+		return nil
+	}
+	in := w.in
+	err := w.trainer.store.db.InTx(w.ctx, func(tx *database.Tx) error {
+		if !in.spilled {
+			if err := insert(w.ctx, tx, in); err != nil {
+				return err
+			}
+		}
+		return insertPieces(w.ctx, tx, in)
+	})
+	if err == nil {
+		in.spilled, in.pieces, in.bytes = true, nil, 0
+	}
+	return err
+}
+
+func insert(ctx context.Context, tx *database.Tx, in *incoming) error {
+	_, err := tx.Exec(ctx, insertDocument, int64(in.Model), []byte(in.Label), in.ID, in.SHA256[:], in.Weight, string(in.State), in.Bytes,
+		in.Sentences, in.Tokens, in.NGrams, in.TextKept, in.size, in.Created.UnixMicro())
+	return err
+}
+
+func insertPieces(ctx context.Context, tx *database.Tx, in *incoming) error {
+	for _, p := range in.pieces {
+		if _, err := tx.Exec(ctx, insertPiece, int64(in.Model), in.ID, p.first, p.frame); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storePending stores the documents that wait, in one transaction.
+func (t *Trainer) storePending(ctx context.Context) error {
+	if len(t.pending) == 0 {
+		return nil
+	}
+	err := t.store.db.InTx(ctx, func(tx *database.Tx) error {
+		for _, in := range t.pending {
+			in.State = ngram.DocumentStored
+			if in.spilled {
+				matched, err := tx.Exec(ctx, completeDocument, in.SHA256[:], in.Bytes, in.Sentences, in.Tokens, in.NGrams, in.size, int64(in.Model), in.ID)
+				if err == nil && matched != 1 {
+					err = errors.New(errors.Aborted, reasonLeaseLost, "document %q was removed while it was received; send it again", in.Label)
+				}
+				if err != nil {
+					return err
+				}
+			} else if err := insert(ctx, tx, in); err != nil {
+				return err
+			}
+			if err := insertPieces(ctx, tx, in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		t.pending, t.waiting = nil, 0
+	}
+	return err
+}

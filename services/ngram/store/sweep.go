@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"dbslm/pkg/database"
+	"dbslm/services/ngram"
+)
+
+// sweepRows is about how many rows one transaction of a removal touches.
+const sweepRows = 20_000
+
+const (
+	selectUnswept = `SELECT build_id FROM tbl_l1_builds WHERE model_id = ? AND swept = 0 AND state IN ('building', 'failed') ORDER BY build_id DESC`
+	setSwept      = `UPDATE tbl_l1_builds SET swept = 1, state = 'failed', failure = CASE WHEN failure = '' THEN 'it was killed' ELSE failure END,
+  finished_at = COALESCE(finished_at, ?) WHERE build_id = ?`
+)
+
+// sweepFailed removes what builds left that did not complete. The caller is the trainer, so a build in state building is
+// nobody's any more. The newest goes first: it may have closed rows of the one before.
+func (t *Trainer) sweepFailed(ctx context.Context) error {
+	var builds []int64
+	err := t.store.db.Stream(ctx, selectUnswept, []any{int64(t.model.ID)}, func(row database.Row) error {
+		builds = append(builds, row.Int(0))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, build := range builds {
+		// First the state, under the lock that the build's own transactions take: from here on it cannot write.
+		if _, err := t.store.db.Exec(ctx, `UPDATE tbl_l1_builds SET state = 'failed' WHERE build_id = ?`, build); err != nil {
+			return err
+		}
+		if _, err := t.revert(ctx, build); err != nil {
+			return err
+		}
+		if _, err := t.store.db.Exec(ctx, setSwept, t.store.now(), build); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// derivedTables hold rows with since_build and until_build.
+var derivedTables = []string{"tbl_l1_ng_probs_n", "tbl_l1_ng_topk_n"}
+
+// revert takes the newest build back: its rows go, and what it closed is open again.
+func (t *Trainer) revert(ctx context.Context, build int64) (rows int64, err error) {
+	for _, table := range derivedTables {
+		deleted, err := t.store.eachRange(ctx, t.model.ID, table, "DELETE FROM", "", "since_build = ?", build)
+		if err != nil {
+			return rows, err
+		}
+		rows += deleted
+		if _, err := t.store.eachRange(ctx, t.model.ID, table, "UPDATE", " SET until_build = NULL", "until_build = ?", build); err != nil {
+			return rows, err
+		}
+	}
+	model := int64(t.model.ID)
+	err = t.store.db.InTx(ctx, func(tx *database.Tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM tbl_l1_forms WHERE model_id = ? AND since_build = ?`, model, build); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE tbl_l1_forms SET until_build = NULL WHERE model_id = ? AND until_build = ?`, model, build)
+		return err
+	})
+	return rows, err
+}
+
+// eachRange runs "verb table set" on the rows of a model that match, in transactions of about sweepRows rows: by ranges of
+// hashes, and for the empty context, which has as many followers as there are words, by ranges of those.
+func (s *Store) eachRange(ctx context.Context, model ngram.ModelID, table, verb, set, match string, args ...any) (rows int64, err error) {
+	orders, words, err := s.extent(ctx, model)
+	if err != nil {
+		return 0, err
+	}
+	run := func(where string, bounds ...any) error {
+		query := fmt.Sprintf("%s %s%s WHERE model_id = ? AND %s AND %s", verb, table, set, where, match)
+		touched, err := s.db.Exec(ctx, query, slices.Concat([]any{int64(model)}, bounds, args)...)
+		rows += touched
+		return err
+	}
+	empty := s.options.Hash(nil)
+	if table == "tbl_l1_ng_probs_n" || table == "tbl_l1_ng_counts_n" {
+		for from := int64(0); from < words; from += sweepRows {
+			if err := run("n = 1 AND context_hash = ? AND next_token_id BETWEEN ? AND ?", empty, from, from+sweepRows-1); err != nil {
+				return rows, err
+			}
+		}
+	}
+	for i, grams := range orders {
+		count := grams/sweepRows + 1
+		if i == 0 {
+			count = 1
+		}
+		for from, to := range hashRanges(count) {
+			if err := run("n = ? AND context_hash BETWEEN ? AND ?", i+1, from, to); err != nil {
+				return rows, err
+			}
+		}
+	}
+	return rows, nil
+}
+
+const selectVocabularySize = `SELECT vocabulary_size FROM tbl_l1_models WHERE model_id = ?`
+
+// extent is the number of n-grams by order and of token ids of a generation.
+func (s *Store) extent(ctx context.Context, model ngram.ModelID) (orders []int64, words int64, err error) {
+	if err := s.db.QueryRow(ctx, selectVocabularySize, int64(model)).Scan(&words); err != nil {
+		return nil, 0, err
+	}
+	err = s.db.Stream(ctx, selectNGrams, []any{int64(model)}, func(row database.Row) error {
+		orders = append(orders, row.Int(1))
+		return nil
+	})
+	return orders, words, err
+}
