@@ -53,11 +53,9 @@ type FieldViolation struct {
 func New(kind Kind, reason, format string, args ...any) *Error {
 	formatted := fmt.Errorf(format, args...)
 	e := &Error{kind: kind, reason: reason, public: formatted.Error()}
-	switch f := formatted.(type) {
-	case interface{ Unwrap() error }:
-		e.cause = f.Unwrap()
-	case interface{ Unwrap() []error }:
-		e.cause = errors.Join(f.Unwrap()...)
+	e.cause = errors.Unwrap(formatted)
+	if several, ok := formatted.(interface{ Unwrap() []error }); ok {
+		e.cause = errors.Join(several.Unwrap()...)
 	}
 	e.causeShown = e.cause != nil
 	if slices.ContainsFunc(args, hasPrivateText) {

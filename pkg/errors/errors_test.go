@@ -29,11 +29,15 @@ func TestPublicTextAndCause(t *testing.T) {
 		{"no cause", errors.New(errors.NotFound, "X", "no model %q", "m"), `no model "m"`, `no model "m"`, nil},
 		{"wrapped cause is private", hidden, `the store of model "m" does not answer`, `the store of model "m" does not answer: ` + sql.Error(), sql},
 		{"%w of a plain error is shown once", errors.New(errors.InvalidArgument, "X", "cannot read: %w", fs.ErrNotExist), "cannot read: file does not exist", "cannot read: file does not exist", fs.ErrNotExist},
-		{"%w of our error shows its public text only", errors.New(errors.Aborted, "X", "build failed: %w", hidden),
+		{
+			"%w of our error shows its public text only", errors.New(errors.Aborted, "X", "build failed: %w", hidden),
 			`build failed: the store of model "m" does not answer`,
-			`build failed: the store of model "m" does not answer: ` + hidden.Error(), sql},
-		{"%v of our error too", errors.New(errors.Aborted, "X", "build failed: %v", hidden),
-			`build failed: the store of model "m" does not answer`, `build failed: the store of model "m" does not answer`, nil},
+			`build failed: the store of model "m" does not answer: ` + hidden.Error(), sql,
+		},
+		{
+			"%v of our error too", errors.New(errors.Aborted, "X", "build failed: %v", hidden),
+			`build failed: the store of model "m" does not answer`, `build failed: the store of model "m" does not answer`, nil,
+		},
 		{"two %w", errors.New(errors.Aborted, "X", "%w, %w", io.EOF, fs.ErrExist), "EOF, file already exists", "EOF, file already exists", fs.ErrExist},
 		{"Wrap with %w keeps both", errors.Wrap(sql, errors.Aborted, "X", "stopped: %w", io.EOF), "stopped: EOF", "stopped: EOF: " + sql.Error() + "\nEOF", io.EOF},
 	}

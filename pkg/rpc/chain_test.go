@@ -237,7 +237,7 @@ func TestDeadlines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := hear(stream); err != io.EOF || remaining.Load() != -1 {
+		if _, err := hear(stream); !errors.Is(err, io.EOF) || remaining.Load() != -1 {
 			t.Errorf("a stream without a deadline got %v, %v", time.Duration(remaining.Load()), err)
 		}
 	})

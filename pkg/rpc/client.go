@@ -40,7 +40,7 @@ func (s peerStream) CloseSend() error    { return inward(s.method, nil, s.Client
 // inward makes a peer's failure, or the failure to reach it, an *errors.Error that is still a status.
 // What the transport says names addresses and belongs in the log; the public text names the service.
 func inward(method string, sent any, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	st, ok := status.FromError(err)

@@ -37,8 +37,15 @@ func TestParseAddress(t *testing.T) {
 		{"passthrough:///127.0.0.1:1", "passthrough:///127.0.0.1:1", true},
 		{"unix:///run/dbslm.sock", "unix:/run/dbslm.sock", true},
 		{"unix:dbslm.sock", "unix:dbslm.sock", true},
-		{"", "", false}, {"memory", "", false}, {":7070", "", false}, {"memory:", "", false}, {"unix:", "", false}, {"unix://", "", false},
-		{"http://memory:7070", "", false}, {"dns://8.8.8.8/memory:7070", "", false}, {"a b:1:2", "", false},
+		{"", "", false},
+		{"memory", "", false},
+		{":7070", "", false},
+		{"memory:", "", false},
+		{"unix:", "", false},
+		{"unix://", "", false},
+		{"http://memory:7070", "", false},
+		{"dns://8.8.8.8/memory:7070", "", false},
+		{"a b:1:2", "", false},
 	}
 	for _, test := range tests {
 		target, local, err := parseAddress(test.addr)
@@ -269,8 +276,16 @@ func TestOptionsAreValidated(t *testing.T) {
 		t.Errorf("the zero value: %v", err)
 	}
 	for i, o := range []Options{
-		{UnaryTimeout: -1}, {StreamTimeout: -1}, {Headroom: -1}, {Floor: -1}, {HealthInterval: -1}, {DrainTimeout: -1},
-		{MaxRecvBytes: -1}, {MaxSendBytes: -1}, {MaxConns: -1}, {UnaryTimeout: time.Millisecond},
+		{UnaryTimeout: -1},
+		{StreamTimeout: -1},
+		{Headroom: -1},
+		{Floor: -1},
+		{HealthInterval: -1},
+		{DrainTimeout: -1},
+		{MaxRecvBytes: -1},
+		{MaxSendBytes: -1},
+		{MaxConns: -1},
+		{UnaryTimeout: time.Millisecond},
 	} {
 		if err := o.Validate(); errors.ReasonOf(err) != "BAD_RPC_OPTION" {
 			t.Errorf("%d: %v", i, err)

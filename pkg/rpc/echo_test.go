@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"dbslm/pkg/errors"
 	"dbslm/pkg/telemetry"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
@@ -144,7 +145,7 @@ func (e *echo) chat(_ any, stream grpc.ServerStream) error {
 	}
 	for {
 		got, err := receive()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -173,7 +174,7 @@ func chat(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (
 }
 
 func say(stream grpc.ClientStream, s string) (string, error) {
-	if err := stream.SendMsg(text(s)); err != nil && err != io.EOF {
+	if err := stream.SendMsg(text(s)); err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	return hear(stream)

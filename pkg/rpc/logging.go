@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -38,9 +37,6 @@ type callReport struct {
 // PostCall writes the line: who, what, how long, which code; for a failure also kind, reason and cause.
 // It never writes a message.
 func (r *callReport) PostCall(err error, took time.Duration) {
-	if err == io.EOF {
-		err = nil
-	}
 	callStateOf(r.ctx).failed = err != nil
 	code := status.Code(err)
 	level := levelOf(code, r.call.Service)

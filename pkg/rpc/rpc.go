@@ -81,8 +81,12 @@ func (o Options) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"unary timeout", o.UnaryTimeout}, {"stream timeout", o.StreamTimeout}, {"headroom", o.Headroom},
-		{"floor", o.Floor}, {"health interval", o.HealthInterval}, {"drain timeout", o.DrainTimeout},
+		{"unary timeout", o.UnaryTimeout},
+		{"stream timeout", o.StreamTimeout},
+		{"headroom", o.Headroom},
+		{"floor", o.Floor},
+		{"health interval", o.HealthInterval},
+		{"drain timeout", o.DrainTimeout},
 	}
 	for _, d := range durations {
 		if d.value < 0 {

@@ -67,7 +67,7 @@ func TestDrainLetsRunningCallsFinish(t *testing.T) {
 			if got, err := watch.Recv(); err != nil || got.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
 				t.Errorf("a watcher of the draining server got %v, %v", got, err)
 			}
-			if _, err := watch.Recv(); err != io.EOF {
+			if _, err := watch.Recv(); !errors.Is(err, io.EOF) {
 				t.Errorf("then %v", err)
 			}
 			eventually(t, "new calls are refused", func() bool {
@@ -86,7 +86,7 @@ func TestDrainLetsRunningCallsFinish(t *testing.T) {
 			if got, err := hear(stream); got != "done" || err != nil {
 				t.Errorf("the running call got %q, %v", got, err)
 			}
-			if _, err := hear(stream); err != io.EOF {
+			if _, err := hear(stream); !errors.Is(err, io.EOF) {
 				t.Errorf("the running call ended with %v", err)
 			}
 			if err := <-stopped; err != nil {
@@ -105,7 +105,7 @@ func TestDrainTimeoutCancelsTheRest(t *testing.T) {
 			if err := r.shutdown(); err != nil {
 				t.Errorf("stopping: %v", err)
 			}
-			if _, err := hear(stream); err == nil || err == io.EOF {
+			if _, err := hear(stream); err == nil || errors.Is(err, io.EOF) {
 				t.Errorf("the cut call got %v", err)
 			}
 			if len(r.log.lines(t, "calls still running after the drain time; cancelling them")) != 1 {

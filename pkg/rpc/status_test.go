@@ -127,7 +127,7 @@ func TestStatusOfAnything(t *testing.T) {
 		t.Errorf("took the foreign reason %q for one of ours", got)
 	}
 	for _, untouched := range []error{nil, io.EOF, context.Canceled} {
-		if got := FromStatus(untouched); got != untouched {
+		if got := FromStatus(untouched); got != untouched { //nolint:errorlint // identity is the point
 			t.Errorf("FromStatus(%v) = %v", untouched, got)
 		}
 	}

@@ -54,6 +54,8 @@ func (t *Telemetry) Serve(ctx context.Context, lis net.Listener, ready func(cont
 	if err != nil {
 		err = server.Close() // a scrape that outlasts the grace is cut off
 	}
-	<-died
+	if end := <-died; err == nil && !errors.Is(end, http.ErrServerClosed) {
+		err = end
+	}
 	return err
 }

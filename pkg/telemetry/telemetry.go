@@ -125,11 +125,11 @@ func Setup(c Config) (*Telemetry, error) {
 	info.Set(1)
 	t.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info)
 	if c.OTLPEndpoint != "" {
-		provider, err := newTracerProvider(c)
+		provider, stop, err := newTracerProvider(c)
 		if err != nil {
 			return nil, err
 		}
-		t.TracerProvider, t.stopTracing = provider, provider.Shutdown
+		t.TracerProvider, t.stopTracing = provider, stop
 	}
 	return t, nil
 }
