@@ -15,7 +15,7 @@ import (
 
 // loadARPA writes the rows of an exact build from an ARPA file that KenLM made, so that reading is tested against
 // KenLM without our own training in between.
-func loadARPA(t *testing.T, db *database.DB, name, path string, order int) {
+func loadARPA(t testing.TB, db *database.DB, name, path string, order int) {
 	t.Helper()
 	entries := goldentest.ReadARPA(t, path)
 	ids, words := vocabularyOf(entries)
@@ -100,7 +100,7 @@ func followersOf(entries map[string]goldentest.Entry) map[string]map[string]floa
 }
 
 // registerContexts writes registry rows with 6 followers and a count of 9.
-func registerContexts(t *testing.T, db *database.DB, contexts [][]uint32) {
+func registerContexts(t testing.TB, db *database.DB, contexts [][]uint32) {
 	t.Helper()
 	for _, tokens := range contexts {
 		_, err := db.Exec(t.Context(), `INSERT INTO tbl_l1_context_registry (model_id, n, context_hash, parent_hash, oldest_token_id, a_total, n1, n2, n3)

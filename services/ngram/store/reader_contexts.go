@@ -120,11 +120,11 @@ func (r *Reader) fetch(ctx context.Context, b *loadedBuild, keys []contextKey) (
 	return found, nil
 }
 
-// fetchPart reads sorted keys in one statement with an arm per order: a list of (n, hash) pairs would not be read
+// contextsQuery is one statement for sorted keys, with an arm per order: a list of (n, hash) pairs would not be read
 // through the primary key on every server.
-func (r *Reader) fetchPart(ctx context.Context, b *loadedBuild, keys []contextKey, found map[contextKey]*lookup.Context) error {
+func contextsQuery(build ngram.Build, keys []contextKey) (string, []any) {
 	var query strings.Builder
-	var args []any
+	args := make([]any, 0, len(keys)+8)
 	for begin := 0; begin < len(keys); {
 		end := begin + 1
 		for end < len(keys) && keys[end].n == keys[begin].n {
@@ -135,14 +135,20 @@ func (r *Reader) fetchPart(ctx context.Context, b *loadedBuild, keys []contextKe
 		}
 		query.WriteString(selectContexts)
 		query.WriteString(database.In(end - begin))
-		args = append(args, int64(b.Build.Model), int64(keys[begin].n), int64(b.Build.ID), int64(b.Build.ID))
+		args = append(args, int64(build.Model), int64(keys[begin].n), int64(build.ID), int64(build.ID))
 		for _, key := range keys[begin:end] {
 			args = append(args, key.hash)
 		}
 		begin = end
 	}
+	return query.String(), args
+}
+
+// fetchPart reads sorted keys, each once.
+func (r *Reader) fetchPart(ctx context.Context, b *loadedBuild, keys []contextKey, found map[contextKey]*lookup.Context) error {
+	query, args := contextsQuery(b.Build, keys)
 	later := map[contextKey][]chunk{}
-	err := r.db.Stream(ctx, query.String(), args, func(row database.Row) error {
+	err := r.db.Stream(ctx, query, args, func(row database.Row) error {
 		key := contextKey{b.Build.ID, uint8(row.Int(0)), row.Int(1)}
 		if place := row.Int(2); place > 0 {
 			later[key] = append(later[key], chunk{place, slices.Clone(row.Bytes(5))})
