@@ -28,6 +28,7 @@ import (
 	"dbslm/pkg/errors"
 	"dbslm/pkg/rpc"
 	"dbslm/pkg/telemetry"
+	"dbslm/pkg/telemetry/statements"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 
 	"google.golang.org/grpc"
@@ -177,14 +178,20 @@ func (s *System) serve(name Service, service rpc.Service, options rpc.Options) {
 }
 
 func openSchema(ctx context.Context, target database.Target, schema database.Schema, config Config, logger *slog.Logger) (*database.DB, error) {
-	db, err := database.Open(ctx, target, schema, database.Options{
+	options := database.Options{
 		Logger:           logger,
 		MustExist:        !config.Create && !target.Memory(),
 		StatementTimeout: config.StatementTimeout,
-		Observer:         statementObserver(config.Telemetry),
-	})
+	}
+	if config.Telemetry != nil {
+		options.Observer = statements.Observe(config.Telemetry)
+	}
+	db, err := database.Open(ctx, target, schema, options)
 	if err != nil {
 		return nil, err
+	}
+	if config.Telemetry != nil { // a second system in one process shares the first one's metrics
+		_ = config.Telemetry.Registry.Register(statements.Pools(db))
 	}
 	prepare := db.CheckSchema
 	if target.Embedded() {
