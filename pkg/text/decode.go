@@ -49,7 +49,8 @@ type namedEncoding struct {
 }
 
 func lookupEncoding(name string) (namedEncoding, error) {
-	key := strings.ReplaceAll(strings.ToLower(strings.TrimSpace(name)), "_", "-")
+	typed := strings.ToLower(strings.TrimSpace(name))
+	key := strings.ReplaceAll(typed, "_", "-")
 	switch key {
 	case "", "utf-8", "utf8", "utf-8-sig", "utf8-sig", "utf-8-bom":
 		return namedEncoding{name: "utf-8"}, nil
@@ -67,26 +68,39 @@ func lookupEncoding(name string) (namedEncoding, error) {
 		return namedEncoding{name: "utf-32le", charset: utf32.UTF32(utf32.LittleEndian, utf32.IgnoreBOM)}, nil
 	case "utf-32be", "utf32be", "utf-32-be":
 		return namedEncoding{name: "utf-32be", charset: utf32.UTF32(utf32.BigEndian, utf32.IgnoreBOM)}, nil
-	case "latin1", "latin-1", "l1", "iso-8859-1", "iso8859-1", "iso88591":
+	case "latin1", "latin-1", "l1", "iso-8859-1", "iso8859-1", "iso88591", "iso-8859-1:1987", "iso-ir-100", "csisolatin1", "cp819", "ibm819":
 		return namedEncoding{name: "iso-8859-1", charset: charmap.ISO8859_1}, nil
 	}
-	// The HTML index first: it knows the names of daily use; IANA's has the rest. Both accept "iso8859-2"
-	// only with its first hyphen, and Python's "cp932" and "cp949" under other names.
-	aliases := map[string]string{"cp932": "shift_jis", "cp949": "euc-kr", "cp936": "gbk", "cp950": "big5", "cp65001": "utf-8"}
 	for _, candidate := range []string{key, strings.ReplaceAll(key, "-", "_"), strings.Replace(key, "iso8859", "iso-8859", 1),
-		strings.Replace(key, "cp", "ibm", 1), aliases[key]} {
-		if found, err := htmlindex.Get(candidate); err == nil && found != encoding.Replacement {
-			if found == unicode.UTF8 {
-				return namedEncoding{name: "utf-8"}, nil
-			}
-			return namedEncoding{name: key, charset: found}, nil
-		}
-		if found, err := ianaindex.IANA.Encoding(candidate); err == nil && found != nil {
-			return namedEncoding{name: key, charset: found}, nil
+		strings.Replace(key, "cp", "ibm", 1), pythonNames[key]} {
+		if found := byIndex(candidate); found != nil {
+			return namedEncoding{name: typed, charset: found}, nil
 		}
 	}
 	return namedEncoding{}, errors.New(errors.InvalidArgument, "UNKNOWN_ENCODING",
 		"there is no encoding %q here; examples: utf-8, utf-16, latin1, cp1252, iso-8859-15, koi8-r, shift_jis, euc-jp, euc-kr, gb18030, big5", name)
+}
+
+// pythonNames are names that neither index has.
+var pythonNames = map[string]string{
+	"cp932": "shift_jis", "cp936": "gbk", "cp949": "euc-kr", "cp950": "big5", "latin9": "iso-8859-15", "latin-9": "iso-8859-15", "mac-roman": "macintosh",
+}
+
+// byIndex looks a name up where its meaning is the expected one. The HTML index knows the names of daily
+// use but takes ISO-8859-1, -9 and -11 for their windows relatives; IANA's has nil for what x/text lacks.
+func byIndex(name string) encoding.Encoding {
+	if strings.HasPrefix(name, "iso-8859-") {
+		if found, err := ianaindex.IANA.Encoding(name); err == nil && found != nil {
+			return found
+		}
+	}
+	if found, err := htmlindex.Get(name); err == nil && found != encoding.Replacement {
+		return found
+	}
+	if found, err := ianaindex.IANA.Encoding(name); err == nil {
+		return found
+	}
+	return nil
 }
 
 // decodingReader looks at the start of the text once, chooses a decoder, and is that decoder from then on.

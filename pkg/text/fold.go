@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/clipperhouse/uax29/v2/graphemes"
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -41,15 +40,15 @@ func FoldKey(s string) string {
 			b.WriteString(plain)
 			continue
 		}
-		b.WriteRune(r)
+		b.WriteRune(unicode.ToLower(unicode.ToUpper(r))) // twice: "ς", "σ" and "Σ" are one letter
 	}
-	return norm.NFC.String(cases.Fold().String(b.String()))
+	return norm.NFC.String(b.String())
 }
 
 // plainLetters are letters and marks that Unicode does not decompose but people type without their stroke.
 var plainLetters = map[rune]string{
 	'ø': "o", 'Ø': "o", 'ł': "l", 'Ł': "l", 'đ': "d", 'Đ': "d", 'ħ': "h", 'Ħ': "h", 'ı': "i",
-	'æ': "ae", 'Æ': "ae", 'œ': "oe", 'Œ': "oe",
+	'ß': "ss", 'ẞ': "ss", 'æ': "ae", 'Æ': "ae", 'œ': "oe", 'Œ': "oe",
 	'’': "'", '‘': "'", '‚': "'", '“': `"`, '”': `"`, '„': `"`, '«': `"`, '»': `"`,
 	'–': "-", '—': "-", '‐': "-", '‑': "-",
 }

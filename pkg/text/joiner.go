@@ -41,8 +41,8 @@ func (j *wordJoiner) Add(token string) string {
 		return ""
 	}
 	before, after := written[0] == ' ', written[len(written)-1] == ' '
-	if k == roleNeutral && !known && spacedByDefault(token) {
-		before, after = true, true
+	if k == roleNeutral && !known {
+		before, after = defaultSpacing(token)
 	}
 	space := j.needsSpace(k, bare, before)
 	j.any, j.started, j.previous, j.spaced = true, true, k, after
@@ -124,14 +124,17 @@ func (j *wordJoiner) needsSpace(k role, written string, asked bool) bool {
 	if !j.started {
 		return !(wide || (j.ideograph && isIdeograph(first)))
 	}
-	if asked || j.spaced {
+	if asked {
 		return true
 	}
 	switch k {
 	case roleClitic:
-		return j.previous == roleOpen || j.previous == roleOpenQuote
-	case roleCloseQuote, roleClose, roleComma, roleColon, roleEnd, roleWideOpen, roleWideClose, roleWideEnd:
+		return j.spaced
+	case roleCloseQuote, roleClose, roleComma, roleColon, roleEnd, roleSuffix, roleWideOpen, roleWideClose, roleWideEnd:
 		return false
+	}
+	if j.spaced {
+		return true
 	}
 	if wide || k == roleNeutral {
 		return false
@@ -149,11 +152,16 @@ func isIdeograph(r rune) bool {
 	return r >= 0x2E80 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana)
 }
 
-// spacedByDefault reports whether a symbol whose spacing in the training text is not known is set off by
-// spaces.
-func spacedByDefault(token string) bool {
+// defaultSpacing tells where spaces stand around a symbol whose spacing in the training text is not known.
+func defaultSpacing(token string) (before, after bool) {
 	r, _ := utf8.DecodeRuneInString(token)
-	return strings.ContainsRune("&+=<>|~•", r) || unicode.Is(unicode.So, r)
+	switch {
+	case strings.ContainsRune("#@", r) || unicode.Is(unicode.Sc, r):
+		return true, false
+	case strings.ContainsRune("&+=<>|~•", r) || unicode.Is(unicode.So, r):
+		return true, true
+	}
+	return false, false
 }
 
 // capitalize makes the first letter a capital unless the word has its own capitals ("iPhone").

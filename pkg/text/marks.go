@@ -33,6 +33,7 @@ const (
 	roleWideEnd
 	roleElision // "l'": attaches to what follows
 	roleClitic  // "'s": attaches to what stands before
+	roleSuffix  // "%": attaches to what stands before unless its surface says otherwise
 	roleNeutral // symbols and dashes: spaced as their surface says
 )
 
@@ -59,6 +60,8 @@ func markRole(r rune) role {
 		return roleWideOpen
 	case '」', '』', '）', '］', '｝', '】', '〕', '〗', '〉', '》', '｣', '、', '，', '；', '：', '・', '､', '〜':
 		return roleWideClose
+	case '%', '‰', '°', '′', '″', '™', '®':
+		return roleSuffix
 	}
 	return roleNeutral
 }

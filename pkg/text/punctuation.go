@@ -50,8 +50,8 @@ func (s *wordScanner) punctuation(r rune, size int) {
 	sp := span{start: s.at, end: s.symbolEnd(r, s.at+size)}
 	k := markRole(r)
 	switch k {
-	case roleNeutral:
-		s.spacedSurface(&sp)
+	case roleNeutral, roleSuffix:
+		s.spacedSurface(&sp, k)
 	case roleEnd, roleComma, roleColon:
 		s.frenchSurface(&sp, k)
 	}
@@ -103,7 +103,7 @@ func (s *wordScanner) spell(sp *span, spelling string) {
 func (s *wordScanner) dash(end int) {
 	sp := span{start: s.at, end: end}
 	s.spell(&sp, dash)
-	s.spacedSurface(&sp)
+	s.spacedSurface(&sp, roleNeutral)
 	s.pushMark(sp, roleNeutral)
 }
 
@@ -123,29 +123,39 @@ func (s *wordScanner) runOf(set string, i int) int {
 	return i
 }
 
-// spacing reports whether the token from s.at to end has a space before it and after it. A line end says
-// nothing, because lines are wrapped on either side of a dash: it counts as the other side does.
+// spacing reports whether the token from s.at to end is set apart by spaces on either side. A side says
+// nothing where a space could not tell: at a line end, because lines are wrapped on either side of a
+// dash, at the edge of the sentence, and next to a mark that attaches to the token. It counts as the
+// other side does.
 func (s *wordScanner) spacing(end int) (before, after bool) {
-	after = s.classAt(end)&classMask == classSpace
-	if len(s.spans) == 0 { // nothing stands before it
-		return after, after
+	before, after = s.sentence.space, s.classAt(end)&classMask == classSpace
+	silentBefore := len(s.spans) == 0 || s.sentence.newline || (!before && s.sentence.afterOpener)
+	silentAfter := end >= len(s.data)
+	if after {
+		silentAfter = silentAfter || s.gap(end).newline
+	} else {
+		r, _ := s.rune(end)
+		k := markRole(r)
+		silentAfter = isClosing(r) || k == roleComma || k == roleColon || k == roleEnd
 	}
-	before = s.sentence.space
 	switch {
-	case before && s.sentence.newline:
+	case silentBefore && silentAfter:
+		return false, false
+	case silentBefore:
 		before = after
-	case after && s.gap(end).newline:
-		after = before
-	case end >= len(s.data):
+	case silentAfter:
 		after = before
 	}
 	return before, after
 }
 
-// spacedSurface gives a token whose spacing is a matter of style a surface with the spaces it has here.
-func (s *wordScanner) spacedSurface(sp *span) {
+// spacedSurface gives a token whose spacing is a matter of style a surface with the spaces it has here;
+// of a suffix like % only the space before it is one.
+func (s *wordScanner) spacedSurface(sp *span, k role) {
 	before, after := s.spacing(sp.end)
-	before = before && len(s.spans) > 0
+	if k == roleSuffix {
+		before, after = s.sentence.space && !s.sentence.newline && len(s.spans) > 0, false
+	}
 	if !before && !after {
 		return
 	}

@@ -68,7 +68,7 @@ func TestWordsSurfaces(t *testing.T) {
 		"don’t":            "don't=don’t^",
 		"a - b":            "a^ —= -  b",
 		"a—b":              "a^ — b",
-		"— Oui !":          "—=—  oui=Oui^ !",
+		"— Oui !":          "—= —  oui=Oui^ !",
 		"Oui\u00a0!":       "oui=Oui^ !=\u00a0!",
 		"« Oui »":          "“=«  oui=Oui^ ”= »",
 		"so ...":           "so^ …= ...",
