@@ -1,0 +1,119 @@
+package memory
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"dbslm/services/memory/folding"
+	"dbslm/services/memory/matching"
+)
+
+// Correction is one stored correction. Its content is never rewritten: another correction supersedes it, or it is revoked.
+type Correction struct {
+	Tenant              string
+	ID                  string
+	RequestID           string
+	Place               // ConversationID is where it was made, in every scope; empty when made outside one
+	ErrorMessageID      string
+	CorrectionMessageID string
+	ErrorContext        string
+	Fact                CorrectedFact
+	Subject             string // normalised; at most one correction per scope and subject is active
+	SupersededBy        string
+	Superseded          time.Time
+	Revoked             time.Time
+	RevokeReason        string
+	RecordedBy          string
+	// Created orders the corrections of one scope: it grows from each to the next also when the clock does not.
+	Created time.Time
+	Version uint32 // grows with every change of state
+}
+
+// Active reports whether the correction still holds.
+func (c Correction) Active() bool { return c.SupersededBy == "" && c.Revoked.IsZero() }
+
+// Key is what the correction is looked for by.
+func (c Correction) Key() matching.Key {
+	return matching.NewKey(c.ErrorContext, c.Fact.Entity, c.Fact.Attribute)
+}
+
+// Complete checks a correction that is to be recorded and fills in its subject. Something wrong — an error context, an entity
+// or an attribute — and the right value are needed.
+func (c Correction) Complete() (Correction, error) {
+	c.ErrorContext = strings.TrimSpace(c.ErrorContext)
+	c.Fact.Entity, c.Fact.Attribute = strings.TrimSpace(c.Fact.Entity), strings.TrimSpace(c.Fact.Attribute)
+	c.Fact.Value = strings.TrimSpace(c.Fact.Value)
+	if c.Fact.Value == "" {
+		return c, Invalid("fact.value", "say what is right")
+	}
+	if c.Key().Phrase() == "" {
+		return c, Invalid("error_context", "say what was wrong, in words: here, or as the fact's entity or attribute")
+	}
+	var err error
+	if c.Fact, err = c.Fact.canonical(); err != nil {
+		return c, err
+	}
+	c.Subject = subject(c.Fact.Entity, c.Fact.Attribute)
+	if c.Subject == "" {
+		c.Subject = strings.TrimSpace(folding.Text(c.ErrorContext))
+	}
+	return c, nil
+}
+
+// SameRequest reports whether other asks for the same correction; who repeats a request id must.
+func (c Correction) SameRequest(other Correction) bool {
+	return c.Place.Key() == other.Place.Key() && c.ConversationID == other.ConversationID && c.ErrorContext == other.ErrorContext &&
+		c.Fact == other.Fact && c.ErrorMessageID == other.ErrorMessageID && c.CorrectionMessageID == other.CorrectionMessageID
+}
+
+// Supersede returns the correction replaced by another one at that time.
+func (c Correction) Supersede(by string, now time.Time) Correction {
+	c.SupersededBy, c.Superseded = by, now
+	c.Version++
+	return c
+}
+
+// Revoke returns the correction ended for that reason.
+func (c Correction) Revoke(reason string, now time.Time) Correction {
+	c.Revoked, c.RevokeReason = now, reason
+	c.Version++
+	return c
+}
+
+// subject normalises what a fact is about. The slash cannot come out of folding, so an entity is never taken for an attribute
+// nor either for an error context.
+func subject(entity, attribute string) string {
+	e, a := strings.TrimSpace(folding.Text(entity)), strings.TrimSpace(folding.Text(attribute))
+	if e == "" && a == "" {
+		return ""
+	}
+	return strings.TrimSpace(e + " / " + a)
+}
+
+// ActiveKey identifies a subject in a place: at most one active correction, and at most one fact that holds, has it.
+func ActiveKey(place Place, subject string) string {
+	sum := sha256.Sum256([]byte(place.Key() + "\x00" + subject))
+	return hex.EncodeToString(sum[:])
+}
+
+// CorrectionMatch is a correction and how it bears on a text.
+type CorrectionMatch struct {
+	Correction
+	matching.Match
+}
+
+// MatchCorrections returns those of the candidates that bear on a folded text, in the candidates' order, at most limit.
+func MatchCorrections(candidates []Correction, folded string, limit int) []CorrectionMatch {
+	var matches []CorrectionMatch
+	for _, c := range candidates {
+		if len(matches) == limit {
+			break
+		}
+		if m, ok := c.Key().Match(folded); ok {
+			matches = append(matches, CorrectionMatch{c, m})
+		}
+	}
+	return matches
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	memoryv1 "dbslm/proto/dbslm/memory/v1"
+	"dbslm/services/memory"
+	"dbslm/services/memory/pagetoken"
+	"dbslm/services/memory/store"
+)
+
+// biases implements memoryv1.BiasServiceServer.
+type biases struct {
+	memoryv1.UnimplementedBiasServiceServer
+	*Service
+}
+
+// CreateBias implements memoryv1.BiasServiceServer.
+func (s biases) CreateBias(ctx context.Context, req *memoryv1.CreateBiasRequest) (*memoryv1.CreateBiasResponse, error) {
+	tenant, err := tenantOf(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNames("request_id", req.GetRequestId()); err != nil {
+		return nil, err
+	}
+	place, err := fromPlace(req.GetBias())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkIDs("correction", req.GetBias().GetCorrectionId()); err != nil {
+		return nil, err
+	}
+	expires := time.Time{}
+	if at := req.GetBias().GetExpireTime(); at != nil {
+		if err := at.CheckValid(); err != nil {
+			return nil, memory.Invalid("bias.expire_time", "is no time between the years 1 and 9999")
+		}
+		expires = time.UnixMicro(at.AsTime().UnixMicro()).UTC()
+	}
+	now := s.now()
+	b, err := memory.Bias{
+		Tenant: tenant, RequestID: req.GetRequestId(), Place: place, Pattern: req.GetBias().GetPattern(), Sequence: req.GetBias().GetSequence(),
+		Strength: req.GetBias().GetStrengthLog10(), Expires: expires, CorrectionID: req.GetBias().GetCorrectionId(), Created: now,
+	}.Complete(now)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = s.store.CreateBias(ctx, b); err != nil {
+		return nil, err
+	}
+	return &memoryv1.CreateBiasResponse{Bias: toBias(b)}, nil
+}
+
+// ListBiases implements memoryv1.BiasServiceServer.
+func (s biases) ListBiases(ctx context.Context, req *memoryv1.ListBiasesRequest) (*memoryv1.ListBiasesResponse, error) {
+	tenant, err := checkConversation(req)
+	if err != nil {
+		return nil, err
+	}
+	query := pagetoken.Query{"biases", tenant, req.GetConversationId()}
+	after, err := pagetoken.Decode[store.After](query, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := s.store.Biases(ctx, store.BiasQuery{
+		Tenant: tenant, ConversationID: req.GetConversationId(), After: after, Limit: pageSize(req.GetPageSize()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	token, err := nextToken(query, next)
+	return &memoryv1.ListBiasesResponse{Biases: convertAll(page, toBias), NextPageToken: token}, err
+}
+
+// DeleteBias implements memoryv1.BiasServiceServer.
+func (s biases) DeleteBias(ctx context.Context, req *memoryv1.DeleteBiasRequest) (*memoryv1.DeleteBiasResponse, error) {
+	tenant, err := tenantOf(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkIDs("bias", req.GetBiasId()); err != nil {
+		return nil, err
+	}
+	if err := s.store.DeleteBias(ctx, tenant, req.GetBiasId()); err != nil {
+		return nil, err
+	}
+	return &memoryv1.DeleteBiasResponse{}, nil
+}

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"context"
+	"strconv"
+
+	memoryv1 "dbslm/proto/dbslm/memory/v1"
+	"dbslm/services/memory"
+	"dbslm/services/memory/pagetoken"
+	"dbslm/services/memory/store"
+)
+
+// facts implements memoryv1.FactServiceServer.
+type facts struct {
+	memoryv1.UnimplementedFactServiceServer
+	*Service
+}
+
+// RememberFact implements memoryv1.FactServiceServer.
+func (s facts) RememberFact(ctx context.Context, req *memoryv1.RememberFactRequest) (*memoryv1.RememberFactResponse, error) {
+	tenant, err := tenantOf(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNames("request_id", req.GetRequestId()); err != nil {
+		return nil, err
+	}
+	place, err := fromPlace(req)
+	if err != nil {
+		return nil, err
+	}
+	f, err := memory.Fact{
+		Tenant: tenant, RequestID: req.GetRequestId(), Place: place,
+		Entity: req.GetEntity(), Attribute: req.GetAttribute(), Value: req.GetValue(),
+	}.Complete()
+	if err != nil {
+		return nil, err
+	}
+	if f, err = s.store.RememberFact(ctx, f, s.now()); err != nil {
+		return nil, err
+	}
+	return &memoryv1.RememberFactResponse{Fact: toFact(f)}, nil
+}
+
+// ListFacts implements memoryv1.FactServiceServer.
+func (s facts) ListFacts(ctx context.Context, req *memoryv1.ListFactsRequest) (*memoryv1.ListFactsResponse, error) {
+	tenant, err := checkConversation(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNames("user_id", req.GetUserId()); err != nil {
+		return nil, err
+	}
+	query := pagetoken.Query{"facts", tenant, req.GetConversationId(), req.GetUserId(), strconv.FormatBool(req.GetIncludeRetired())}
+	after, err := pagetoken.Decode[store.AfterFact](query, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := s.store.Facts(ctx, store.FactQuery{
+		Tenant: tenant, ConversationID: req.GetConversationId(), UserID: req.GetUserId(),
+		IncludeRetired: req.GetIncludeRetired(), After: after, Limit: pageSize(req.GetPageSize()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	token, err := nextToken(query, next)
+	return &memoryv1.ListFactsResponse{Facts: convertAll(page, toFact), NextPageToken: token}, err
+}
+
+// RetireFact implements memoryv1.FactServiceServer.
+func (s facts) RetireFact(ctx context.Context, req *memoryv1.RetireFactRequest) (*memoryv1.RetireFactResponse, error) {
+	tenant, err := tenantOf(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkIDs("fact", req.GetFactId()); err != nil {
+		return nil, err
+	}
+	f, err := s.store.RetireFact(ctx, tenant, req.GetFactId(), s.now())
+	if err != nil {
+		return nil, err
+	}
+	return &memoryv1.RetireFactResponse{Fact: toFact(f)}, nil
+}

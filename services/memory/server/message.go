@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+	"strconv"
+
+	memoryv1 "dbslm/proto/dbslm/memory/v1"
+	"dbslm/services/memory"
+	"dbslm/services/memory/pagetoken"
+	"dbslm/services/memory/store"
+)
+
+// AppendMessage implements memoryv1.ConversationServiceServer.
+func (s conversations) AppendMessage(ctx context.Context, req *memoryv1.AppendMessageRequest) (*memoryv1.AppendMessageResponse, error) {
+	tenant, err := checkConversation(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNames("request_id", req.GetRequestId()); err != nil {
+		return nil, err
+	}
+	sender, err := fromSender(req.GetSender())
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.store.AppendMessage(ctx, tenant, memory.Message{
+		ConversationID: req.GetConversationId(), RequestID: req.GetRequestId(), Sender: sender, Content: req.GetContent(), Created: s.now(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &memoryv1.AppendMessageResponse{Message: toMessage(m)}, nil
+}
+
+// GetMessage implements memoryv1.ConversationServiceServer.
+func (s conversations) GetMessage(ctx context.Context, req *memoryv1.GetMessageRequest) (*memoryv1.GetMessageResponse, error) {
+	tenant, err := tenantOf(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkIDs("message", req.GetMessageId()); err != nil {
+		return nil, err
+	}
+	m, err := s.store.Message(ctx, tenant, req.GetMessageId())
+	if err != nil {
+		return nil, err
+	}
+	return &memoryv1.GetMessageResponse{Message: toMessage(m)}, nil
+}
+
+// ListMessages implements memoryv1.ConversationServiceServer.
+func (s conversations) ListMessages(ctx context.Context, req *memoryv1.ListMessagesRequest) (*memoryv1.ListMessagesResponse, error) {
+	tenant, err := checkConversation(req)
+	if err != nil {
+		return nil, err
+	}
+	query := pagetoken.Query{"messages", tenant, req.GetConversationId(), strconv.FormatBool(req.GetNewestFirst())}
+	after, err := pagetoken.Decode[store.AfterMessage](query, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := s.store.Messages(ctx, store.MessageQuery{
+		Tenant: tenant, ConversationID: req.GetConversationId(), NewestFirst: req.GetNewestFirst(), After: after, Limit: pageSize(req.GetPageSize()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	token, err := nextToken(query, next)
+	return &memoryv1.ListMessagesResponse{Messages: convertAll(page, toMessage), NextPageToken: token}, err
+}
+
+// SearchMessages implements memoryv1.ConversationServiceServer.
+func (conversations) SearchMessages(context.Context, *memoryv1.SearchMessagesRequest) (*memoryv1.SearchMessagesResponse, error) {
+	return nil, notBuilt("ConversationService.SearchMessages")
+}
+
+// GetWindow implements memoryv1.ConversationServiceServer.
+func (s conversations) GetWindow(ctx context.Context, req *memoryv1.GetWindowRequest) (*memoryv1.GetWindowResponse, error) {
+	tenant, err := checkConversation(req)
+	if err != nil {
+		return nil, err
+	}
+	bounds, err := fromBounds(req.GetBounds())
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.store.Window(ctx, tenant, req.GetConversationId(), bounds)
+	if err != nil {
+		return nil, err
+	}
+	return &memoryv1.GetWindowResponse{Window: toWindow(w)}, nil
+}

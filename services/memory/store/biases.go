@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/memory"
+)
+
+const biasColumns = `tenant, bias_id, request_id, scope, COALESCE(conversation_id, ''), user_id, model, pattern, sequence_text, strength_log10,
+  COALESCE(expires_at, 0), COALESCE(correction_id, ''), created_at`
+
+func scanBias(row database.Scanner) (memory.Bias, error) {
+	var b memory.Bias
+	var expires, created int64
+	err := row.Scan(&b.Tenant, &b.ID, &b.RequestID, &b.Scope, &b.ConversationID, &b.UserID, &b.Model, &b.Pattern, &b.Sequence, &b.Strength,
+		&expires, &b.CorrectionID, &created)
+	b.Expires, b.Created = fromMicros(expires), fromMicros(created)
+	return b, err
+}
+
+const (
+	selectBiasByRequest = `SELECT ` + biasColumns + ` FROM tbl_l2_token_bias WHERE tenant = ? AND request_id = ?`
+	insertBias          = `INSERT INTO tbl_l2_token_bias (tenant, bias_id, request_id, scope, scope_key, conversation_id, user_id, model,
+  pattern, anchor, sequence_text, strength_log10, expires_at, correction_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	deleteBias = `DELETE FROM tbl_l2_token_bias WHERE tenant = ? AND bias_id = ?`
+)
+
+// CreateBias stores a bias that memory.Bias.Complete has accepted; b.Created is the time. The same request id returns what it
+// stored before.
+func (s *Store) CreateBias(ctx context.Context, b memory.Bias) (memory.Bias, error) {
+	var err error
+	if b.ID, err = newID(); err != nil {
+		return b, err
+	}
+	if b.Place, err = s.placeOfItsOwn(ctx, b.Tenant, b.Place); err != nil {
+		return b, err
+	}
+	if b.CorrectionID != "" {
+		if _, err := readCorrection(ctx, s.db, b.Tenant, b.CorrectionID); err != nil {
+			return b, err
+		}
+	}
+	var stored memory.Bias
+	err = s.inTxAgain(ctx, func(tx *database.Tx) error {
+		stored, err = scanBias(tx.QueryRow(ctx, selectBiasByRequest, b.Tenant, b.RequestID))
+		if err == nil && !stored.SameRequest(b) {
+			return memory.RequestIDReused(b.RequestID)
+		}
+		if !errors.Is(err, database.ErrNoRows) {
+			return err
+		}
+		stored = b
+		_, err = tx.Exec(ctx, insertBias, b.Tenant, b.ID, b.RequestID, string(b.Scope), b.Place.Key(), nullString(b.ConversationID), b.UserID, b.Model,
+			b.Pattern, b.Anchor(), b.Sequence, b.Strength, nullMicros(b.Expires), nullString(b.CorrectionID), micros(b.Created))
+		return err
+	})
+	return stored, err
+}
+
+// DeleteBias removes a bias.
+func (s *Store) DeleteBias(ctx context.Context, tenant, id string) error {
+	n, err := s.db.Exec(ctx, deleteBias, tenant, id)
+	if err == nil && n == 0 {
+		return memory.NotFound("bias", id)
+	}
+	return err
+}
+
+// BiasQuery asks for a page of biases, newest first, expired ones included.
+type BiasQuery struct {
+	Tenant         string
+	ConversationID string // only those of this conversation; empty for all
+	After          *After // nil for the first page
+	Limit          int
+}
+
+const (
+	selectBiases         = `SELECT ` + biasColumns + ` FROM tbl_l2_token_bias WHERE tenant = ?`
+	biasesOfConversation = ` AND conversation_id = ?`
+	biasesAfter          = ` AND (created_at < ? OR created_at = ? AND bias_id < ?)`
+	biasesNewestFirst    = ` ORDER BY created_at DESC, bias_id DESC LIMIT ?`
+)
+
+// Biases returns a page and the place where the next one begins, nil at the end.
+func (s *Store) Biases(ctx context.Context, q BiasQuery) ([]memory.Bias, *After, error) {
+	if _, err := readNamedConversation(ctx, s.db, q.Tenant, q.ConversationID); err != nil {
+		return nil, nil, err
+	}
+	query, args := selectBiases, []any{q.Tenant}
+	if q.ConversationID != "" {
+		query, args = query+biasesOfConversation, append(args, q.ConversationID)
+	}
+	if q.After != nil {
+		query, args = query+biasesAfter, append(args, q.After.At, q.After.At, q.After.ID)
+	}
+	query, args = query+biasesNewestFirst, append(args, q.Limit+1)
+	var page []memory.Bias
+	result, err := s.db.Query(ctx, query, args...)
+	err = rows(result, err, func(row database.Scanner) error {
+		b, err := scanBias(row)
+		page = append(page, b)
+		return err
+	})
+	if err != nil || len(page) <= q.Limit {
+		return page, nil, err
+	}
+	page = page[:q.Limit]
+	last := page[q.Limit-1]
+	return page, &After{micros(last.Created), last.ID}, nil
+}

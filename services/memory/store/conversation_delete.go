@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+
+	"dbslm/pkg/database"
+	"dbslm/services/memory"
+)
+
+const (
+	deleteBiasesOfConversation = `DELETE FROM tbl_l2_token_bias WHERE tenant = ? AND conversation_id = ?`
+	deleteFactsOfConversation  = `DELETE FROM tbl_l2_facts WHERE tenant = ? AND conversation_id = ?`
+	detachBiasesOfCorrections  = `UPDATE tbl_l2_token_bias SET correction_id = NULL WHERE tenant = ? AND correction_id IN (
+  SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ?)`
+	deleteWordsOfScope       = `DELETE FROM tbl_l2_correction_words WHERE tenant = ? AND scope_key = ?`
+	deleteCorrectionsOfScope = `DELETE FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ?`
+	detachCorrectionsMadeIn  = `UPDATE tbl_l2_correction_log SET conversation_id = NULL, error_message_id = NULL, correction_message_id = NULL
+WHERE tenant = ? AND conversation_id = ?`
+	deleteScope                = `DELETE FROM tbl_l2_scopes WHERE tenant = ? AND scope_key = ?`
+	deleteTracesOfConversation = `DELETE FROM tbl_l2_message_traces WHERE tenant = ? AND message_id IN (
+  SELECT message_id FROM tbl_l2_messages WHERE tenant = ? AND conversation_id = ?)`
+	deleteMessagesOfConversation = `DELETE FROM tbl_l2_messages WHERE tenant = ? AND conversation_id = ?`
+	deleteTurnsOfConversation    = `DELETE FROM tbl_l2_turns WHERE tenant = ? AND conversation_id = ?`
+	deleteConversation           = `DELETE FROM tbl_l2_conversations WHERE tenant = ? AND conversation_id = ?`
+)
+
+// DeleteConversation removes a conversation with everything that hangs on it and returns how many messages that were.
+// Corrections of a wider scope that were made in it hold in other conversations too: they stay, without their references to it.
+func (s *Store) DeleteConversation(ctx context.Context, tenant, id string) (messages int64, err error) {
+	scope := memory.Place{Scope: memory.ScopeConversation, ConversationID: id}.Key()
+	steps := []struct { // in an order that the foreign keys allow
+		statement string
+		args      []any
+	}{
+		{deleteBiasesOfConversation, []any{tenant, id}},
+		{deleteFactsOfConversation, []any{tenant, id}},
+		{detachBiasesOfCorrections, []any{tenant, tenant, scope}},
+		{deleteWordsOfScope, []any{tenant, scope}},
+		{deleteCorrectionsOfScope, []any{tenant, scope}},
+		{detachCorrectionsMadeIn, []any{tenant, id}},
+		{deleteScope, []any{tenant, scope}},
+		{deleteTracesOfConversation, []any{tenant, tenant, id}},
+		{deleteMessagesOfConversation, []any{tenant, id}},
+		{deleteTurnsOfConversation, []any{tenant, id}},
+		{deleteConversation, []any{tenant, id}},
+	}
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		if _, err := lockScope(ctx, tx, tenant, scope); err != nil {
+			return err
+		}
+		c, err := s.lockConversation(ctx, tx, tenant, id)
+		if err != nil {
+			return err
+		}
+		messages = c.Messages()
+		for _, step := range steps {
+			if _, err := tx.Exec(ctx, step.statement, step.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return messages, err
+}

@@ -1,0 +1,278 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/memory"
+	"dbslm/services/memory/folding"
+)
+
+const correctionColumns = `tenant, correction_id, COALESCE(request_id, '') AS request, scope, COALESCE(conversation_id, '') AS conversation, user_id, model,
+  COALESCE(error_message_id, '') AS error_message, COALESCE(correction_message_id, '') AS correction_message, error_context, corrected_fact_json, subject,
+  COALESCE(superseded_by, '') AS successor, COALESCE(superseded_at, 0) AS superseded, COALESCE(revoked_at, 0) AS revoked, revoke_reason, recorded_by, created_at, version`
+
+func scanCorrection(row database.Scanner, more ...any) (memory.Correction, error) {
+	var k memory.Correction
+	var fact string
+	var superseded, revoked, created int64
+	err := row.Scan(append(more, &k.Tenant, &k.ID, &k.RequestID, &k.Scope, &k.ConversationID, &k.UserID, &k.Model,
+		&k.ErrorMessageID, &k.CorrectionMessageID, &k.ErrorContext, &fact, &k.Subject,
+		&k.SupersededBy, &superseded, &revoked, &k.RevokeReason, &k.RecordedBy, &created, &k.Version)...)
+	if err != nil {
+		return k, err
+	}
+	k.Superseded, k.Revoked, k.Created = fromMicros(superseded), fromMicros(revoked), fromMicros(created)
+	if k.Fact, err = memory.ParseCorrectedFact(fact); err != nil {
+		return k, memory.StoredValue(err, "correction", k.ID)
+	}
+	return k, nil
+}
+
+const (
+	selectCorrection          = `SELECT ` + correctionColumns + ` FROM tbl_l2_correction_log WHERE tenant = ? AND correction_id = ?`
+	selectCorrectionByRequest = `SELECT ` + correctionColumns + ` FROM tbl_l2_correction_log WHERE tenant = ? AND request_id = ?`
+	selectCorrectionActive    = `SELECT ` + correctionColumns + ` FROM tbl_l2_correction_log WHERE tenant = ? AND active_key = ?`
+	selectSuperseded          = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND superseded_by = ? AND superseded_at = ?`
+	insertCorrection          = `INSERT INTO tbl_l2_correction_log (tenant, correction_id, request_id, scope, scope_key, conversation_id, user_id, model,
+  error_message_id, correction_message_id, error_context, error_context_pattern, corrected_fact_json, subject, active, active_key, revoke_reason, recorded_by, created_at, version)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '', ?, ?, 1)`
+	insertCorrectionWords = `INSERT INTO tbl_l2_correction_words (tenant, scope_key, word, correction_id) VALUES `
+	deleteCorrectionWords = `DELETE FROM tbl_l2_correction_words WHERE tenant = ? AND correction_id = ?`
+	endCorrection         = `UPDATE tbl_l2_correction_log SET active = 0, active_key = NULL, superseded_by = ?, superseded_at = ?, revoked_at = ?, revoke_reason = ?, version = ?
+WHERE tenant = ? AND correction_id = ? AND version = ?`
+	countCorrection = `UPDATE tbl_l2_conversations SET active_corrections = active_corrections + ? WHERE tenant = ? AND conversation_id = ?`
+)
+
+// RecordCorrection stores a correction that memory.Correction.Complete has accepted and supersedes, in the same transaction,
+// the active one of its scope and subject. It returns the stored correction and the ids of those it superseded. The same
+// request id returns what it stored before.
+func (s *Store) RecordCorrection(ctx context.Context, k memory.Correction, now time.Time) (memory.Correction, []string, error) {
+	var err error
+	if k.ID, err = newID(); err != nil {
+		return k, nil, err
+	}
+	named, err := readNamedConversation(ctx, s.db, k.Tenant, k.ConversationID)
+	if err != nil {
+		return k, nil, err
+	}
+	if k.Place, err = completePlace(k.Place, named); err != nil {
+		return k, nil, err
+	}
+	if k.RecordedBy == "" {
+		k.RecordedBy = recorder(k, named)
+	}
+	var superseded []string
+	var stored memory.Correction
+	err = s.inTxAgain(ctx, func(tx *database.Tx) error {
+		stored, superseded = k, nil
+		lastAt, err := lockScope(ctx, tx, k.Tenant, k.Place.Key())
+		if err != nil {
+			return err
+		}
+		earlier, err := scanCorrection(tx.QueryRow(ctx, selectCorrectionByRequest, k.Tenant, k.RequestID))
+		if err == nil {
+			stored = earlier
+			superseded, err = repeatedCorrection(ctx, tx, earlier, k)
+			return err
+		}
+		if !errors.Is(err, database.ErrNoRows) {
+			return err
+		}
+		if k.ErrorMessageID != "" || k.CorrectionMessageID != "" {
+			if err := checkMessages(ctx, tx, k.Tenant, k.ConversationID, k.ErrorMessageID, k.CorrectionMessageID); err != nil {
+				return err
+			}
+		}
+		if stored.Created, err = stampScope(ctx, tx, k.Tenant, k.Place.Key(), lastAt, now); err != nil {
+			return err
+		}
+		stored.Version = 1
+		counts := counter{}
+		key := memory.ActiveKey(k.Place, k.Subject)
+		former, err := scanCorrection(tx.QueryRow(ctx, selectCorrectionActive, k.Tenant, key))
+		switch {
+		case err == nil:
+			if err := endOne(ctx, tx, former, former.Supersede(k.ID, stored.Created), counts); err != nil {
+				return err
+			}
+			superseded = append(superseded, former.ID)
+		case !errors.Is(err, database.ErrNoRows):
+			return err
+		}
+		// The counter first: the insert's foreign key takes a shared lock on the conversation, and two transactions that both
+		// held one could not both go on to change it.
+		counts[k.ConversationID]++
+		if err := counts.write(ctx, tx, k.Tenant); err != nil {
+			return err
+		}
+		return addCorrection(ctx, tx, stored, key)
+	})
+	return stored, superseded, err
+}
+
+func recorder(k memory.Correction, named *memory.Conversation) string {
+	switch {
+	case named != nil:
+		return named.UserID
+	case k.UserID != "":
+		return k.UserID
+	}
+	return memory.DefaultUserID
+}
+
+// repeatedCorrection checks that a request came again unchanged and returns what it superseded then.
+func repeatedCorrection(ctx context.Context, tx *database.Tx, earlier, again memory.Correction) (superseded []string, err error) {
+	if !earlier.SameRequest(again) {
+		return nil, memory.RequestIDReused(again.RequestID)
+	}
+	result, err := tx.Query(ctx, selectSuperseded, earlier.Tenant, earlier.ID, micros(earlier.Created))
+	err = rows(result, err, func(row database.Scanner) error {
+		var id string
+		err := row.Scan(&id)
+		superseded = append(superseded, id)
+		return err
+	})
+	return superseded, err
+}
+
+func addCorrection(ctx context.Context, tx *database.Tx, k memory.Correction, activeKey string) error {
+	fact, err := k.Fact.JSON()
+	if err != nil {
+		return err
+	}
+	match := k.Key()
+	_, err = tx.Exec(ctx, insertCorrection, k.Tenant, k.ID, nullString(k.RequestID), string(k.Scope), k.Place.Key(), nullString(k.ConversationID), k.UserID, k.Model,
+		nullString(k.ErrorMessageID), nullString(k.CorrectionMessageID), k.ErrorContext, folding.LikePattern(match.Phrase()), fact, k.Subject, activeKey,
+		k.RecordedBy, micros(k.Created))
+	if err != nil {
+		return err
+	}
+	anchors := match.Anchors()
+	args := make([]any, 0, 4*len(anchors))
+	for _, word := range anchors {
+		args = append(args, k.Tenant, k.Place.Key(), word, k.ID)
+	}
+	_, err = tx.Exec(ctx, insertCorrectionWords+database.Values(len(anchors), 4), args...)
+	return err
+}
+
+// endOne stores the end of an active correction of a locked scope.
+func endOne(ctx context.Context, tx *database.Tx, before, after memory.Correction, counts counter) error {
+	n, err := tx.Exec(ctx, endCorrection, nullString(after.SupersededBy), nullMicros(after.Superseded), nullMicros(after.Revoked), after.RevokeReason, after.Version,
+		after.Tenant, after.ID, before.Version)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return memory.ChangedMeanwhile("correction", after.ID)
+	}
+	counts[after.ConversationID]--
+	_, err = tx.Exec(ctx, deleteCorrectionWords, after.Tenant, after.ID)
+	return err
+}
+
+// counter gathers by how much each conversation's number of active corrections changes.
+type counter map[string]int64
+
+// write stores the changes, in the order in which every transaction takes these locks.
+func (c counter) write(ctx context.Context, tx *database.Tx, tenant string) error {
+	ids := make([]string, 0, len(c))
+	for id, change := range c {
+		if id != "" && change != 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		if _, err := tx.Exec(ctx, countCorrection, c[id], tenant, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Correction returns one correction.
+func (s *Store) Correction(ctx context.Context, tenant, id string) (memory.Correction, error) {
+	return readCorrection(ctx, s.db, tenant, id)
+}
+
+func readCorrection(ctx context.Context, q database.Querier, tenant, id string) (memory.Correction, error) {
+	k, err := scanCorrection(q.QueryRow(ctx, selectCorrection, tenant, id))
+	if errors.Is(err, database.ErrNoRows) {
+		return k, memory.NotFound("correction", id)
+	}
+	return k, err
+}
+
+// withCorrection runs f on a correction under its scope's lock. Which scope that is never changes, so it is looked up before.
+func (s *Store) withCorrection(ctx context.Context, tenant, id string, f func(tx *database.Tx, k memory.Correction, lastAt int64) error) error {
+	k, err := readCorrection(ctx, s.db, tenant, id)
+	if err != nil {
+		return err
+	}
+	return s.db.InTx(ctx, func(tx *database.Tx) error {
+		lastAt, err := lockScope(ctx, tx, tenant, k.Place.Key())
+		if err != nil {
+			return err
+		}
+		current, err := readCorrection(ctx, tx, tenant, id)
+		if err != nil {
+			return err
+		}
+		return f(tx, current, lastAt)
+	})
+}
+
+// SupersedeCorrection ends an active correction in favour of another active one of the same scope. Since the other is active
+// and not the same, no chain of successors ever leads back.
+func (s *Store) SupersedeCorrection(ctx context.Context, tenant, id, byID string, now time.Time) (k memory.Correction, err error) {
+	err = s.withCorrection(ctx, tenant, id, func(tx *database.Tx, current memory.Correction, lastAt int64) error {
+		k = current
+		by, err := readCorrection(ctx, tx, tenant, byID)
+		switch {
+		case err != nil:
+			return err
+		case current.SupersededBy == by.ID:
+			return nil
+		case current.ID == by.ID:
+			return memory.Invalid("by_correction_id", "a correction cannot supersede itself")
+		case !current.Active():
+			return memory.CorrectionHasEnded(current)
+		case by.Place.Key() != current.Place.Key():
+			return memory.OtherScope(current, by)
+		case !by.Active():
+			return memory.CorrectionHasEnded(by)
+		}
+		k = current.Supersede(by.ID, fromMicros(max(micros(now), lastAt)))
+		counts := counter{}
+		if err := endOne(ctx, tx, current, k, counts); err != nil {
+			return err
+		}
+		return counts.write(ctx, tx, tenant)
+	})
+	return k, err
+}
+
+// RevokeCorrection ends an active correction. A revoked one is returned as it is; a superseded one is FailedPrecondition.
+func (s *Store) RevokeCorrection(ctx context.Context, tenant, id, reason string, now time.Time) (k memory.Correction, err error) {
+	err = s.withCorrection(ctx, tenant, id, func(tx *database.Tx, current memory.Correction, lastAt int64) error {
+		k = current
+		switch {
+		case !current.Revoked.IsZero():
+			return nil
+		case !current.Active():
+			return memory.CorrectionHasEnded(current)
+		}
+		k = current.Revoke(reason, fromMicros(max(micros(now), lastAt)))
+		counts := counter{}
+		if err := endOne(ctx, tx, current, k, counts); err != nil {
+			return err
+		}
+		return counts.write(ctx, tx, tenant)
+	})
+	return k, err
+}
