@@ -243,6 +243,21 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
+func TestStreamTimeout(t *testing.T) {
+	e := &echo{stream: func(ctx context.Context, _ func() (string, error), _ func(string) error) error {
+		<-ctx.Done()
+		return fmt.Errorf("read: %w", ctx.Err())
+	}}
+	r := serve(t, "local", Options{StreamTimeout: 20 * time.Millisecond}, e)
+	stream, err := chat(t.Context(), r.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hear(stream); errors.KindOf(err) != errors.DeadlineExceeded {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestCancelReachesTheHandlerAndIsNotAnOutage(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan struct{})
 	e := &echo{unary: func(ctx context.Context, _ string) (string, error) {

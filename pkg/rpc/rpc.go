@@ -45,9 +45,11 @@ type Options struct {
 	// TracerProvider receives a span for each call; nil traces nothing.
 	TracerProvider trace.TracerProvider
 
-	// UnaryTimeout is the deadline of a unary call that arrives without one; default 30 s.
+	// UnaryTimeout is the deadline of a unary call that arrives without one; default 30 s. A client whose
+	// call may take longer says so with a deadline of its own.
 	UnaryTimeout time.Duration
-	// StreamTimeout is the deadline of a streaming call that arrives without one; default none.
+	// StreamTimeout is the deadline of a streaming call that arrives without one; default none. It ends the
+	// handler's context; a handler that waits for the client's next message notices when that comes.
 	StreamTimeout time.Duration
 	// Headroom is taken off a caller's deadline so that the reply still arrives in time; default 10 ms.
 	Headroom time.Duration

@@ -22,7 +22,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
+	"google.golang.org/grpc" //nolint:depguard // to play the collector that receives the traces
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
