@@ -116,13 +116,13 @@ func TestDrainTimeoutCancelsTheRest(t *testing.T) {
 }
 
 func TestHandlersThatNeverEndAreReported(t *testing.T) {
-	release := make(chan struct{})
-	e := &echo{unary: func(context.Context, string) (string, error) { <-release; return "", nil }}
+	begun, release := make(chan struct{}), make(chan struct{})
+	e := &echo{unary: func(context.Context, string) (string, error) { close(begun); <-release; return "", nil }}
 	server := NewServer(Options{DrainTimeout: 20 * time.Millisecond}, e)
 	conn := server.Local()
 	done := make(chan struct{})
-	go func() { defer close(done); _, _ = read(context.Background(), conn, "x") }()
-	time.Sleep(20 * time.Millisecond)
+	go func() { defer close(done); _, _ = call(context.Background(), conn, writeMethod, "x") }()
+	<-begun
 	if err := server.Close(); errors.ReasonOf(err) != "HANDLERS_LEFT" {
 		t.Errorf("stopping: %v", err)
 	}
