@@ -58,11 +58,10 @@ func (j *wordJoiner) Add(token string) string {
 // has a capital, so there its spelling elsewhere decides.
 func (j *wordJoiner) mayName(token, written string, initial bool) bool {
 	if initial {
-		elsewhere, known := j.look(token, false)
-		if !known {
+		if j.form == nil {
 			return true
 		}
-		written = elsewhere
+		written, _ = j.look(token, false)
 	}
 	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(written, "'’"))
 	return unicode.IsUpper(first) || unicode.IsNumber(first)

@@ -29,6 +29,7 @@ func TestDetokenize(t *testing.T) {
 		{"speech from before", "no , ” he said , “ come here . ”", "No,” he said, “come here.”", form},
 		{"speaker", "first citizen : before we go", "First Citizen: before we go", form},
 		{"speaker by name", "anna : before we go", "Anna: Before we go", form},
+		{"no speaker's name", "yes : ideas", "Yes: ideas", form},
 		{"not a speaker", "there are two : one and two", "There are two: one and two", form},
 		{"brackets", "yes ( or [ no ] ) { x } .", "Yes (or [no]) {x}.", form},
 		{"clitics", "anna 's dogs ' food ; they 'd 've", "Anna’s dogs' food; they'd've", form},

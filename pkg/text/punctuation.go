@@ -92,13 +92,6 @@ func (s *wordScanner) ellipsis(end int) {
 	s.sentence.trailing = true
 }
 
-// spell sets the model token of a span. The arena holds it even where it is what is written; end sees that.
-func (s *wordScanner) spell(sp *span, spelling string) {
-	sp.text = len(s.arena)
-	s.arena = append(s.arena, spelling...)
-	sp.textEnd = len(s.arena)
-}
-
 // dash notes a dash, however it is typed: "—", "--", " - ", " – ".
 func (s *wordScanner) dash(end int) {
 	sp := span{start: s.at, end: end}
@@ -121,53 +114,6 @@ func (s *wordScanner) runOf(set string, i int) int {
 		i += size
 	}
 	return i
-}
-
-// spacing reports whether the token from s.at to end is set apart by spaces on either side. A side says
-// nothing where a space could not tell: at a line end, because lines are wrapped on either side of a
-// dash, at the edge of the sentence, and next to a mark that attaches to the token. It counts as the
-// other side does.
-func (s *wordScanner) spacing(end int) (before, after bool) {
-	before, after = s.sentence.space, s.classAt(end)&classMask == classSpace
-	silentBefore := len(s.spans) == 0 || s.sentence.newline || (!before && s.sentence.afterOpener)
-	silentAfter := end >= len(s.data)
-	if after {
-		silentAfter = silentAfter || s.gap(end).newline
-	} else {
-		r, _ := s.rune(end)
-		k := markRole(r)
-		silentAfter = isClosing(r) || k == roleComma || k == roleColon || k == roleEnd
-	}
-	switch {
-	case silentBefore && silentAfter:
-		return false, false
-	case silentBefore:
-		before = after
-	case silentAfter:
-		after = before
-	}
-	return before, after
-}
-
-// spacedSurface gives a token whose spacing is a matter of style a surface with the spaces it has here;
-// of a suffix like % only the space before it is one.
-func (s *wordScanner) spacedSurface(sp *span, k role) {
-	before, after := s.spacing(sp.end)
-	if k == roleSuffix {
-		before, after = s.sentence.space && !s.sentence.newline && len(s.spans) > 0, false
-	}
-	if !before && !after {
-		return
-	}
-	sp.written = len(s.arena)
-	if before {
-		s.arena = append(s.arena, ' ')
-	}
-	s.arena = append(s.arena, s.data[sp.start:sp.end]...)
-	if after {
-		s.arena = append(s.arena, ' ')
-	}
-	sp.writtenTo = len(s.arena)
 }
 
 // clipped reports whether the apostrophe at s.at begins a word: "'tis", "'90s", "’em". A curly apostrophe
@@ -239,32 +185,6 @@ func (s *wordScanner) quote(r rune, size int, open, closing string, depth *int) 
 		s.frenchSurface(&sp, k)
 	}
 	s.pushMark(sp, k)
-}
-
-// frenchSurface keeps the space that French sets inside « » and before ! ? ; : as part of the surface.
-// Before other marks than « » only a no-break space counts: an ordinary one there is a slip.
-func (s *wordScanner) frenchSurface(sp *span, k role) {
-	angle := k == roleOpenQuote || k == roleCloseQuote
-	sp.written = len(s.arena)
-	switch {
-	case k == roleOpenQuote:
-		if r, size := s.spaceAt(sp.end); r == noBreakSpace || r == narrowNoBreak || r == ' ' {
-			s.arena = append(s.arena, s.data[sp.start:sp.end+size]...)
-		}
-	case len(s.spans) > 0 && s.sentence.space:
-		before := s.spans[len(s.spans)-1].end
-		if r, size := s.spaceAt(before); before+size == sp.start && (r == noBreakSpace || r == narrowNoBreak || (angle && r == ' ')) {
-			s.arena = append(s.arena, s.data[before:sp.end]...)
-		}
-	}
-	sp.writtenTo = len(s.arena)
-}
-
-func (s *wordScanner) spaceAt(i int) (rune, int) {
-	if i >= len(s.data) {
-		return 0, 0
-	}
-	return s.rune(i)
 }
 
 // symbolEnd extends a symbol by what makes one picture of it: marks, emoji joined by a zero-width

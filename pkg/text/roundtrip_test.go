@@ -3,6 +3,7 @@ package text
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -14,8 +15,13 @@ func TestRoundTripFixtures(t *testing.T) {
 			tokenizer := mustTokenizer(t, Words, "", NFC)
 			for _, sentence := range mustSplit(t, tokenizer, s) {
 				want := collapse(s[sentence.Start:sentence.End])
-				if got := asWritten(tokenizer, sentence); got != want {
+				got := asWritten(tokenizer, sentence)
+				if got != want {
 					t.Errorf("got  %q\nwant %q", got, want)
+				}
+				again := mustSplit(t, tokenizer, got)
+				if a, b := shown(again), shown([]Sentence{sentence}); !slices.Equal(a, b) {
+					t.Errorf("the same tokens come back:\ngot  %q\nwant %q", a, b)
 				}
 			}
 		})
@@ -36,7 +42,7 @@ func TestRoundTripCorpora(t *testing.T) {
 				t.Fatal(err)
 			}
 			tokenizer := mustTokenizer(t, Words, "", NFC)
-			same, tokens := 0, 0
+			same, tokens, stable := 0, 0, 0
 			vocabulary := map[string]bool{}
 			sentences := mustSplit(t, tokenizer, string(data))
 			for _, sentence := range sentences {
@@ -44,12 +50,17 @@ func TestRoundTripCorpora(t *testing.T) {
 				for _, token := range sentence.Texts() {
 					vocabulary[token] = true
 				}
-				if asWritten(tokenizer, sentence) == collapse(string(data[sentence.Start:sentence.End])) {
+				written := asWritten(tokenizer, sentence)
+				if written == collapse(string(data[sentence.Start:sentence.End])) {
 					same++
+				}
+				if slices.Equal(shown(mustSplit(t, tokenizer, written)), shown([]Sentence{sentence})) {
+					stable++
 				}
 			}
 			share := float64(same) / float64(len(sentences))
-			t.Logf("%d sentences, %d tokens, %d different; %.2f %% of the sentences come back exactly", len(sentences), tokens, len(vocabulary), 100*share)
+			t.Logf("%d sentences, %d tokens, %d different; %.2f %% of the sentences come back exactly, %.2f %% give the same tokens again",
+				len(sentences), tokens, len(vocabulary), 100*share, 100*float64(stable)/float64(len(sentences)))
 			if share < atLeast {
 				t.Errorf("%.4f of the sentences come back exactly; want at least %.4f", share, atLeast)
 			}

@@ -50,7 +50,8 @@ func (s Sentence) Texts() []string {
 
 // Form tells how a model token is to be written. Initial is true at the start of a sentence or of direct
 // speech; the detokeniser itself capitalises the word there, so a Form may ignore it. Returning "" means
-// "as the token is". It is asked about a token as often as the answer is needed.
+// "as the token is", for a symbol with the spaces that are usual around it. It is asked about a token as
+// often as the answer is needed.
 type Form func(token string, initial bool) string
 
 // Tokenizer turns text to sentences of tokens and back. A Tokenizer is immutable and safe for concurrent
