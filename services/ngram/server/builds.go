@@ -1,0 +1,180 @@
+package server
+
+import (
+	"context"
+	"math"
+	"strconv"
+
+	"dbslm/pkg/errors"
+	"dbslm/pkg/pagetoken"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/store"
+
+	"google.golang.org/grpc"
+)
+
+// builds implements BuildService.
+type builds struct {
+	ngramv1.UnimplementedBuildServiceServer
+	store *store.Store
+}
+
+// CreateBuild implements BuildService.
+func (s *builds) CreateBuild(req *ngramv1.CreateBuildRequest, stream grpc.ServerStreamingServer[ngramv1.CreateBuildResponse]) error {
+	options := ngram.BuildOptions{
+		Storage: storages[req.Storage], Smoothing: smoothings[req.Smoothing], KenLMQuirk: req.KenlmQuirk, IfChanged: req.IfChanged,
+	}
+	if req.Smoothing != ngramv1.Smoothing_SMOOTHING_UNSPECIFIED && options.Smoothing == "" {
+		return unknownChoice("smoothing", "only modified Kneser-Ney is built so far")
+	}
+	tenant := tenantOf(req.Tenant)
+	var build ngram.Build
+	err := s.store.Train(stream.Context(), tenant, req.Model, trainerOf(stream.Context(), req.Trainer), func(ctx context.Context, t *store.Trainer) error {
+		if err := finishCounting(ctx, t); err != nil {
+			return err
+		}
+		var err error
+		build, err = t.Build(ctx, options, func(phase string, done, total int64) {
+			_ = stream.Send(&ngramv1.CreateBuildResponse{Event: &ngramv1.CreateBuildResponse_Progress{Progress: &ngramv1.BuildProgress{
+				Phase: phase, Done: uint64(done), Total: uint64(total),
+			}}}) // a client that has gone ends the context
+		})
+		return err
+	})
+	if err == nil && req.Publish && !build.Published {
+		build, _, err = s.store.Publish(stream.Context(), tenant, req.Model, build.ID)
+	}
+	if err != nil {
+		return err
+	}
+	return stream.Send(&ngramv1.CreateBuildResponse{Event: &ngramv1.CreateBuildResponse_Build{Build: buildProto(build)}})
+}
+
+// finishCounting completes what a killed training left, so that a build never sees half a document.
+func finishCounting(ctx context.Context, t *store.Trainer) error {
+	unfinished, err := t.Unfinished(ctx)
+	if err != nil || len(unfinished) == 0 {
+		return err
+	}
+	_, err = t.Count(ctx, nil)
+	return err
+}
+
+// GetBuild implements BuildService.
+func (s *builds) GetBuild(ctx context.Context, req *ngramv1.GetBuildRequest) (*ngramv1.GetBuildResponse, error) {
+	tenant, id := tenantOf(req.Tenant), ngram.BuildID(req.BuildId)
+	if id == 0 {
+		model, err := s.store.Model(ctx, tenant, req.Model)
+		if err != nil {
+			return nil, err
+		}
+		if id = model.Published; id == 0 {
+			return nil, errors.New(errors.FailedPrecondition, "NO_PUBLISHED_BUILD", "model %q has no published build; train it, or publish one of its builds", req.Model).
+				With("model", req.Model)
+		}
+	}
+	build, err := s.store.BuildOf(ctx, tenant, req.Model, id)
+	if err != nil {
+		return nil, err
+	}
+	return &ngramv1.GetBuildResponse{Build: buildProto(build)}, nil
+}
+
+// ListBuilds implements BuildService.
+func (s *builds) ListBuilds(ctx context.Context, req *ngramv1.ListBuildsRequest) (*ngramv1.ListBuildsResponse, error) {
+	tenant := tenantOf(req.Tenant)
+	query := []string{"ListBuilds", tenant, req.Model, strconv.FormatBool(req.IncludeEnded)}
+	position, err := pagetoken.Decode(req.PageToken, query, 1)
+	if err != nil {
+		return nil, err
+	}
+	before := ngram.BuildID(math.MaxUint32)
+	if position != nil {
+		id, err := strconv.ParseUint(position[0], 10, 32)
+		if err != nil {
+			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one").Field("page_token", "damaged")
+		}
+		before = ngram.BuildID(id)
+	}
+	size := pagetoken.Size(req.PageSize)
+	found, err := s.store.Builds(ctx, tenant, req.Model, before, size+1, req.IncludeEnded)
+	if err != nil {
+		return nil, err
+	}
+	resp := &ngramv1.ListBuildsResponse{}
+	if len(found) > size {
+		found = found[:size]
+		resp.NextPageToken = pagetoken.Encode(query, strconv.FormatUint(uint64(found[size-1].ID), 10))
+	}
+	for _, b := range found {
+		resp.Builds = append(resp.Builds, buildProto(b))
+	}
+	return resp, nil
+}
+
+// PublishBuild implements BuildService.
+func (s *builds) PublishBuild(ctx context.Context, req *ngramv1.PublishBuildRequest) (*ngramv1.PublishBuildResponse, error) {
+	build, previous, err := s.store.Publish(ctx, tenantOf(req.Tenant), req.Model, ngram.BuildID(req.BuildId))
+	if err != nil {
+		return nil, err
+	}
+	return &ngramv1.PublishBuildResponse{Build: buildProto(build), PreviousBuildId: uint32(previous)}, nil
+}
+
+// RollbackBuild implements BuildService.
+func (s *builds) RollbackBuild(ctx context.Context, req *ngramv1.RollbackBuildRequest) (*ngramv1.RollbackBuildResponse, error) {
+	build, err := s.store.Rollback(ctx, tenantOf(req.Tenant), req.Model, ngram.BuildID(req.FromBuildId))
+	if err != nil {
+		return nil, err
+	}
+	return &ngramv1.RollbackBuildResponse{Build: buildProto(build)}, nil
+}
+
+// DropBuild implements BuildService.
+func (s *builds) DropBuild(ctx context.Context, req *ngramv1.DropBuildRequest) (*ngramv1.DropBuildResponse, error) {
+	var rows int64
+	err := s.store.Train(ctx, tenantOf(req.Tenant), req.Model, trainerOf(ctx, ""), func(ctx context.Context, t *store.Trainer) error {
+		var err error
+		rows, err = t.Drop(ctx, ngram.BuildID(req.BuildId))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ngramv1.DropBuildResponse{Rows: uint64(rows)}, nil
+}
+
+func buildProto(b ngram.Build) *ngramv1.Build {
+	p := &ngramv1.Build{
+		BuildId:        uint32(b.ID),
+		Model:          b.Name,
+		State:          protoOf(buildStates, b.State),
+		Published:      b.Published,
+		Order:          uint32(b.Order),
+		Smoothing:      protoOf(smoothings, b.Smoothing),
+		Storage:        protoOf(storages, b.Storage),
+		VocabularySize: uint64(b.VocabularySize),
+		CountsVersion:  uint64(b.CountsVersion),
+		RowsAdded:      uint64(b.RowsAdded),
+		RowsClosed:     uint64(b.RowsClosed),
+		Warnings:       b.Warnings,
+		Failure:        b.Failure,
+		CreateTime:     timestamp(b.Created),
+		FinishTime:     timestamp(b.Finished),
+		Tokens:         uint64(b.Tokens),
+	}
+	for _, n := range b.NGrams {
+		p.NgramCounts = append(p.NgramCounts, uint64(n))
+	}
+	for _, d := range b.Discounts {
+		counts := make([]uint64, len(d.CountsOfCounts))
+		for i, c := range d.CountsOfCounts {
+			counts[i] = uint64(c)
+		}
+		p.Discounts = append(p.Discounts, &ngramv1.Discounts{
+			Order: uint32(d.Order), D1: d.D1, D2: d.D2, D3Plus: d.D3, Fallback: d.Fallback, CountsOfCounts: counts,
+		})
+	}
+	return p
+}

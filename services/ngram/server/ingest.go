@@ -1,0 +1,275 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+
+	"dbslm/pkg/errors"
+	"dbslm/pkg/pagetoken"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/store"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
+)
+
+// corpus implements CorpusService. Forgetting comes with a later version.
+type corpus struct {
+	ngramv1.UnimplementedCorpusServiceServer
+	store *store.Store
+}
+
+type ingestStream = grpc.BidiStreamingServer[ngramv1.IngestRequest, ngramv1.IngestResponse]
+
+// Ingest implements CorpusService. Documents are counted together once enough text waits, so that many small ones
+// cost few transactions; each is acknowledged when the transaction that counted it has ended.
+func (s *corpus) Ingest(stream ingestStream) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	header := first.GetHeader()
+	if header == nil {
+		return errors.New(errors.InvalidArgument, "HEADER_MISSING", "the first message of an ingest is its header").Field("header", "missing")
+	}
+	ctx := stream.Context()
+	tenant := tenantOf(header.Tenant)
+	model, err := s.createOrCheck(ctx, tenant, header)
+	if err != nil {
+		return err
+	}
+	return s.store.Train(ctx, tenant, header.Model, trainerOf(ctx, header.Trainer), func(ctx context.Context, t *store.Trainer) error {
+		i := &ingest{stream: stream, trainer: t, dropText: header.DropText}
+		return i.run(ctx, model)
+	})
+}
+
+// createOrCheck finds the model, or makes it. Settings that differ from its own are FailedPrecondition here.
+func (s *corpus) createOrCheck(ctx context.Context, tenant string, header *ngramv1.IngestHeader) (ngram.Model, error) {
+	model, _, err := s.store.CreateModel(ctx, tenant, header.Model, settingsOf(header.Settings))
+	if errors.KindOf(err) == errors.AlreadyExists {
+		err = errors.Wrap(err, errors.FailedPrecondition, errors.ReasonOf(err), "%s", errors.Public(err)).With("model", header.Model)
+	}
+	return model, err
+}
+
+func trainerOf(ctx context.Context, name string) string {
+	if name != "" {
+		return name
+	}
+	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
+		return "a client at " + p.Addr.String()
+	}
+	return "an unnamed client"
+}
+
+// ingest is one stream in progress.
+type ingest struct {
+	stream   ingestStream
+	trainer  *store.Trainer
+	dropText bool
+	waiting  []waiting // received, not yet acknowledged, in the order of arrival
+}
+
+type waiting struct {
+	label   string
+	outcome ngram.Outcome
+	doc     ngram.Document
+}
+
+func (i *ingest) run(ctx context.Context, model ngram.Model) error {
+	unfinished, err := i.trainer.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	opened := &ngramv1.IngestOpened{Model: modelProto(model), ResumedLabels: unfinished}
+	if err := i.stream.Send(&ngramv1.IngestResponse{Event: &ngramv1.IngestResponse_Opened{Opened: opened}}); err != nil {
+		return err
+	}
+	if len(unfinished) > 0 {
+		if err := i.count(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		req, err := i.stream.Recv()
+		if err == io.EOF {
+			return i.count(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		start := req.GetStart()
+		if start == nil {
+			return outOfOrder("a document begins with its start")
+		}
+		if err := i.document(ctx, start); err != nil {
+			return err
+		}
+		if i.trainer.Full() {
+			if err := i.count(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func outOfOrder(text string) error {
+	return errors.New(errors.InvalidArgument, "INGEST_OUT_OF_ORDER", "%s: after the header follow start, chunks and end of each document", text)
+}
+
+// document takes one document in. It waits to be counted.
+func (i *ingest) document(ctx context.Context, start *ngramv1.DocumentStart) error {
+	if start.Replace {
+		return unknownChoice("start.replace", "replacing a document is not built yet; give the new text another label")
+	}
+	in := &chunks{stream: i.stream}
+	doc, outcome, err := i.trainer.Receive(ctx, store.Source{
+		Label: start.Label, Weight: int64(start.Weight), Text: in, DropText: i.dropText, SHA256: func() []byte { return in.sha256 },
+	})
+	if err != nil {
+		return err
+	}
+	if err := in.drain(); err != nil {
+		return err
+	}
+	i.waiting = append(i.waiting, waiting{start.Label, outcome, doc})
+	if len(i.waiting) >= maxWaiting {
+		return i.count(ctx)
+	}
+	return nil
+}
+
+// maxWaiting bounds the documents that wait to be acknowledged.
+const maxWaiting = 10_000
+
+// count counts what waits and acknowledges it.
+func (i *ingest) count(ctx context.Context) error {
+	counted, err := i.trainer.Count(ctx, func(label string, bytes, tokens int64) {
+		_ = i.stream.Send(&ngramv1.IngestResponse{Event: &ngramv1.IngestResponse_Progress{Progress: &ngramv1.IngestProgress{
+			Label: label, BytesDone: uint64(bytes), Tokens: uint64(tokens),
+		}}}) // a client that has gone ends the context
+	})
+	if err != nil {
+		return err
+	}
+	byLabel := map[string]ngram.Document{}
+	for _, d := range counted {
+		byLabel[d.Label] = d
+	}
+	for _, w := range i.waiting {
+		if d, ok := byLabel[w.label]; ok && w.outcome == ngram.OutcomeCounted {
+			w.doc = d
+		}
+		if err := i.acknowledge(w); err != nil {
+			return err
+		}
+	}
+	i.waiting = nil
+	return nil
+}
+
+var outcomes = map[ngramv1.DocumentAcknowledged_Outcome]ngram.Outcome{
+	ngramv1.DocumentAcknowledged_OUTCOME_COUNTED:   ngram.OutcomeCounted,
+	ngramv1.DocumentAcknowledged_OUTCOME_UNCHANGED: ngram.OutcomeUnchanged,
+	ngramv1.DocumentAcknowledged_OUTCOME_EMPTY:     ngram.OutcomeEmpty,
+}
+
+func (i *ingest) acknowledge(w waiting) error {
+	ack := &ngramv1.DocumentAcknowledged{Label: w.label, Outcome: protoOf(outcomes, w.outcome)}
+	if w.outcome != ngram.OutcomeEmpty {
+		ack.Document = documentProto(w.doc)
+	}
+	return i.stream.Send(&ngramv1.IngestResponse{Event: &ngramv1.IngestResponse_Acknowledged{Acknowledged: ack}})
+}
+
+// chunks reads the text of one document from the stream, up to its end message.
+type chunks struct {
+	stream ingestStream
+	rest   []byte
+	ended  bool
+	sha256 []byte // as the client computed it; nil without
+}
+
+// Read implements io.Reader.
+func (c *chunks) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		if c.ended {
+			return 0, io.EOF
+		}
+		req, err := c.stream.Recv()
+		if err == io.EOF {
+			return 0, outOfOrder("the stream ended inside a document")
+		}
+		if err != nil {
+			return 0, err
+		}
+		switch part := req.Part.(type) {
+		case *ngramv1.IngestRequest_Chunk:
+			c.rest = part.Chunk
+		case *ngramv1.IngestRequest_End:
+			c.ended = true
+			if n := len(part.End.GetSha256()); n != 0 && n != sha256.Size {
+				return 0, errors.New(errors.InvalidArgument, "HASH_INVALID", "a SHA-256 has %d bytes, not %d", sha256.Size, n).Field("end.sha256", "wrong length")
+			} else if n > 0 {
+				c.sha256 = part.End.Sha256
+			}
+		default:
+			return 0, outOfOrder("a document has no end")
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// drain reads a document to its end, for one whose text was not needed whole.
+func (c *chunks) drain() error {
+	_, err := io.Copy(io.Discard, c)
+	return err
+}
+
+func documentProto(d ngram.Document) *ngramv1.Document {
+	return &ngramv1.Document{
+		DocumentId: d.ID,
+		Label:      d.Label,
+		Sha256:     d.SHA256[:],
+		Weight:     uint32(d.Weight),
+		SizeBytes:  uint64(d.Bytes),
+		Sentences:  uint64(d.Sentences),
+		Tokens:     uint64(d.Tokens),
+		Ngrams:     uint64(d.NGrams),
+		TextKept:   d.TextKept,
+		CreateTime: timestamp(d.Created),
+	}
+}
+
+// ListDocuments implements CorpusService.
+func (s *corpus) ListDocuments(ctx context.Context, req *ngramv1.ListDocumentsRequest) (*ngramv1.ListDocumentsResponse, error) {
+	tenant := tenantOf(req.Tenant)
+	query := []string{"ListDocuments", tenant, req.Model}
+	position, err := pagetoken.Decode(req.PageToken, query, 1)
+	if err != nil {
+		return nil, err
+	}
+	after := ""
+	if position != nil {
+		after = position[0]
+	}
+	size := pagetoken.Size(req.PageSize)
+	found, err := s.store.Documents(ctx, tenant, req.Model, after, size+1)
+	if err != nil {
+		return nil, err
+	}
+	resp := &ngramv1.ListDocumentsResponse{}
+	if len(found) > size {
+		found = found[:size]
+		resp.NextPageToken = pagetoken.Encode(query, found[size-1].Label)
+	}
+	for _, d := range found {
+		resp.Documents = append(resp.Documents, documentProto(d))
+	}
+	return resp, nil
+}

@@ -1,0 +1,114 @@
+// Package server speaks gRPC for the ngram service: it turns requests into values, calls the store, and turns values
+// into responses. It is the only package of the service that knows protobuf.
+package server
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"dbslm/pkg/database"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/store"
+
+	"google.golang.org/grpc"
+)
+
+const (
+	// purgeEvery is how often the rows of retired generations are looked for.
+	purgeEvery = time.Minute
+	// purgeGrace lets requests end that began to read a build just before it was dropped.
+	purgeGrace = 2 * time.Minute
+)
+
+// Options configure a server. The zero value is usable.
+type Options struct {
+	// Logger receives what nobody waits for; default none.
+	Logger *slog.Logger
+	// Clock tells the time; default time.Now.
+	Clock func() time.Time
+	// CacheBytes bounds the contexts kept in memory; default that of store.NewReader.
+	CacheBytes int64
+}
+
+// Server serves dbslm.ngram.v1: models, documents, builds and inference.
+type Server struct {
+	db        *database.DB
+	store     *store.Store
+	reader    *store.Reader
+	inference *Inference
+	log       *slog.Logger
+
+	start      sync.Once
+	stop       context.CancelFunc
+	background sync.WaitGroup
+	lifetime   context.Context //nolint:containedctx // the lifetime of the background work, ended by Close
+}
+
+// New returns a server over an open, migrated schema. Background work begins with Register and ends with Close.
+func New(db *database.DB, options Options) *Server {
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	reader := store.NewReader(db, store.ReaderOptions{CacheBytes: options.CacheBytes})
+	s := &Server{
+		db:        db,
+		store:     store.New(db, store.Options{Logger: options.Logger, Clock: options.Clock}),
+		reader:    reader,
+		inference: NewInference(reader, options.Logger),
+		log:       options.Logger,
+	}
+	s.lifetime, s.stop = context.WithCancel(context.Background())
+	return s
+}
+
+// Register adds the services to a server and begins the background work.
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	ngramv1.RegisterModelServiceServer(r, &models{store: s.store})
+	ngramv1.RegisterCorpusServiceServer(r, &corpus{store: s.store})
+	ngramv1.RegisterBuildServiceServer(r, &builds{store: s.store})
+	ngramv1.RegisterExchangeServiceServer(r, ngramv1.UnimplementedExchangeServiceServer{})
+	s.inference.Register(r)
+	s.start.Do(func() { s.background.Go(s.purge) })
+}
+
+// Ready reports whether the database answers with a schema that this program knows.
+func (s *Server) Ready(ctx context.Context) error { return s.db.CheckSchema(ctx) }
+
+// Close ends the background work. The database belongs to the caller.
+func (s *Server) Close() error {
+	s.stop()
+	s.background.Wait()
+	return nil
+}
+
+// purge deletes the rows of retired generations, in bounded batches, until Close.
+func (s *Server) purge() {
+	every := time.NewTicker(purgeEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-s.lifetime.Done():
+			return
+		case <-every.C:
+		}
+		gone, err := s.store.Purge(s.lifetime, purgeGrace)
+		switch {
+		case s.lifetime.Err() != nil:
+			return
+		case err != nil:
+			s.log.WarnContext(s.lifetime, "removing the rows of retired models failed; the next attempt goes on", "error", err)
+		case gone > 0:
+			s.log.InfoContext(s.lifetime, "removed the rows of retired models", "generations", gone)
+		}
+	}
+}
+
+func tenantOf(tenant string) string {
+	if tenant == "" {
+		return ngram.DefaultTenant
+	}
+	return tenant
+}
