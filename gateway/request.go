@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -36,12 +37,28 @@ func fillRequest(req *gatewayv1.RespondRequest) error {
 		return errors.New(errors.InvalidArgument, "NUL_IN_TEXT", "the text holds a NUL byte; remove it").
 			Field("text", "holds a NUL byte")
 	}
+	if err := checkPayload(req.PayloadJson); err != nil {
+		return err
+	}
 	if req.RequestId == "" {
 		id, err := uuid.NewV7()
 		if err != nil {
 			return errors.Wrap(err, errors.Unavailable, "NO_RANDOMNESS", "no id could be made; try again")
 		}
 		req.RequestId = id.String()
+	}
+	return nil
+}
+
+// checkPayload refuses a payload that no concept could use before anything is stored.
+func checkPayload(payload string) error {
+	if payload == "" {
+		return nil
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(payload), &object); err != nil || object == nil {
+		return errors.New(errors.InvalidArgument, "BAD_PAYLOAD", "the payload is not a JSON object").
+			Field("payload_json", "not a JSON object")
 	}
 	return nil
 }
