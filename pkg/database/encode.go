@@ -22,9 +22,7 @@ func (e *infileEncoder) Int(v int64) {
 }
 
 func (e *infileEncoder) Float(v float64) {
-	if !e.finite(v) {
-		v = 0
-	}
+	v = e.finite(v)
 	e.separate()
 	e.buf = strconv.AppendFloat(e.buf, v, 'g', -1, 64)
 }
@@ -87,9 +85,7 @@ func (e *insertEncoder) Int(v int64) {
 }
 
 func (e *insertEncoder) Float(v float64) {
-	if !e.finite(v) {
-		v = 0
-	}
+	v = e.finite(v)
 	e.separate()
 	e.buf = strconv.AppendFloat(e.buf, v, 'e', -1, 64) // with an exponent it is a DOUBLE, without it a DECIMAL
 }

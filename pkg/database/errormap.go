@@ -147,6 +147,9 @@ func mapSQLite(e *sqlite.Error) error {
 	case sqlite3.SQLITE_INTERRUPT:
 		return errors.Wrap(e, errors.Canceled, reasonCanceled, "canceled while the database was working")
 	}
+	if strings.Contains(e.Error(), "no such table") { // plain SQLITE_ERROR has no finer code
+		return errors.Wrap(e, errors.FailedPrecondition, reasonMissing, "the database has no such tables; run: dbslm migrate")
+	}
 	return errors.Wrap(e, errors.Internal, reasonStatement, "the database refused a statement of this program")
 }
 

@@ -13,7 +13,8 @@ import (
 type RowWriter interface {
 	// Int writes an integer.
 	Int(v int64)
-	// Float writes a double, exactly. Infinities and NaN cannot be stored: they fail the row.
+	// Float writes a double, exactly; only negative zero becomes zero, which is all SQLite can hold. Infinities and NaN
+	// cannot be stored: they fail the row.
 	Float(v float64)
 	// Bytes writes a VARBINARY or BLOB value; nil is an empty value, not NULL.
 	Bytes(v []byte)
@@ -93,15 +94,18 @@ func (s *rowState) endRow() error {
 	return s.err
 }
 
-// finite refuses what no engine stores.
-func (s *rowState) finite(v float64) bool {
+// finite is v as both engines store it; it refuses what none does.
+func (s *rowState) finite(v float64) float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		if s.err == nil {
 			s.err = errors.New(errors.InvalidArgument, reasonValue, "row %d, value %d of a load is %v, which no column can hold", s.rows+1, s.column+1, v)
 		}
-		return false
+		return 0
 	}
-	return true
+	if v == 0 {
+		return 0 // also for -0
+	}
+	return v
 }
 
 func isIdentifier(s string) bool {

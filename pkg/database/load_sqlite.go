@@ -91,9 +91,7 @@ func (w *liteWriter) Int(v int64) {
 }
 
 func (w *liteWriter) Float(v float64) {
-	if !w.finite(v) {
-		v = 0
-	}
+	v = w.finite(v)
 	s, arg := w.slot()
 	s.float = v
 	*arg = at(float64(0), unsafe.Pointer(&s.float))

@@ -22,6 +22,9 @@ const (
 // forward only, while no other process can. It returns how many were applied. After an interruption it goes on where it
 // stopped; on MySQL, whose DDL cannot be rolled back, that needs every file to hold one step that may be run twice.
 func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
+	if db.CheckSchema(ctx) == nil {
+		return 0, nil // without waiting for the lock: another process may be writing for long
+	}
 	pool, unlock, err := db.lockSchema(ctx)
 	if err != nil {
 		return 0, err
@@ -29,7 +32,7 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 	defer unlock()
 	switch err := db.CheckSchema(ctx); errors.ReasonOf(err) {
 	case "":
-		return 0, err // up to date
+		return 0, err // another process was faster
 	case reasonMissing, reasonOlder:
 	default:
 		return 0, err

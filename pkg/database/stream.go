@@ -159,6 +159,9 @@ func (r *rawRow) Bytes(i int) []byte {
 		}
 		return v
 	case string:
+		if v == "" {
+			return []byte{}
+		}
 		return unsafe.Slice(unsafe.StringData(v), len(v)) // read-only by contract
 	case nil:
 		return nil
