@@ -33,8 +33,8 @@ type Context struct {
 	Hash   int64
 	Parent int64  // hash of the context without its oldest token; 0 for the empty context, which has no parent
 	Oldest uint32 // its oldest token; 0 for the empty context
-	First  int    // its followers are Delta.Entries[First:End]
-	End    int
+	First  int32  // its followers are Delta.Entries[First:End]
+	End    int32
 
 	known   bool
 	sums    Sums // as stored
@@ -44,18 +44,18 @@ type Context struct {
 // Sums are the sums over the followers of a context.
 type Sums struct {
 	Adjusted  int64    // A, the sum of adjusted counts
-	Followers [3]int64 // followers with adjusted count 1, 2, and 3 or more
+	Followers [3]int32 // followers with adjusted count 1, 2, and 3 or more
 }
 
 // Entry is an n-gram that occurs in the batch: its last token and what is to be added.
 type Entry struct {
 	Token    uint32
 	position uint32 // of one of its occurrences
+	raw      int64  // to be added to c, then c itself
+	adjusted uint32 // to be added to a, then a itself
+	oldRaw   uint32
+	oldAdj   uint32
 	known    bool
-	raw      int64 // to be added to c, then c itself
-	adjusted int64 // to be added to a, then a itself
-	oldRaw   int64
-	oldAdj   int64
 }
 
 // Delta is what a batch adds to the n-grams of one order. Contexts ascend by hash, the entries of a context by token.
@@ -184,7 +184,7 @@ func (d *Deltas) group(delta *Delta) error {
 		context := b.tokens[int(w.position)-n+1 : w.position]
 		if i == 0 || w.hash != d.sorted[i-1].hash {
 			first = context
-			made := Context{Hash: w.hash, First: len(delta.Entries)}
+			made := Context{Hash: w.hash, First: int32(len(delta.Entries))}
 			if n > 1 {
 				made.Parent, made.Oldest = b.hash(context[1:]), context[0]
 			}
@@ -199,7 +199,7 @@ func (d *Deltas) group(delta *Delta) error {
 			}
 		}
 		at := len(delta.Entries) - 1
-		delta.Contexts[len(delta.Contexts)-1].End = at + 1
+		delta.Contexts[len(delta.Contexts)-1].End = int32(at + 1)
 		delta.Entries[at].raw += b.weightAt(w.position)
 		if d.entryOf != nil {
 			d.entryOf[w.position] = uint32(at)

@@ -7,7 +7,7 @@ import (
 	"dbslm/pkg/errors"
 )
 
-// MaxCount is the greatest count of an n-gram and the greatest number of followers of a context (INT in the tables).
+// MaxCount is the greatest count of an n-gram and the greatest sum over the followers of a context (INT in the tables).
 const MaxCount = math.MaxInt32
 
 // SetContext tells the delta that a context is stored, with its identity and sums. An unknown hash is ignored; another
@@ -38,7 +38,7 @@ func (d *Delta) Known() []int {
 
 // Stored returns the number of stored followers of a context, 0 for one that is not stored.
 func (c *Context) Stored() int64 {
-	return c.sums.Followers[0] + c.sums.Followers[1] + c.sums.Followers[2]
+	return int64(c.sums.Followers[0]) + int64(c.sums.Followers[1]) + int64(c.sums.Followers[2])
 }
 
 // SetEntry tells the delta that an n-gram is stored with raw count c and adjusted count a. An n-gram that is not in the
@@ -53,7 +53,7 @@ func (d *Delta) SetEntry(hash int64, token uint32, raw, adjusted int64) {
 	if !found {
 		return
 	}
-	entries[j].known, entries[j].oldRaw, entries[j].oldAdj = true, raw, adjusted
+	entries[j].known, entries[j].oldRaw, entries[j].oldAdj = true, uint32(raw), uint32(adjusted)
 }
 
 func compareInt(a, b int64) int {
@@ -86,24 +86,26 @@ func (d *Delta) Resolve() (Change, error) {
 		for j := context.First; j < context.End; j++ {
 			entry := &d.Entries[j]
 			change.Raw += entry.raw
-			raw := entry.oldRaw + entry.raw
+			raw := int64(entry.oldRaw) + entry.raw
 			adjusted := raw
 			if !same {
-				adjusted = entry.oldAdj + entry.adjusted
+				adjusted = int64(entry.oldAdj) + int64(entry.adjusted)
 			}
 			if raw > MaxCount || raw < 0 {
-				return Change{}, errors.New(errors.OutOfRange, "COUNT_TOO_GREAT",
-					"an n-gram of order %d would be counted more than %d times; use a smaller weight or less text", d.N, MaxCount)
+				return Change{}, tooGreat(d.N)
 			}
 			if entry.known {
-				sums.move(entry.oldAdj, -1)
-				change.tally(entry.oldAdj, -1)
+				sums.move(int64(entry.oldAdj), -1)
+				change.tally(int64(entry.oldAdj), -1)
 			} else {
 				change.NGrams++
 			}
 			sums.move(adjusted, 1)
 			change.tally(adjusted, 1)
-			entry.raw, entry.adjusted = raw, adjusted
+			entry.raw, entry.adjusted = raw, uint32(adjusted)
+		}
+		if sums.Adjusted > MaxCount {
+			return Change{}, tooGreat(d.N)
 		}
 		change.Adjusted += sums.Adjusted - context.sums.Adjusted
 		if !context.known {
@@ -114,10 +116,15 @@ func (d *Delta) Resolve() (Change, error) {
 	return change, nil
 }
 
+func tooGreat(n int) error {
+	return errors.New(errors.OutOfRange, "COUNT_TOO_GREAT",
+		"an n-gram of order %d, or the followers of its context together, would be counted more than %d times; use a smaller weight or less text", n, MaxCount)
+}
+
 func (s *Sums) move(adjusted, by int64) {
 	if adjusted > 0 {
 		s.Adjusted += by * adjusted
-		s.Followers[min(adjusted, 3)-1] += by
+		s.Followers[min(adjusted, 3)-1] += int32(by)
 	}
 }
 
@@ -133,17 +140,15 @@ type Row struct {
 	Token    uint32
 	Raw      int64
 	Adjusted int64
-	Same     bool // a is c by definition
 }
 
 // Rows calls yield for every n-gram that is new, or for every one that was stored and changed, in key order.
 func (d *Delta) Rows(isNew bool, yield func(Row) error) error {
 	for i := range d.Contexts {
 		context := &d.Contexts[i]
-		same := d.rawIsAdjusted(context)
 		for j := context.First; j < context.End; j++ {
 			if entry := &d.Entries[j]; entry.known != isNew {
-				if err := yield(Row{context.Hash, entry.Token, entry.raw, entry.adjusted, same}); err != nil {
+				if err := yield(Row{context.Hash, entry.Token, entry.raw, int64(entry.adjusted)}); err != nil {
 					return err
 				}
 			}

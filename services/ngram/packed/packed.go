@@ -4,8 +4,11 @@
 // A blob is a sequence of groups, one for each distinct probability, in strictly descending order of it:
 //
 //	code    1, 2 or 8 bytes, big endian (see Width)
-//	count   uvarint, at least 1
-//	tokens  count uvarints: the first token id, then the distance to the id before; ids ascend strictly
+//	first   uvarint: twice the first token id, plus 1 if there are more
+//	count   uvarint, only if there are more: how many tokens after the second
+//	rest    uvarints, only if there are more: each token id less the one before, less 1
+//
+// Most contexts have one follower, which takes three or four bytes.
 //
 // Codes are unsigned and compare as the probabilities do. Blobs of equal content are equal bytes: there is one
 // encoding of a list and Decode refuses any other.
@@ -100,13 +103,17 @@ func Append(dst []byte, width Width, followers []Follower) ([]byte, error) {
 		default:
 			return nil, fmt.Errorf("packed: no codes of %d bytes", width)
 		}
-		dst = binary.AppendUvarint(dst, uint64(end-begin))
-		dst = binary.AppendUvarint(dst, uint64(followers[begin].Token))
+		if first := uint64(followers[begin].Token) << 1; end-begin == 1 {
+			dst = binary.AppendUvarint(dst, first)
+		} else {
+			dst = binary.AppendUvarint(dst, first|1)
+			dst = binary.AppendUvarint(dst, uint64(end-begin-2))
+		}
 		for i := begin + 1; i < end; i++ {
 			if followers[i].Token <= followers[i-1].Token {
 				return nil, fmt.Errorf("packed: token %d after token %d: ids of a group must ascend", followers[i].Token, followers[i-1].Token)
 			}
-			dst = binary.AppendUvarint(dst, uint64(followers[i].Token-followers[i-1].Token))
+			dst = binary.AppendUvarint(dst, uint64(followers[i].Token-followers[i-1].Token-1))
 		}
 		begin = end
 	}
@@ -120,7 +127,7 @@ func Decode(blob []byte, width Width, visit func(code uint64, tokens []uint32) e
 		return fmt.Errorf("packed: no codes of %d bytes", width)
 	}
 	var tokens []uint32
-	last, first, total := uint64(0), true, 0
+	last, begun, total := uint64(0), false, 0
 	for len(blob) > 0 {
 		if len(blob) < int(width) {
 			return errTruncated
@@ -135,33 +142,41 @@ func Decode(blob []byte, width Width, visit func(code uint64, tokens []uint32) e
 			code = binary.BigEndian.Uint64(blob)
 		}
 		blob = blob[width:]
-		if !first && code >= last {
+		if begun && code >= last {
 			return fmt.Errorf("packed: code %d after code %d", code, last)
 		}
-		last, first = code, false
+		last, begun = code, true
 
-		count, rest, err := uvarint(blob)
-		if err != nil {
+		first, more, err := uint64(0), uint64(0), error(nil)
+		if first, blob, err = uvarint(blob); err != nil {
 			return err
 		}
-		blob = rest
-		if total += int(min(count, ChunkSize+1)); count == 0 || total > ChunkSize {
-			return fmt.Errorf("packed: a group of %d followers, of at most %d in the blob", count, ChunkSize)
-		}
-		tokens = tokens[:0]
-		token := uint64(0)
-		for i := range count {
-			var delta uint64
-			if len(blob) > 0 && blob[0] < 0x80 {
-				delta, blob = uint64(blob[0]), blob[1:]
-			} else if delta, blob, err = uvarint(blob); err != nil {
+		if first&1 == 1 {
+			if more, blob, err = uvarint(blob); err != nil {
 				return err
 			}
-			if i > 0 && delta == 0 || delta > math.MaxUint32 || token+delta > math.MaxUint32 {
-				return fmt.Errorf("packed: token ids of a group do not ascend within 32 bits")
+			more = min(more, ChunkSize) + 1
+		}
+		if total += int(more) + 1; total > ChunkSize {
+			return fmt.Errorf("packed: more than %d followers in a blob", ChunkSize)
+		}
+		token := first >> 1
+		tokens = append(tokens[:0], uint32(token))
+		for range more {
+			var distance uint64
+			if len(blob) > 0 && blob[0] < 0x80 {
+				distance, blob = uint64(blob[0]), blob[1:]
+			} else if distance, blob, err = uvarint(blob); err != nil {
+				return err
 			}
-			token += delta
+			token += min(distance, math.MaxUint32) + 1
 			tokens = append(tokens, uint32(token))
+			if token > math.MaxUint32 {
+				break
+			}
+		}
+		if token > math.MaxUint32 {
+			return fmt.Errorf("packed: a token id of more than 32 bits")
 		}
 		if err := visit(code, tokens); err != nil {
 			return err

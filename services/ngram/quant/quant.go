@@ -1,8 +1,8 @@
 // Package quant rounds base-ten logarithms to codes of 8 or 16 bits.
 //
-// A codebook spaces its values evenly between lo and hi, both included. The default ranges, [-7, 0] for probabilities and
-// [-2.5, 0] for backoff weights, cost +0.004 % of perplexity at 8 bits after renormalising; they are widened only if a
-// model needs it, in steps of 1 and 0.5, so that equal models have equal codebooks. Codes grow with the value.
+// A codebook spaces its values evenly between lo and hi, both included. The default ranges in 8 bits, [-7, 0] for
+// probabilities and [-2.5, 0] for backoff weights, cost +0.004 % of perplexity after renormalising; a range is widened only
+// if a model needs it, in fixed steps, so that equal models have equal codebooks. Codes grow with the value.
 //
 // The values of a codebook are stored with their masses, and readers take both from there. It is named by its content.
 package quant
@@ -40,16 +40,21 @@ type Book struct {
 	scale  float64
 }
 
-// steps are the default low end of a kind's range and how far it is moved if that is not enough.
-var steps = map[Kind]struct{ lo, step float64 }{Logprob: {-7, 1}, Backoff: {-2.5, 0.5}}
+// widening is how the low end of a range is found: the default, and the step by which it moves if that is not enough. 16 bits
+// have room for wide ranges from the start. Backoff weights in 8 bits are never widened: below the range lie weights under
+// 0.0032, and taking them for 0.0032 moves less mass than rounding greater ones does.
+var widening = map[Kind]map[int]struct{ lo, step float64 }{
+	Logprob: {8: {-7, 1}, 16: {-9, 1}},
+	Backoff: {8: {-2.5, 0}, 16: {-6, 1}},
+}
 
 // Range returns the low end of the range that a model needs whose smallest log10 is least: the default or the first step
 // below it that holds least, at most 300 in all.
-func Range(kind Kind, least float64) float64 {
-	s := steps[kind]
-	lo := s.lo
-	for lo > least && lo > -300 {
-		lo -= s.step
+func Range(kind Kind, bits int, least float64) float64 {
+	w := widening[kind][bits]
+	lo := w.lo
+	for lo > least && lo > -300 && w.step > 0 {
+		lo -= w.step
 	}
 	return lo
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"math"
 	"time"
 
 	"dbslm/pkg/database"
@@ -25,6 +24,9 @@ const (
 	lastBooks     = `SELECT l.lo, b.lo FROM tbl_l1_builds x JOIN tbl_quant_meta l ON l.codebook_id = x.logprob_codebook
 JOIN tbl_quant_meta b ON b.codebook_id = x.backoff_codebook WHERE x.model_id = ? AND x.state = 'ready' AND x.storage = ? ORDER BY x.build_id DESC LIMIT 1`
 )
+
+// maxBuilds is what since_build (MEDIUMINT UNSIGNED) holds: a build a minute for 31 years.
+const maxBuilds = 1<<24 - 1
 
 // Build derives a build from the counts. It is invisible until it is published; a failed or killed one is removed by the
 // next. With IfChanged it returns the published build if that was derived from the same counts with the same options.
@@ -95,7 +97,7 @@ func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (ranges
 	if storage.Bits() == 0 {
 		return ranges{}, nil
 	}
-	lo := ranges{quant.Range(quant.Logprob, 0), quant.Range(quant.Backoff, 0)}
+	lo := ranges{quant.Range(quant.Logprob, storage.Bits(), 0), quant.Range(quant.Backoff, storage.Bits(), 0)}
 	err := t.store.db.QueryRow(ctx, lastBooks, int64(t.model.ID), string(storage)).Scan(&lo.logprob, &lo.backoff)
 	if errors.Is(err, database.ErrNoRows) {
 		err = nil
@@ -166,7 +168,7 @@ func (d *derivation) need() ranges {
 		return ranges{}
 	}
 	logprob, backoff := d.estimator.Least()
-	return ranges{quant.Range(quant.Logprob, logprob), quant.Range(quant.Backoff, backoff)}
+	return ranges{quant.Range(quant.Logprob, d.bits, logprob), quant.Range(quant.Backoff, d.bits, backoff)}
 }
 
 // discounts computes the discounts of every order and what is to be said about them.
@@ -207,8 +209,8 @@ func (d *derivation) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if number > math.MaxInt32 {
-			return errors.New(errors.ResourceExhausted, "TOO_MANY_BUILDS", "the store has used up its %d build ids; copy the models to a new store", math.MaxInt32)
+		if number > maxBuilds {
+			return errors.New(errors.ResourceExhausted, "TOO_MANY_BUILDS", "the store has used up its %d build ids; copy the models to a new store", maxBuilds)
 		}
 		var books [2]any
 		for i, book := range []*quant.Book{d.logprob, d.backoff} {

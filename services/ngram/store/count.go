@@ -97,7 +97,7 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 		b.ids = t.words.add(b.ids[:0], sentence, d.Weight)
 		b.batch.Add(b.ids, d.Weight)
 		tokens += int64(len(b.ids))
-		if b.batch.Len() < t.store.options.BatchTokens {
+		if b.batch.Len()*t.model.Settings.Order < t.store.options.BatchWindows {
 			return nil
 		}
 		b.cursors = append(b.cursors, cursor{document: d, done: from + sentence.End, tokens: tokens})
@@ -191,6 +191,7 @@ func (t *Trainer) addCounts(ctx context.Context, tx *database.Tx, batch *countin
 	if err != nil {
 		return err
 	}
+	var resolved []*counting.Delta
 	for deltas := batch.Deltas(); ; {
 		delta, err := deltas.Next()
 		if err != nil {
@@ -199,6 +200,7 @@ func (t *Trainer) addCounts(ctx context.Context, tx *database.Tx, batch *countin
 		if delta == nil {
 			break
 		}
+		resolved = append(resolved, delta)
 		if err := tell(ctx, tx, t.model.ID, delta, totals[delta.N-1]); err != nil {
 			return err
 		}
@@ -206,15 +208,17 @@ func (t *Trainer) addCounts(ctx context.Context, tx *database.Tx, batch *countin
 		if err != nil {
 			return err
 		}
+		totals[delta.N-1].add(change)
+	}
+	// Counting goes from the highest order down, but keys begin with the order: rows loaded in key order fill their pages.
+	slices.Reverse(resolved)
+	for _, delta := range resolved {
 		if err := saveCounts(ctx, tx, t.model.ID, delta); err != nil {
 			return err
 		}
-		totals[delta.N-1].add(change)
-		if delta.N == 1 {
-			if err := t.saveWords(ctx, tx, delta); err != nil {
-				return err
-			}
-		}
+	}
+	if err := t.saveWords(ctx, tx, resolved[0]); err != nil {
+		return err
 	}
 	return saveTotals(ctx, tx, t.model.ID, totals)
 }
@@ -257,7 +261,7 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 			w.Int(row.Hash)
 			w.Int(int64(row.Token))
 			w.Int(row.Raw)
-			if row.Same {
+			if row.Adjusted == row.Raw {
 				w.Null()
 			} else {
 				w.Int(row.Adjusted)
@@ -282,7 +286,11 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 			}
 			w.Int(row.Adjusted)
 			for _, followers := range row.Followers {
-				w.Int(followers)
+				if followers == 0 {
+					w.Null()
+				} else {
+					w.Int(int64(followers))
+				}
 			}
 			return w.EndRow()
 		})
@@ -293,7 +301,7 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 	var rows [][]any
 	err = delta.Rows(false, func(row counting.Row) error {
 		var adjusted any
-		if !row.Same {
+		if row.Adjusted != row.Raw {
 			adjusted = row.Adjusted
 		}
 		rows = append(rows, []any{int64(model), delta.N, row.Hash, int64(row.Token), row.Raw, adjusted})
@@ -307,7 +315,7 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 	}
 	rows = rows[:0]
 	err = delta.Registry(false, func(row counting.RegistryRow) error {
-		rows = append(rows, []any{int64(model), delta.N, row.Hash, row.Adjusted, row.Followers[0], row.Followers[1], row.Followers[2]})
+		rows = append(rows, []any{int64(model), delta.N, row.Hash, row.Adjusted, orNull(row.Followers[0]), orNull(row.Followers[1]), orNull(row.Followers[2])})
 		return nil
 	})
 	if err != nil {
@@ -316,6 +324,14 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 	columns := slices.Concat(registryColumns[:3], registryColumns[5:])
 	sums := []database.Assign{{Column: "a_total"}, {Column: "n1"}, {Column: "n2"}, {Column: "n3"}}
 	return tx.Upsert(ctx, "tbl_l1_context_registry", columns, columns[:3], sums, rows)
+}
+
+// orNull is 0 as it is stored: most contexts have followers of one class only.
+func orNull(followers int32) any {
+	if followers == 0 {
+		return nil
+	}
+	return int64(followers)
 }
 
 // saveWords stores the tokens that are new and refreshes how often the others occurred.

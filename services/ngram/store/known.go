@@ -58,7 +58,7 @@ func tell(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *coun
 	}
 	base := []any{int64(model), delta.N}
 	registry := func(row database.Row) error {
-		sums := counting.Sums{Adjusted: row.Int(3), Followers: [3]int64{row.Int(4), row.Int(5), row.Int(6)}}
+		sums := counting.Sums{Adjusted: row.Int(3), Followers: [3]int32{int32(row.Int(4)), int32(row.Int(5)), int32(row.Int(6))}}
 		return delta.SetContext(row.Int(0), row.Int(1), uint32(row.Int(2)), sums)
 	}
 	// A scan costs a third of a look-up per row.

@@ -68,7 +68,7 @@ func (d *derivation) stillBuilding(ctx context.Context, tx *database.Tx) error {
 	return err
 }
 
-const selectOpenTopK = `SELECT context_hash, chunk, q_backoff, backoff, followers, packed FROM tbl_l1_ng_topk_n
+const selectOpenTopK = `SELECT context_hash, chunk, q_backoff, backoff, packed FROM tbl_l1_ng_topk_n
 WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ? AND until_build IS NULL ORDER BY context_hash, chunk`
 
 // compare reads the open packed rows of the part. They hold everything about a context, so the single rows of contexts
@@ -111,7 +111,7 @@ func (d *derivation) compare(ctx context.Context, p *part, changed []bool) (clos
 			return nil
 		}
 		want := p.chunks[context.chunk+chunk]
-		same = row.Int(4) == int64(want.followers) && bytes.Equal(row.Bytes(5), p.blobs[want.begin:want.end]) && sameBackoff(row, context, chunk)
+		same = bytes.Equal(row.Bytes(4), p.blobs[want.begin:want.end]) && sameBackoff(row, context, chunk)
 		chunk++
 		return nil
 	})
@@ -188,9 +188,9 @@ func (d *derivation) saveTopK(ctx context.Context, tx *database.Tx, p *part, cha
 		}
 		closed += matched
 	}
-	var followers, size int64
+	var size int64
 	added, err = tx.Load(ctx, "tbl_l1_ng_topk_n", topKColumns, func(w database.RowWriter) error {
-		followers, size = 0, 0
+		size = 0
 		for i := range p.contexts {
 			if !changed[i] {
 				continue
@@ -215,7 +215,6 @@ func (d *derivation) saveTopK(ctx context.Context, tx *database.Tx, p *part, cha
 				}
 				w.Int(int64(row.followers))
 				w.Bytes(p.blobs[row.begin:row.end])
-				followers += int64(row.followers)
 				size += int64(row.end - row.begin)
 				if err := w.EndRow(); err != nil {
 					return err
@@ -227,7 +226,7 @@ func (d *derivation) saveTopK(ctx context.Context, tx *database.Tx, p *part, cha
 	if err != nil {
 		return 0, 0, err
 	}
-	return added, closed, d.verify(ctx, tx, p, sumTopK, added, followers, size)
+	return added, closed, d.verify(ctx, tx, p, sumTopK, added, size)
 }
 
 var (
@@ -256,9 +255,9 @@ func (d *derivation) saveProbs(ctx context.Context, tx *database.Tx, p *part, ch
 	if err := tx.Upsert(ctx, "tbl_l1_ng_probs_n", closeColumns, closeColumns[:5], []database.Assign{{Column: "until_build"}}, closing); err != nil {
 		return 0, 0, err
 	}
-	var tokens, codes int64
+	var sum int64
 	added, err = tx.Load(ctx, "tbl_l1_ng_probs_n", probColumns, func(w database.RowWriter) error {
-		tokens, codes = 0, 0
+		sum = 0
 		for i := range p.contexts {
 			if !changed[i] {
 				continue
@@ -276,12 +275,12 @@ func (d *derivation) saveProbs(ctx context.Context, tx *database.Tx, p *part, ch
 				if d.bits > 0 {
 					w.Int(int64(p.codes[j]))
 					w.Null()
-					codes += int64(p.codes[j])
+					sum += 3 * int64(p.codes[j])
 				} else {
 					w.Null()
 					w.Float(packed.Float(p.codes[j]))
 				}
-				tokens += int64(p.tokens[j])
+				sum += int64(p.tokens[j])
 				if err := w.EndRow(); err != nil {
 					return err
 				}
@@ -292,26 +291,28 @@ func (d *derivation) saveProbs(ctx context.Context, tx *database.Tx, p *part, ch
 	if err != nil {
 		return 0, 0, err
 	}
-	return added, int64(len(closing)), d.verify(ctx, tx, p, sumProbs, added, tokens, codes)
+	return added, int64(len(closing)), d.verify(ctx, tx, p, sumProbs, added, sum)
 }
 
+// The sums are doubles, which are exact here (below 2^53) and cheaper than the DECIMAL that MySQL adds integers in.
 const (
-	sumTopK = `SELECT COUNT(*), COALESCE(SUM(followers), 0), COALESCE(SUM(LENGTH(packed)), 0) FROM tbl_l1_ng_topk_n
+	sumTopK = `SELECT COUNT(*), COALESCE(SUM(LENGTH(packed) * 1e0), 0) FROM tbl_l1_ng_topk_n
 WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ? AND since_build = ?`
-	sumProbs = `SELECT COUNT(*), COALESCE(SUM(next_token_id), 0), COALESCE(SUM(q_logprob), 0) FROM tbl_l1_ng_probs_n
+	sumProbs = `SELECT COUNT(*), COALESCE(SUM(next_token_id + COALESCE(q_logprob, 0) * 3e0), 0) FROM tbl_l1_ng_probs_n
 WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ? AND since_build = ?`
 )
 
-// verify reads back what a load wrote, as sums: a bulk load may lose or clamp silently.
-func (d *derivation) verify(ctx context.Context, tx *database.Tx, p *part, query string, want ...int64) error {
-	if want[0] == 0 {
+// verify reads back what a load wrote, as a count and a sum: a bulk load may lose or clamp silently.
+func (d *derivation) verify(ctx context.Context, tx *database.Tx, p *part, query string, rows, sum int64) error {
+	if rows == 0 {
 		return nil
 	}
-	var got [3]int64
-	err := tx.QueryRow(ctx, query, int64(d.build.Model), p.n, p.from, p.to, int64(d.build.ID)).Scan(&got[0], &got[1], &got[2])
-	if err == nil && !slices.Equal(got[:], want) {
+	var count int64
+	var found float64
+	err := tx.QueryRow(ctx, query, int64(d.build.Model), p.n, p.from, p.to, int64(d.build.ID)).Scan(&count, &found)
+	if err == nil && (count != rows || found != float64(sum)) {
 		err = errors.New(errors.DataLoss, "LOAD_NOT_VERIFIED", "the database did not keep the rows of the build as they were written; nothing was published").
-			With("written", fmt.Sprint(want)).With("found", fmt.Sprint(got))
+			With("written", fmt.Sprint(rows, sum)).With("found", fmt.Sprint(count, found))
 	}
 	return err
 }

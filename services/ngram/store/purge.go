@@ -68,7 +68,7 @@ func (t *Trainer) sweepDropped(ctx context.Context) (rows int64, err error) {
 		return 0, err
 	}
 	for _, id := range dropped {
-		before, after := int64(0), int64(1)<<31
+		before, after := int64(0), int64(maxBuilds)
 		for _, k := range kept {
 			if k < id {
 				before = k

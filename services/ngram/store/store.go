@@ -38,9 +38,9 @@ type Options struct {
 	Clock func() time.Time
 	// LeaseTime is how long a trainer that went silent holds a model. Default one minute.
 	LeaseTime time.Duration
-	// BatchTokens bounds the tokens that one transaction counts, and with them its memory (about 150 bytes a token).
-	// Default 1,048,576. A single longer sentence is counted whole.
-	BatchTokens int
+	// BatchWindows bounds the n-gram events (tokens times order) that one transaction counts, and with them its memory
+	// (about 60 bytes each). Default 3,145,728. A single longer sentence is counted whole.
+	BatchWindows int
 	// PartRows bounds the n-grams that one transaction of a build writes; a context is never cut. Default 200,000.
 	PartRows int
 	// Hash names contexts; contexthash.Sum unless a test wants collisions.
@@ -58,8 +58,8 @@ func New(db *database.DB, options Options) *Store {
 	if options.LeaseTime <= 0 {
 		options.LeaseTime = time.Minute
 	}
-	if options.BatchTokens <= 0 {
-		options.BatchTokens = 1 << 20
+	if options.BatchWindows <= 0 {
+		options.BatchWindows = 3 << 20
 	}
 	if options.PartRows <= 0 {
 		options.PartRows = 200_000

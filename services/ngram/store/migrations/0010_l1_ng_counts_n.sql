@@ -1,7 +1,7 @@
 -- +goose Up
--- Every n-gram of every order: c is how often it occurred (weights applied), a its adjusted count. a is NULL where it
--- is c by definition: at the highest order and behind <s>. INT, because 1.3 million rows a model pay for every byte; a
--- greater count is refused.
+-- Every n-gram of every order: c is how often it occurred (weights applied), a its adjusted count, NULL where that is c too:
+-- always at the highest order and behind <s>, and mostly elsewhere. INT, because the table has a row for every n-gram and
+-- pays for every byte; a greater count is refused.
 CREATE TABLE IF NOT EXISTS tbl_l1_ng_counts_n (
   model_id      SMALLINT NOT NULL,
   n             TINYINT UNSIGNED NOT NULL,

@@ -6,8 +6,8 @@ CREATE TABLE IF NOT EXISTS tbl_l1_ng_probs_n (
   n             TINYINT UNSIGNED NOT NULL,
   context_hash  BIGINT NOT NULL,
   next_token_id INT NOT NULL,
-  since_build   INT NOT NULL,
-  until_build   INT NULL,
+  since_build   MEDIUMINT UNSIGNED NOT NULL,
+  until_build   MEDIUMINT UNSIGNED NULL,
   q_logprob     SMALLINT UNSIGNED NULL,
   logprob       DOUBLE NULL,
   PRIMARY KEY (model_id, n, context_hash, next_token_id, since_build)
