@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/transform"
+
+	"dbslm/pkg/errors"
 )
 
 // replacement is U+FFFD in UTF-8: what decoders of golang.org/x/text write for bytes that mean nothing.
@@ -64,7 +66,7 @@ func (r *charsetReader) advance() {
 	if !r.eof {
 		n, err := readAtLeast(r.src, r.raw[len(r.raw):cap(r.raw)], 1)
 		r.raw = r.raw[:len(r.raw)+n]
-		if r.eof = err == io.EOF; err != nil && !r.eof {
+		if r.eof = isEnd(err); err != nil && !r.eof {
 			r.err = err
 			return
 		}
@@ -73,7 +75,7 @@ func (r *charsetReader) advance() {
 	if !r.careful {
 		var err error
 		written, used, err = r.decoder.Transform(r.buffer, r.raw, r.eof)
-		if bytes.Contains(r.buffer[:written], replacement) || (err != nil && err != transform.ErrShortDst && err != transform.ErrShortSrc) {
+		if bytes.Contains(r.buffer[:written], replacement) || cannotDecode(err) {
 			r.decoder.Reset()
 			written, used = 0, 0
 		}
@@ -95,11 +97,10 @@ func (r *charsetReader) decodeCarefully() (written, used int) {
 	for used < len(r.raw) && written+utf8.UTFMax <= len(r.buffer) {
 		// Three bytes hold either one U+FFFD or runes that are none.
 		step, n, err := r.decoder.Transform(r.buffer[written:written+len(replacement)], r.raw[used:], r.eof)
-		if step == 0 && n == 0 && err == transform.ErrShortDst {
+		if step == 0 && n == 0 && errors.Is(err, transform.ErrShortDst) {
 			step, n, err = r.decoder.Transform(r.buffer[written:written+utf8.UTFMax], r.raw[used:], r.eof)
 		}
-		failed := err != nil && err != transform.ErrShortDst && err != transform.ErrShortSrc
-		if failed || (bytes.Equal(r.buffer[written:written+step], replacement) && !r.meansReplacement(r.raw[used:used+n])) {
+		if cannotDecode(err) || (bytes.Equal(r.buffer[written:written+step], replacement) && !r.meansReplacement(r.raw[used:used+n])) {
 			r.err = &EncodingError{Name: r.name, Encoding: r.enc.name, Offset: r.offset + int64(used)}
 			return written, used
 		}
@@ -115,6 +116,11 @@ func (r *charsetReader) decodeCarefully() (written, used int) {
 	return written, used
 }
 
+// cannotDecode reports whether a decoder stopped for another reason than the size of its buffers.
+func cannotDecode(err error) bool {
+	return err != nil && !errors.Is(err, transform.ErrShortDst) && !errors.Is(err, transform.ErrShortSrc)
+}
+
 func (r *charsetReader) meansReplacement(raw []byte) bool {
 	encoded, err := r.enc.charset.NewEncoder().Bytes(replacement)
 	return err == nil && bytes.Equal(encoded, raw)
@@ -124,6 +130,7 @@ func (r *charsetReader) meansReplacement(raw []byte) bool {
 type ascii struct{}
 
 func (ascii) NewDecoder() *encoding.Decoder { return &encoding.Decoder{Transformer: asciiDecoder{}} }
+
 func (ascii) NewEncoder() *encoding.Encoder {
 	return &encoding.Encoder{Transformer: encoding.UTF8Validator}
 }

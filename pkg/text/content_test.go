@@ -89,9 +89,19 @@ func TestTruncate(t *testing.T) {
 		max  int
 		want string
 	}{
-		{"hello", 5, "hello"}, {"hello", 4, "hell"}, {"hello", 0, ""}, {"hello", -1, ""}, {"", 3, ""},
-		{"é", 1, ""}, {"aé", 2, "a"}, {"ae\u0301x", 3, "a"}, {"ae\u0301x", 4, "ae\u0301"},
-		{"a👩‍👩‍👧b", 10, "a"}, {"👩‍👩‍👧", 5, "👩"}, {"🇩🇪🇫🇷", 10, "🇩🇪"}, {"a\r\n", 2, "a"},
+		{"hello", 5, "hello"},
+		{"hello", 4, "hell"},
+		{"hello", 0, ""},
+		{"hello", -1, ""},
+		{"", 3, ""},
+		{"é", 1, ""},
+		{"aé", 2, "a"},
+		{"ae\u0301x", 3, "a"},
+		{"ae\u0301x", 4, "ae\u0301"},
+		{"a👩‍👩‍👧b", 10, "a"},
+		{"👩‍👩‍👧", 5, "👩"},
+		{"🇩🇪🇫🇷", 10, "🇩🇪"},
+		{"a\r\n", 2, "a"},
 		{"\xff\xfe\xfd", 2, "\xff\xfe"},
 	} {
 		if got := Truncate(c.in, c.max); got != c.want {

@@ -71,8 +71,10 @@ func lookupEncoding(name string) (namedEncoding, error) {
 	case "latin1", "latin-1", "l1", "iso-8859-1", "iso8859-1", "iso88591", "iso-8859-1:1987", "iso-ir-100", "csisolatin1", "cp819", "ibm819":
 		return namedEncoding{name: "iso-8859-1", charset: charmap.ISO8859_1}, nil
 	}
-	for _, candidate := range []string{key, strings.ReplaceAll(key, "-", "_"), strings.Replace(key, "iso8859", "iso-8859", 1),
-		strings.Replace(key, "cp", "ibm", 1), pythonNames[key]} {
+	for _, candidate := range []string{
+		key, strings.ReplaceAll(key, "-", "_"), strings.Replace(key, "iso8859", "iso-8859", 1),
+		strings.Replace(key, "cp", "ibm", 1), pythonNames[key],
+	} {
 		if found := byIndex(candidate); found != nil {
 			return namedEncoding{name: typed, charset: found}, nil
 		}
@@ -125,7 +127,7 @@ func (r *decodingReader) Read(p []byte) (int, error) {
 func (r *decodingReader) open() error {
 	head := make([]byte, 4)
 	n, err := io.ReadFull(r.src, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !isEnd(err) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
 	head = head[:n]

@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"dbslm/pkg/errors"
 )
 
 // TestHugeWords: running text without spaces is cut to tokens that fit and sentences that end.
@@ -93,7 +95,7 @@ func TestYieldErrorEndsTheWork(t *testing.T) {
 			n++
 			return io.ErrClosedPipe
 		})
-		if err != io.ErrClosedPipe || n != 1 {
+		if !errors.Is(err, io.ErrClosedPipe) || n != 1 {
 			t.Errorf("%s: %d sentences, %v", kind, n, err)
 		}
 	}

@@ -71,7 +71,7 @@ func (r *normalizingReader) advance() {
 	if !utf8.Valid(block) {
 		block = block[:firstInvalid(block)]
 		if bad := r.raw[len(block):]; err != nil || utf8.FullRune(bad) {
-			if err == nil || err == io.EOF {
+			if err == nil || isEnd(err) {
 				r.err = &EncodingError{Encoding: "utf-8", Offset: r.offset + int64(len(block))}
 			}
 		}
@@ -129,4 +129,10 @@ func readAtLeast(r io.Reader, p []byte, least int) (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// isEnd reports whether a reader has come to its end. A wrapped io.EOF is a failure like any other: taking
+// it for the end would lose text silently.
+func isEnd(err error) bool {
+	return err == io.EOF //nolint:errorlint // see above
 }

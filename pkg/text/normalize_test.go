@@ -85,10 +85,10 @@ func checkEncodingError(t *testing.T, err error, offset int64) {
 
 func TestReaderPassesErrorsOn(t *testing.T) {
 	_, err := io.ReadAll(NewReader(NFC, io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(io.ErrClosedPipe))))
-	if err != io.ErrClosedPipe {
+	if !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := io.ReadAll(NewReader(NFC, stuck{})); err != io.ErrNoProgress {
+	if _, err := io.ReadAll(NewReader(NFC, stuck{})); !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("a reader without progress: got %v", err)
 	}
 }

@@ -31,7 +31,7 @@ func (w *window) more() error {
 	}
 	n, err := readAtLeast(w.src, w.data[len(w.data):cap(w.data)], 1)
 	w.data = w.data[:len(w.data)+n]
-	if err == io.EOF {
+	if isEnd(err) {
 		w.eof = true
 		return nil
 	}
