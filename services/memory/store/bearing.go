@@ -41,14 +41,17 @@ func wordCondition(column string, words []string, args []any) (string, []any) {
 }
 
 // Candidates are the active corrections of three scopes that share a word with a text; recent ones were made in the
-// conversation. Both kinds are bounded, in one statement.
+// conversation. Both kinds are bounded, in one statement. What is sorted and cut are ids: MariaDB would keep an intermediate
+// table with long texts on the disk.
 const (
-	selectCandidatesBefore = `SELECT * FROM (SELECT 0 AS part, ` + correctionColumns + ` FROM tbl_l2_correction_log k JOIN (
-  SELECT DISTINCT correction_id AS candidate_id FROM tbl_l2_correction_words WHERE tenant = ? AND scope_key IN (?,?,?) AND `
+	selectCandidatesBefore = `SELECT 0 AS part, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM tbl_l2_correction_log k JOIN (
+    SELECT DISTINCT correction_id AS candidate_id FROM tbl_l2_correction_words WHERE tenant = ? AND scope_key IN (?,?,?) AND `
 	selectCandidatesAfter = `) w ON k.correction_id = w.candidate_id WHERE k.tenant = ?
-  ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, correction_id DESC LIMIT ?) candidates`
-	selectRecent = ` UNION ALL SELECT * FROM (SELECT 1 AS part, ` + correctionColumns + ` FROM tbl_l2_correction_log k
-  WHERE tenant = ? AND conversation_id = ? AND active = 1 ORDER BY created_at DESC, correction_id DESC LIMIT ?) recent`
+  ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, correction_id DESC LIMIT ?) found
+JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = found.found_id`
+	selectRecent = ` UNION ALL SELECT 1 AS part, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM tbl_l2_correction_log
+  WHERE tenant = ? AND conversation_id = ? AND active = 1 ORDER BY created_at DESC, correction_id DESC LIMIT ?) recent
+JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = recent.found_id`
 )
 
 // readCorrections returns the corrections that bear on a folded text, narrowest scope first, then newest, and, when recent is
@@ -59,9 +62,9 @@ func readCorrections(ctx context.Context, q database.Querier, c memory.Conversat
 	scopes := memory.ScopeKeys(c.ID, c.UserID, model)
 	args := []any{c.Tenant, scopes[0], scopes[1], scopes[2]}
 	condition, args := wordCondition("word", folding.IndexWords(folded), args)
-	query, args := selectCandidatesBefore+condition+selectCandidatesAfter, append(args, c.Tenant, maxCandidates)
+	query, args := selectCandidatesBefore+condition+selectCandidatesAfter, append(args, c.Tenant, maxCandidates, c.Tenant)
 	if recent > 0 {
-		query, args = query+selectRecent, append(args, c.Tenant, c.ID, recent)
+		query, args = query+selectRecent, append(args, c.Tenant, c.ID, recent, c.Tenant)
 	}
 	var parts [2][]memory.Correction
 	result, err := q.Query(ctx, query, args...)
@@ -76,7 +79,7 @@ func readCorrections(ctx context.Context, q database.Querier, c memory.Conversat
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, list := range parts { // a UNION promises no order
+	for _, list := range parts { // neither a join nor a union promises an order
 		slices.SortFunc(list, func(a, b memory.Correction) int {
 			return cmp.Or(newestFirst(a.Created, b.Created), strings.Compare(b.ID, a.ID))
 		})
@@ -85,17 +88,20 @@ func readCorrections(ctx context.Context, q database.Querier, c memory.Conversat
 	return memory.MatchCorrections(parts[0], folded, limit), parts[1], nil
 }
 
-// Facts and biases of three scopes, each arm bounded by itself, in one statement: id, place, three texts, a number, two times.
+// Facts and biases of three scopes, each arm bounded by itself, in one statement: id, place, three texts, a number, two
+// times. As above, only ids are sorted and cut.
 const (
-	selectScopeFacts = `SELECT * FROM (SELECT 0 AS part, fact_id AS id, scope, COALESCE(conversation_id, '') AS conversation_id, user_id, model,
-  entity AS text1, attribute AS text2, value AS text3, 0.0 AS strength, 0 AS expires, created_at
-  FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? AND active = 1 ORDER BY created_at DESC, fact_id DESC LIMIT ?) `
-	selectScopeBiases = `SELECT * FROM (SELECT 1 AS part, bias_id AS id, scope, COALESCE(conversation_id, '') AS conversation_id, user_id, model,
-  pattern AS text1, sequence_text AS text2, COALESCE(correction_id, '') AS text3, strength_log10 AS strength, COALESCE(expires_at, 0) AS expires, created_at
-  FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key IN (?,?,?) AND (anchor = '' OR `
+	selectScopeFacts = `SELECT 0 AS part, fact_id, scope, COALESCE(conversation_id, ''), user_id, model, entity, attribute, value, 0.0, 0, created_at
+FROM (SELECT fact_id AS found_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? AND active = 1 ORDER BY created_at DESC, fact_id DESC LIMIT ?) found
+JOIN tbl_l2_facts f ON f.tenant = ? AND f.fact_id = found.found_id
+UNION ALL `
+	selectScopeBiases = `SELECT 1 AS part, bias_id, scope, COALESCE(conversation_id, ''), user_id, model, pattern, sequence_text, COALESCE(correction_id, ''),
+  strength_log10, COALESCE(expires_at, 0), created_at
+FROM (SELECT bias_id AS found_id FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key IN (?,?,?) AND (anchor = '' OR `
 	selectScopeBiasesAfter = `) AND (expires_at IS NULL OR expires_at > ?)
-  ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, bias_id DESC LIMIT ?) biases`
-	selectFactsAndBiases = selectScopeFacts + `f1 UNION ALL ` + selectScopeFacts + `f2 UNION ALL ` + selectScopeFacts + `f3 UNION ALL ` + selectScopeBiases
+  ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, bias_id DESC LIMIT ?) found
+JOIN tbl_l2_token_bias b ON b.tenant = ? AND b.bias_id = found.found_id`
+	selectFactsAndBiases = selectScopeFacts + selectScopeFacts + selectScopeFacts + selectScopeBiases
 )
 
 // readFactsAndBiases returns the facts that apply in a conversation and the biases that apply to a folded context at that
@@ -104,11 +110,11 @@ func readFactsAndBiases(ctx context.Context, q database.Querier, c memory.Conver
 	scopes := memory.ScopeKeys(c.ID, c.UserID, model)
 	var args []any
 	for _, scope := range scopes {
-		args = append(args, c.Tenant, scope, memory.MaxTurnFacts)
+		args = append(args, c.Tenant, scope, memory.MaxTurnFacts, c.Tenant)
 	}
 	args = append(args, c.Tenant, scopes[0], scopes[1], scopes[2])
 	condition, args := wordCondition("anchor", folding.IndexWords(folded), args)
-	args = append(args, micros(now), maxCandidates)
+	args = append(args, micros(now), maxCandidates, c.Tenant)
 
 	var facts []memory.Fact
 	var biases []memory.Bias

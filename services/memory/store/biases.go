@@ -68,7 +68,7 @@ func (s *Store) DeleteBias(ctx context.Context, tenant, id string) error {
 	return err
 }
 
-// BiasQuery asks for a page of biases, newest first, expired ones included.
+// BiasQuery asks for a page of biases, newest first (ids are in the order of creation), expired ones included.
 type BiasQuery struct {
 	Tenant         string
 	ConversationID string // only those of this conversation; empty for all
@@ -79,8 +79,8 @@ type BiasQuery struct {
 const (
 	selectBiases         = `SELECT ` + biasColumns + ` FROM tbl_l2_token_bias WHERE tenant = ?`
 	biasesOfConversation = ` AND conversation_id = ?`
-	biasesAfter          = ` AND (created_at < ? OR created_at = ? AND bias_id < ?)`
-	biasesNewestFirst    = ` ORDER BY created_at DESC, bias_id DESC LIMIT ?`
+	biasesAfter          = ` AND bias_id < ?`
+	biasesNewestFirst    = ` ORDER BY bias_id DESC LIMIT ?`
 )
 
 // Biases returns a page and the place where the next one begins, nil at the end.
@@ -93,7 +93,7 @@ func (s *Store) Biases(ctx context.Context, q BiasQuery) ([]memory.Bias, *After,
 		query, args = query+biasesOfConversation, append(args, q.ConversationID)
 	}
 	if q.After != nil {
-		query, args = query+biasesAfter, append(args, q.After.At, q.After.At, q.After.ID)
+		query, args = query+biasesAfter, append(args, q.After.ID)
 	}
 	query, args = query+biasesNewestFirst, append(args, q.Limit+1)
 	var page []memory.Bias

@@ -26,12 +26,15 @@ const (
 	correctionsActive         = ` AND active = 1`
 	correctionsAfter          = ` AND (created_at < ? OR created_at = ? AND correction_id < ?)`
 	correctionsNewestFirst    = ` ORDER BY created_at DESC, correction_id DESC LIMIT ?`
+	correctionsAfterID        = ` AND correction_id < ?`
+	correctionsByID           = ` ORDER BY correction_id DESC LIMIT ?`
 	correctionPageBytes       = 6 << 20 // of texts, well below what gRPC carries
 	correctionBytesPerMessage = 512     // of everything else in it
 )
 
 // Corrections returns a page, which is shorter than Limit when its texts are very long, and the place where the next one
-// begins, nil at the end.
+// begins, nil at the end. All of a tenant's are ordered by id, which is the order of their recording: an index by time would
+// tempt the planner to walk it also for one conversation's, past everybody else's.
 func (s *Store) Corrections(ctx context.Context, q CorrectionQuery) ([]memory.Correction, *After, error) {
 	if _, err := readNamedConversation(ctx, s.db, q.Tenant, q.ConversationID); err != nil {
 		return nil, nil, err
@@ -49,10 +52,19 @@ func (s *Store) Corrections(ctx context.Context, q CorrectionQuery) ([]memory.Co
 	if !q.IncludeEnded {
 		query += correctionsActive
 	}
-	if q.After != nil {
+	all := q.ConversationID == "" && q.UserID == "" && q.Model == ""
+	switch {
+	case q.After != nil && all:
+		query, args = query+correctionsAfterID, append(args, q.After.ID)
+	case q.After != nil:
 		query, args = query+correctionsAfter, append(args, q.After.At, q.After.At, q.After.ID)
 	}
-	query, args = query+correctionsNewestFirst, append(args, q.Limit+1)
+	if all {
+		query += correctionsByID
+	} else {
+		query += correctionsNewestFirst
+	}
+	args = append(args, q.Limit+1)
 	var page []memory.Correction
 	size, more := 0, false
 	result, err := s.db.Query(ctx, query, args...)

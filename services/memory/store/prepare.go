@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,13 +40,13 @@ type PreparedTurn struct {
 	Trace        *memory.Trace // nil also when the reply was stored without one
 }
 
-// The latest messages, as selectWindow has them, and the message of this request if it was logged before.
+// The latest messages, as selectWindow has them, and the message of this request if it was logged before. They are put in
+// order here: MariaDB would sort a union with long texts on the disk.
 const selectWindowAndRequest = `SELECT 0 AS part, ` + messageColumns + ` FROM tbl_l2_messages
 WHERE tenant = ? AND conversation_id = ? AND seq > ? AND content_end > ?
 UNION ALL
 SELECT 1 AS part, ` + messageColumns + ` FROM tbl_l2_messages
-WHERE tenant = ? AND conversation_id = ? AND request_id = ?
-ORDER BY part, seq`
+WHERE tenant = ? AND conversation_id = ? AND request_id = ?`
 
 // PrepareTurn opens a turn: it logs the person's message and reads what a reply needs, in one transaction of at most eight
 // statements, none of which does more for a long conversation than for a short one. The same request id returns the same
@@ -119,8 +121,8 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 	return p, err
 }
 
-func readWindowAndRequest(ctx context.Context, tx *database.Tx, c memory.Conversation, r TurnRequest) (latest []memory.Message, asked *memory.Message, err error) {
-	result, err := tx.Query(ctx, selectWindowAndRequest, r.Tenant, c.ID, c.Messages()-r.Bounds.Messages(), c.ContentBytes-r.Bounds.Bytes(),
+func readWindowAndRequest(ctx context.Context, q database.Querier, c memory.Conversation, r TurnRequest) (latest []memory.Message, asked *memory.Message, err error) {
+	result, err := q.Query(ctx, selectWindowAndRequest, r.Tenant, c.ID, c.Messages()-r.Bounds.Messages(), c.ContentBytes-r.Bounds.Bytes(),
 		r.Tenant, c.ID, r.RequestID)
 	err = rows(result, err, func(row database.Scanner) error {
 		var part int
@@ -132,12 +134,13 @@ func readWindowAndRequest(ctx context.Context, tx *database.Tx, c memory.Convers
 		}
 		return err
 	})
+	slices.SortFunc(latest, func(a, b memory.Message) int { return cmp.Compare(a.Seq, b.Seq) })
 	return latest, asked, err
 }
 
 // read fills in what bears on the person's message.
-func (p *PreparedTurn) read(ctx context.Context, tx *database.Tx, c memory.Conversation, model, folded string, limit int, now time.Time) (err error) {
-	if p.Corrections, p.Recent, err = readCorrections(ctx, tx, c, model, folded, limit, memory.RecentCorrection); err != nil {
+func (p *PreparedTurn) read(ctx context.Context, q database.Querier, c memory.Conversation, model, folded string, limit int, now time.Time) (err error) {
+	if p.Corrections, p.Recent, err = readCorrections(ctx, q, c, model, folded, limit, memory.RecentCorrection); err != nil {
 		return err
 	}
 	var said strings.Builder // folded one by one, so that no phrase spans two messages
@@ -145,7 +148,7 @@ func (p *PreparedTurn) read(ctx context.Context, tx *database.Tx, c memory.Conve
 		said.WriteString(folding.Text(m.Content))
 	}
 	said.WriteString(folded)
-	p.Facts, p.Biases, err = readFactsAndBiases(ctx, tx, c, model, said.String(), now)
+	p.Facts, p.Biases, err = readFactsAndBiases(ctx, q, c, model, said.String(), now)
 	return err
 }
 

@@ -42,10 +42,60 @@ func open(t testing.TB, db *database.DB) *Store {
 	return s
 }
 
-// begin creates a conversation of ada with the default tenant.
+// TestStore is the conformance suite: everything the service promises about what it stores, on both engines. The cases share
+// the tables, each with tenants of its own.
+func TestStore(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		for _, c := range []struct {
+			name string
+			test func(*testing.T, *Store)
+		}{
+			{"ManyWritersOneOrder", testManyWritersOneOrder},
+			{"AppendIsIdempotent", testAppendIsIdempotent},
+			{"ContentIsKeptExactly", testContentIsKeptExactly},
+			{"PagesOfMessages", testPagesOfMessages},
+			{"UnknownAndForeignThingsAreTheSame", testUnknownAndForeignThingsAreTheSame},
+			{"Conversations", testConversations},
+			{"DeleteConversation", testDeleteConversation},
+			{"Turn", testTurn},
+			{"PrepareIsIdempotent", testPrepareIsIdempotent},
+			{"OneOpenTurn", testOneOpenTurn},
+			{"LeaseEnds", testLeaseEnds},
+			{"FailTurn", testFailTurn},
+			{"CommitTwiceAtOnce", testCommitTwiceAtOnce},
+			{"CommitOrFailAtOnce", testCommitOrFailAtOnce},
+			{"EmptyAndPartialReplies", testEmptyAndPartialReplies},
+			{"CancelledContexts", testCancelledContexts},
+			{"ClockGoesBackwards", testClockGoesBackwards},
+			{"TurnsAgainstAModel", testTurnsAgainstAModel},
+			{"RecordCorrection", testRecordCorrection},
+			{"SupersessionUnderContention", testSupersessionUnderContention},
+			{"RecordOnceUnderContention", testRecordOnceUnderContention},
+			{"SupersedeAndRevoke", testSupersedeAndRevoke},
+			{"ScopesOfCorrections", testScopesOfCorrections},
+			{"CorrectionsOfATurn", testCorrectionsOfATurn},
+			{"LongTextsMatch", testLongTextsMatch},
+			{"DocumentedQueryAgrees", testDocumentedQueryAgrees},
+			{"Facts", testFacts},
+			{"FactsUnderContention", testFactsUnderContention},
+			{"AtMostSoManyFactsAndBiases", testAtMostSoManyFactsAndBiases},
+			{"Biases", testBiases},
+			{"OneActiveEntryPerSubject", testOneActiveEntryPerSubject},
+		} {
+			t.Run(c.name, func(t *testing.T) { c.test(t, s) })
+		}
+	})
+}
+
+// begin creates a conversation of ada with the test's own tenant.
 func begin(t testing.TB, s *Store) memory.Conversation {
 	t.Helper()
-	return beginAs(t, s, memory.DefaultTenant, "ada")
+	return beginAs(t, s, tenant(t), "ada")
+}
+
+func tenant(t testing.TB) string {
+	t.Helper()
+	return t.Name()[:min(len(t.Name()), 64)]
 }
 
 func beginAs(t testing.TB, s *Store, tenant, user string) memory.Conversation {
