@@ -207,6 +207,9 @@ func openSchema(ctx context.Context, target database.Target, schema database.Sch
 // when the gateway does not run here.
 func (s *System) Conn() grpc.ClientConnInterface { return s.conns[Gateway] }
 
+// ConnTo is the connection to one service, in this process or elsewhere; nil when it is neither.
+func (s *System) ConnTo(name Service) grpc.ClientConnInterface { return s.conns[name] }
+
 // Gateway is the client of the public API, over Conn.
 func (s *System) Gateway() gatewayv1.GatewayServiceClient {
 	return gatewayv1.NewGatewayServiceClient(s.Conn())
