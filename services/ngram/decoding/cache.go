@@ -9,8 +9,9 @@ import (
 
 // The session cache is a mixture, P = lambda*P_cache + (1-lambda)*P_base, that draws a reply towards the content words
 // of the conversation. P_cache is a unigram cache with exponential decay, restricted to the words that the model has
-// seen after the words at hand: a cached word is made likelier where it fits, and a reply is never torn apart to
-// mention one where it does not. Where no cached word fits, lambda is 0. The mass stays 1 either way.
+// seen after the words at hand, at most one order below the longest context known here: a cached word is made likelier
+// where it fits, and a reply is never torn apart to mention one where it does not. A word that the reply has said loses
+// its weight; where the words that fit weigh less than 1 together, lambda shrinks with them. The mass stays 1 either way.
 const (
 	// cacheDecay is exp(-1/150): a word loses 1/e of its weight over 150 tokens.
 	cacheDecay = 0.9933555062550344
@@ -20,13 +21,15 @@ const (
 	cacheCommon = 0.01
 	// olderWorth is what a word of an older text is worth against one of the newest.
 	olderWorth = 0.25
+	// usedShare is what is left of the weight of a word once the reply has said it.
+	usedShare = 0.125
 )
 
 // lambdaByLength is the weight of the cache by the number of tokens in the history: the longest entry not above it.
 var lambdaByLength = [...]struct {
 	tokens int
 	lambda float64
-}{{1, 0.10}, {8, 0.15}, {32, 0.20}, {128, 0.25}}
+}{{1, 0.04}, {8, 0.06}, {32, 0.08}, {128, 0.10}}
 
 // SessionCache holds the cached words of one request. The zero value is an empty cache.
 type SessionCache struct {
@@ -86,10 +89,10 @@ func automatic(tokens int) float64 {
 // Weight is lambda.
 func (c *SessionCache) Weight() float64 { return c.lambda }
 
-// used halves the weight of a word that the reply has just said, so that the reply does not circle around it.
+// used lowers the weight of a word that the reply has just said, so that the reply does not circle around it.
 func (c *SessionCache) used(token uint32) {
 	if at, found := c.find(token); found {
-		c.words[at].weight /= 2
+		c.words[at].weight *= usedShare
 	}
 }
 
@@ -139,19 +142,21 @@ func (d *Distribution) Mix(cache *SessionCache) {
 	if cache == nil || cache.lambda == 0 {
 		return
 	}
+	fits := max(2, d.longest()-1)
 	fitting := 0.0
 	for _, word := range cache.words {
-		if d.Matched(word.token) > 1 {
+		if d.Matched(word.token) >= fits {
 			fitting += word.weight
 		}
 	}
 	if fitting == 0 {
 		return
 	}
-	d.scaleAll(1 - cache.lambda)
+	lambda := float64(cache.lambda * min(1, fitting))
+	d.scaleAll(1 - lambda)
 	for _, word := range cache.words {
-		if candidate := d.find(word.token); candidate != nil && candidate.Matched > 1 {
-			candidate.Weight += float64(cache.lambda * float64(word.weight/fitting))
+		if candidate := d.find(word.token); candidate != nil && candidate.Matched >= fits {
+			candidate.Weight += float64(lambda * float64(word.weight/fitting))
 			candidate.Wanted = true
 		}
 	}

@@ -37,15 +37,12 @@ func (c *chooser) choose(d *Distribution, p Params) Choice {
 	if p.MaxBackoff < AllOrders {
 		shortest = d.longest() - p.MaxBackoff
 	}
-	walk := d.descending(c.heap)
+	walk := d.descending(shortest, c.heap)
 	c.heap = walk.heap
 	for limit == 0 || len(c.kept) < limit {
 		candidate, ok := walk.pop()
 		if !ok {
 			break
-		}
-		if candidate.Matched < shortest && !candidate.Wanted {
-			continue
 		}
 		c.kept = append(c.kept, candidate)
 	}

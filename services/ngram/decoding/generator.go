@@ -52,6 +52,8 @@ type Setup struct {
 	Unigrams *lookup.Unigrams
 	// Text spells a token of the build.
 	Text func(token uint32) string
+	// Find returns the id of a token by its text, lookup.Unknown when the build does not know it.
+	Find func(token string) uint32
 	// Joiner returns a new joiner.
 	Joiner func() Joiner
 	// Breaks is the meaning of </s>.
@@ -76,6 +78,7 @@ type Generator struct {
 	cache    *SessionCache
 	chooser  chooser
 	steering *steering
+	balance  *balance
 	stopper  stopper
 	tokens   []uint32 // since the last <s>, which is the first
 	sentence sentence
@@ -118,10 +121,15 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 		joiner:   setup.Joiner(),
 		cache:    setup.Cache.clone(),
 		steering: newSteering(setup.Params, setup.Sequences, setup.ReplySoFar),
+		balance:  &balance{},
 		stopper:  stopper{stops: setup.Params.Stop},
 		tokens:   append([]uint32{lookup.Start}, setup.Prompt...),
 	}
+	if setup.Params.BalanceMarks {
+		g.balance = newBalance(setup.Find)
+	}
 	for _, token := range setup.Prompt {
+		g.balance.add(token)
 		spelled := setup.Text(token)
 		g.joiner.Add(spelled)
 		g.sentence.add(spelled)
@@ -180,6 +188,7 @@ func (g *Generator) distribution(contexts []*lookup.Context) Choice {
 	if g.chosen == 0 || len(g.tokens) == 1 {
 		g.dist.Ban(lookup.End) // no reply and no line is empty
 	}
+	g.balance.apply(g.dist)
 	g.steering.apply(g.dist, g.tokens)
 	return g.chooser.choose(g.dist, g.setup.Params)
 }
@@ -209,6 +218,7 @@ func (g *Generator) accept(event Event, token uint32) Event {
 		spelled := g.setup.Text(token)
 		piece += g.joiner.Add(spelled)
 		g.sentence.add(spelled)
+		g.balance.add(token)
 		g.tokens = append(g.tokens, token)
 	}
 	stopped := false
@@ -245,11 +255,18 @@ func (g *Generator) endLine() string {
 func (g *Generator) endSentence() string {
 	g.ended++
 	g.sentence = sentence{}
+	if g.ended == g.setup.Params.MaxSentences {
+		return "" // finish ends it, after the marks that are still open
+	}
 	return g.joiner.EndSentence()
 }
 
 func (g *Generator) finish(event Event, reason Reason) Event {
-	text, stopped := g.stopper.push(g.joiner.EndSentence())
+	rest := ""
+	for _, mark := range g.balance.missing() {
+		rest += g.joiner.Add(mark)
+	}
+	text, stopped := g.stopper.push(rest + g.joiner.EndSentence())
 	if stopped {
 		reason = StopSequence
 	} else {

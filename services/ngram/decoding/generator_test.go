@@ -1,8 +1,10 @@
 package decoding
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -65,6 +67,7 @@ func (m toy) setup(breaks Breaks, change func(*Setup)) Setup {
 		Order:    m.order,
 		Unigrams: m.unigrams,
 		Text:     func(token uint32) string { return m.words[token] },
+		Find:     func(token string) uint32 { return uint32(max(0, slices.Index(m.words, token))) },
 		Joiner:   func() Joiner { return &spaces{} },
 		Breaks:   breaks,
 		Params:   Params{Temperature: 0, TopP: 1, MaxBackoff: AllOrders, BestOf: 1, MaxTokens: 40, MaxSentences: 1},
@@ -145,6 +148,9 @@ func TestGeneratorEndings(t *testing.T) {
 		{name: "prompt that ends a sentence within a line", words: prose, breaks: BreakLine,
 			change: func(s *Setup) { s.Prompt = []uint32{5, 6, 7, 8, 9, 10} },
 			want:   " / then he woke up ?", reason: Stopped},
+		{name: "a quote is closed that the model left open", words: []string{"“", "go", ".", "he", "</s>"}, breaks: BreakLine,
+			change: func(s *Setup) { s.Params.BalanceMarks = true },
+			want:   "“ go . ”", reason: Stopped},
 		{name: "abbreviation glued to its full stop", words: []string{"Dr.", "May", "left.", "Bye.", "</s>"}, breaks: BreakLine,
 			want: "Dr. May left.", reason: Stopped},
 	} {
@@ -155,6 +161,34 @@ func TestGeneratorEndings(t *testing.T) {
 				t.Errorf("got %q and reason %d, want %q and %d", text, reason, test.want, test.reason)
 			}
 		})
+	}
+}
+
+func TestMarksAreBalanced(t *testing.T) {
+	model := chainModel(t, "go", "”", "“", "(", "then", ")", "</s>")
+	for seed := range uint64(200) {
+		text, _, _ := model.run(t, model.setup(BreakAlways, func(s *Setup) {
+			s.Params.BalanceMarks, s.Params.Temperature, s.Params.Seed = true, 2, seed
+		}))
+		open := ""
+		for _, token := range strings.Fields(text) {
+			switch token {
+			case "“", "(":
+				if strings.Contains(open, token) {
+					t.Fatalf("%q opens what is open", text)
+				}
+				open += token
+			case "”", ")":
+				if !strings.HasSuffix(open, map[string]string{"”": "“", ")": "("}[token]) {
+					t.Fatalf("%q closes what is not open", text)
+				}
+				_, size := utf8.DecodeLastRuneInString(open)
+				open = open[:len(open)-size]
+			}
+		}
+		if open != "" {
+			t.Fatalf("%q leaves %q open", text, open)
+		}
 	}
 }
 

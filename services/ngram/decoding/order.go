@@ -12,8 +12,18 @@ type descending struct {
 	next int // into the sorted unigrams
 }
 
-func (d *Distribution) descending(buffer []Candidate) descending {
-	walk := descending{d: d, heap: append(buffer[:0], d.explicit...)}
+// descending begins a walk over the tokens found by n-grams of at least the given length, and those that are wanted in
+// any case. The buffer is used for the heap.
+func (d *Distribution) descending(shortest int, buffer []Candidate) descending {
+	walk := descending{d: d, heap: buffer[:0]}
+	for _, candidate := range d.explicit {
+		if candidate.Weight > 0 && (candidate.Matched >= shortest || candidate.Wanted) {
+			walk.heap = append(walk.heap, candidate)
+		}
+	}
+	if shortest > 1 {
+		walk.next = len(d.unigrams.Sorted())
+	}
 	for i := len(walk.heap)/2 - 1; i >= 0; i-- {
 		walk.sink(i)
 	}
@@ -69,7 +79,7 @@ func (w *descending) sink(i int) {
 
 // Top returns the k likeliest tokens, likeliest first, ties in byte order; fewer when no more have a weight.
 func (d *Distribution) Top(k int) []Candidate {
-	walk := d.descending(nil)
+	walk := d.descending(1, nil)
 	top := make([]Candidate, 0, min(k, d.unigrams.Bound()))
 	for len(top) < k {
 		candidate, ok := walk.pop()

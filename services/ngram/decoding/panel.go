@@ -10,8 +10,8 @@ import (
 // that one read serves all of them.
 //
 // Best is the reply with the highest merit, the first one among equals: a reply that ended as a sentence before one
-// that was cut; then the information of the cached words it says, less a little for a question and for a reply of
-// fewer than four tokens. A panel of one is a Generator.
+// that was cut; then the information of the cached words it says, less a little for a question, for a reply of fewer
+// than six tokens and for every token beyond 25. A panel of one is a Generator.
 type Panel struct {
 	members []*member
 	cache   *SessionCache
@@ -25,9 +25,11 @@ type member struct {
 
 const (
 	cutPenalty      = 100
+	longReply       = 25
+	longPenalty     = 0.05
 	questionPenalty = 1
 	shortPenalty    = 2
-	shortReply      = 4
+	shortReply      = 6
 )
 
 // NewPanel begins setup.Params.BestOf replies. The first has the seed of the request, the others seeds derived
@@ -96,7 +98,7 @@ func (p *Panel) merit(m *member) float64 {
 			tokens = append(tokens, event.Chosen.Token)
 		}
 	}
-	merit := p.cache.relevance(tokens)
+	merit := p.cache.relevance(tokens) - float64(longPenalty*float64(max(0, len(tokens)-longReply)))
 	if m.generator.reason == LengthReached || m.generator.Text() == "" {
 		merit -= cutPenalty
 	}

@@ -28,6 +28,8 @@ type Params struct {
 	FrequencyPenalty float64
 	// NoRepeatNGram forbids to repeat an n-gram of this length within the reply; 0 allows it.
 	NoRepeatNGram int
+	// BalanceMarks keeps quotation marks and brackets in pairs, and closes at the end of the reply what is still open.
+	BalanceMarks bool
 	// MaxTokens bounds the tokens chosen, ends of sentences included. At least 1.
 	MaxTokens int
 	// MaxSentences bounds the sentences; 0 means until MaxTokens.
@@ -66,6 +68,7 @@ func DefaultParams() Params {
 		MaxBackoff:    0,
 		BestOf:        8,
 		NoRepeatNGram: 4,
+		BalanceMarks:  true,
 		MaxTokens:     60,
 		MaxSentences:  1,
 		CacheWeight:   AutoCacheWeight,

@@ -73,6 +73,7 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 func (s *Inference) setup(ctx context.Context, build opened, request *ngramv1.GenerateRequest) (decoding.Setup, *ngramv1.GenerateHeader, error) {
 	setup := decoding.Setup{
 		Order: build.Build.Order, Unigrams: build.Unigrams, Text: build.Vocabulary.Text, Breaks: build.breaks(),
+		Find: func(token string) uint32 { return build.Token([]byte(token)) },
 	}
 	var err error
 	if setup.Params, err = s.parameters(ctx, build, request.GetParameters()); err != nil {

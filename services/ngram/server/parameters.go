@@ -31,6 +31,7 @@ type profile struct {
 	PresencePenalty  *float64 `json:"presence_penalty"`
 	FrequencyPenalty *float64 `json:"frequency_penalty"`
 	NoRepeatNGram    *int     `json:"no_repeat_ngram"`
+	BalanceMarks     *bool    `json:"balance_marks"`
 	MaxTokens        *int     `json:"max_tokens"`
 	MaxSentences     *int     `json:"max_sentences"`
 	CacheWeight      *float64 `json:"cache_weight"`
@@ -114,6 +115,7 @@ func (o opened) profile(ctx context.Context, name string) (decoding.Params, erro
 	set(&params.PresencePenalty, p.PresencePenalty)
 	set(&params.FrequencyPenalty, p.FrequencyPenalty)
 	set(&params.NoRepeatNGram, p.NoRepeatNGram)
+	set(&params.BalanceMarks, p.BalanceMarks)
 	set(&params.MaxTokens, p.MaxTokens)
 	set(&params.MaxSentences, p.MaxSentences)
 	set(&params.CacheWeight, p.CacheWeight)
