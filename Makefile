@@ -6,6 +6,9 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
+# Everything is pure Go. Said once for all targets, so that the binary, the tests and the linters share one build cache.
+export CGO_ENABLED := 0
+
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BIN     := $(CURDIR)/bin
 
@@ -29,11 +32,11 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build the one static binary, bin/dbslm
-	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/dbslm ./cmd/dbslm
+	go build -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/dbslm ./cmd/dbslm
 
 .PHONY: build-arm64
 build-arm64: ## Build the binary for arm64, bin/dbslm-arm64
-	GOARCH=arm64 CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/dbslm-arm64 ./cmd/dbslm
+	GOARCH=arm64 go build -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/dbslm-arm64 ./cmd/dbslm
 
 .PHONY: demo
 demo: ## Train on the example corpus and hold a short conversation
@@ -51,7 +54,7 @@ test-race: mariadb ## Run the tests of everything concurrent under the race dete
 
 .PHONY: test-arm64
 test-arm64: qemu ## Run the tests of the pure packages as an arm64 build under emulation
-	go list ./services/... | grep -vE '/(store|server)(/|$$)|^dbslm/services/[a-z]+$$' | GOARCH=arm64 CGO_ENABLED=0 xargs go test -exec qemu-aarch64-static
+	go list ./services/... | grep -vE '/(store|server)(/|$$)|^dbslm/services/[a-z]+$$' | GOARCH=arm64 xargs go test -exec qemu-aarch64-static
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
