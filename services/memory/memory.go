@@ -5,7 +5,6 @@
 //	request → server → values of this package → store (one transaction) → values → response
 //	                     folding → matching        which corrections and biases bear on a text
 //	                     window                    which messages a reply may see
-//	                     pagetoken                 where a list goes on
 //
 // This package holds the values and the rules that need nothing but values: how long a turn may stay open and what ends it,
 // what a correction is about, what a name may look like. Time is a parameter. The packages below it are pure too, except

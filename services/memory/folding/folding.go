@@ -18,7 +18,7 @@ import (
 
 // Text returns s folded, or "" if it holds no word. Folding what was folded changes nothing.
 func Text(s string) string {
-	s = strings.Map(cherokee, text.FoldKey(s))
+	s = text.FoldKey(s)
 	var b strings.Builder
 	b.Grow(len(s) + 2)
 	previous := gap
@@ -131,15 +131,4 @@ func class(r rune) runeClass {
 		return single
 	}
 	return gap
-}
-
-// cherokee folds the one script whose case x/text swaps instead of folding it.
-func cherokee(r rune) rune {
-	switch {
-	case r >= 0xab70 && r <= 0xabbf:
-		return r - 0xab70 + 0x13a0
-	case r >= 0x13f8 && r <= 0x13fd:
-		return r - 8
-	}
-	return r
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
+	"dbslm/pkg/pagetoken"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	"dbslm/services/memory"
-	"dbslm/services/memory/pagetoken"
 	"dbslm/services/memory/store"
 )
 
@@ -59,19 +59,19 @@ func (s biases) ListBiases(ctx context.Context, req *memoryv1.ListBiasesRequest)
 	if err != nil {
 		return nil, err
 	}
-	query := pagetoken.Query{"biases", tenant, req.GetConversationId()}
-	after, err := pagetoken.Decode[store.After](query, req.GetPageToken())
+	query := []string{"biases", tenant, req.GetConversationId()}
+	after, err := afterID(req.GetPageToken(), query)
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := s.store.Biases(ctx, store.BiasQuery{
-		Tenant: tenant, ConversationID: req.GetConversationId(), After: after, Limit: pageSize(req.GetPageSize()),
+	page, more, err := s.store.Biases(ctx, store.BiasQuery{
+		Tenant: tenant, ConversationID: req.GetConversationId(), After: after, Limit: pagetoken.Size(req.GetPageSize()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	token, err := nextToken(query, next)
-	return &memoryv1.ListBiasesResponse{Biases: convertAll(page, toBias), NextPageToken: token}, err
+	token := idToken(query, more, page, func(b memory.Bias) string { return b.ID })
+	return &memoryv1.ListBiasesResponse{Biases: convertAll(page, toBias), NextPageToken: token}, nil
 }
 
 // DeleteBias implements memoryv1.BiasServiceServer.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"strconv"
 
+	"dbslm/pkg/pagetoken"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	"dbslm/services/memory"
-	"dbslm/services/memory/pagetoken"
 	"dbslm/services/memory/store"
 )
 
@@ -80,27 +80,18 @@ func (s conversations) ListConversations(ctx context.Context, req *memoryv1.List
 	if err := checkNames("user_id", req.GetUserId()); err != nil {
 		return nil, err
 	}
-	query := pagetoken.Query{"conversations", tenant, req.GetUserId(), strconv.FormatBool(req.GetIncludeArchived())}
-	after, err := pagetoken.Decode[store.After](query, req.GetPageToken())
+	query := []string{"conversations", tenant, req.GetUserId(), strconv.FormatBool(req.GetIncludeArchived())}
+	after, err := afterTime(req.GetPageToken(), query)
 	if err != nil {
 		return nil, err
 	}
 	page, next, err := s.store.Conversations(ctx, store.ConversationQuery{
-		Tenant: tenant, UserID: req.GetUserId(), IncludeArchived: req.GetIncludeArchived(), After: after, Limit: pageSize(req.GetPageSize()),
+		Tenant: tenant, UserID: req.GetUserId(), IncludeArchived: req.GetIncludeArchived(), After: after, Limit: pagetoken.Size(req.GetPageSize()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	token, err := nextToken(query, next)
-	return &memoryv1.ListConversationsResponse{Conversations: convertAll(page, toConversation), NextPageToken: token}, err
-}
-
-// nextToken names the page that begins after a place; nil is the end.
-func nextToken[Place any](query pagetoken.Query, next *Place) (string, error) {
-	if next == nil {
-		return "", nil
-	}
-	return pagetoken.Encode(query, *next)
+	return &memoryv1.ListConversationsResponse{Conversations: convertAll(page, toConversation), NextPageToken: timeToken(query, next)}, nil
 }
 
 // ArchiveConversation implements memoryv1.ConversationServiceServer.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"strconv"
 
+	"dbslm/pkg/pagetoken"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	"dbslm/services/memory"
-	"dbslm/services/memory/pagetoken"
 	"dbslm/services/memory/store"
 )
 
@@ -122,20 +122,19 @@ func (s corrections) ListCorrections(ctx context.Context, req *memoryv1.ListCorr
 	if err := checkNames("user_id", req.GetUserId(), "model", req.GetModel()); err != nil {
 		return nil, err
 	}
-	query := pagetoken.Query{"corrections", tenant, req.GetConversationId(), req.GetUserId(), req.GetModel(), strconv.FormatBool(req.GetIncludeEnded())}
-	after, err := pagetoken.Decode[store.After](query, req.GetPageToken())
+	query := []string{"corrections", tenant, req.GetConversationId(), req.GetUserId(), req.GetModel(), strconv.FormatBool(req.GetIncludeEnded())}
+	after, err := afterTime(req.GetPageToken(), query)
 	if err != nil {
 		return nil, err
 	}
 	page, next, err := s.store.Corrections(ctx, store.CorrectionQuery{
 		Tenant: tenant, ConversationID: req.GetConversationId(), UserID: req.GetUserId(), Model: req.GetModel(),
-		IncludeEnded: req.GetIncludeEnded(), After: after, Limit: pageSize(req.GetPageSize()),
+		IncludeEnded: req.GetIncludeEnded(), After: after, Limit: pagetoken.Size(req.GetPageSize()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	token, err := nextToken(query, next)
-	return &memoryv1.ListCorrectionsResponse{Corrections: convertAll(page, toCorrection), NextPageToken: token}, err
+	return &memoryv1.ListCorrectionsResponse{Corrections: convertAll(page, toCorrection), NextPageToken: timeToken(query, next)}, nil
 }
 
 // MatchCorrections implements memoryv1.CorrectionServiceServer.

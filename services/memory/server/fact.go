@@ -4,9 +4,10 @@ import (
 	"context"
 	"strconv"
 
+	"dbslm/pkg/errors"
+	"dbslm/pkg/pagetoken"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	"dbslm/services/memory"
-	"dbslm/services/memory/pagetoken"
 	"dbslm/services/memory/store"
 )
 
@@ -51,20 +52,23 @@ func (s facts) ListFacts(ctx context.Context, req *memoryv1.ListFactsRequest) (*
 	if err := checkNames("user_id", req.GetUserId()); err != nil {
 		return nil, err
 	}
-	query := pagetoken.Query{"facts", tenant, req.GetConversationId(), req.GetUserId(), strconv.FormatBool(req.GetIncludeRetired())}
-	after, err := pagetoken.Decode[store.AfterFact](query, req.GetPageToken())
+	query := []string{"facts", tenant, req.GetConversationId(), req.GetUserId(), strconv.FormatBool(req.GetIncludeRetired())}
+	after, err := afterID(req.GetPageToken(), query)
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := s.store.Facts(ctx, store.FactQuery{
+	page, more, err := s.store.Facts(ctx, store.FactQuery{
 		Tenant: tenant, ConversationID: req.GetConversationId(), UserID: req.GetUserId(),
-		IncludeRetired: req.GetIncludeRetired(), After: after, Limit: pageSize(req.GetPageSize()),
+		IncludeRetired: req.GetIncludeRetired(), After: after, Limit: pagetoken.Size(req.GetPageSize()),
 	})
+	if after != "" && errors.ReasonOf(err) == "FACT_NOT_FOUND" { // deleted with its conversation, or never ours
+		return nil, damaged()
+	}
 	if err != nil {
 		return nil, err
 	}
-	token, err := nextToken(query, next)
-	return &memoryv1.ListFactsResponse{Facts: convertAll(page, toFact), NextPageToken: token}, err
+	token := idToken(query, more, page, func(f memory.Fact) string { return f.ID })
+	return &memoryv1.ListFactsResponse{Facts: convertAll(page, toFact), NextPageToken: token}, nil
 }
 
 // RetireFact implements memoryv1.FactServiceServer.

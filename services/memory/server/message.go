@@ -4,9 +4,9 @@ import (
 	"context"
 	"strconv"
 
+	"dbslm/pkg/pagetoken"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	"dbslm/services/memory"
-	"dbslm/services/memory/pagetoken"
 	"dbslm/services/memory/store"
 )
 
@@ -54,19 +54,18 @@ func (s conversations) ListMessages(ctx context.Context, req *memoryv1.ListMessa
 	if err != nil {
 		return nil, err
 	}
-	query := pagetoken.Query{"messages", tenant, req.GetConversationId(), strconv.FormatBool(req.GetNewestFirst())}
-	after, err := pagetoken.Decode[store.AfterMessage](query, req.GetPageToken())
+	query := []string{"messages", tenant, req.GetConversationId(), strconv.FormatBool(req.GetNewestFirst())}
+	after, err := afterMessage(req.GetPageToken(), query)
 	if err != nil {
 		return nil, err
 	}
 	page, next, err := s.store.Messages(ctx, store.MessageQuery{
-		Tenant: tenant, ConversationID: req.GetConversationId(), NewestFirst: req.GetNewestFirst(), After: after, Limit: pageSize(req.GetPageSize()),
+		Tenant: tenant, ConversationID: req.GetConversationId(), NewestFirst: req.GetNewestFirst(), After: after, Limit: pagetoken.Size(req.GetPageSize()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	token, err := nextToken(query, next)
-	return &memoryv1.ListMessagesResponse{Messages: convertAll(page, toMessage), NextPageToken: token}, err
+	return &memoryv1.ListMessagesResponse{Messages: convertAll(page, toMessage), NextPageToken: messageToken(query, next)}, nil
 }
 
 // SearchMessages implements memoryv1.ConversationServiceServer.

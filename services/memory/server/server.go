@@ -71,7 +71,7 @@ func (s *Service) Ready(ctx context.Context) error {
 
 // Close releases what New made; the database stays open.
 func (s *Service) Close() error {
-	if s.broken != nil {
+	if s.store == nil {
 		return nil
 	}
 	return s.store.Close()
@@ -163,21 +163,6 @@ func checkIDs(pairs ...string) error {
 		}
 	}
 	return nil
-}
-
-const (
-	defaultPageSize = 100
-	maxPageSize     = 1000
-)
-
-func pageSize(asked int32) int {
-	switch {
-	case asked <= 0:
-		return defaultPageSize
-	case asked > maxPageSize:
-		return maxPageSize
-	}
-	return int(asked)
 }
 
 // notBuilt answers a method that a later version will serve.

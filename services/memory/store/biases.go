@@ -72,7 +72,7 @@ func (s *Store) DeleteBias(ctx context.Context, tenant, id string) error {
 type BiasQuery struct {
 	Tenant         string
 	ConversationID string // only those of this conversation; empty for all
-	After          *After // nil for the first page
+	After          string // id of the last bias of the page before; empty for the first page
 	Limit          int
 }
 
@@ -83,20 +83,19 @@ const (
 	biasesNewestFirst    = ` ORDER BY bias_id DESC LIMIT ?`
 )
 
-// Biases returns a page and the place where the next one begins, nil at the end.
-func (s *Store) Biases(ctx context.Context, q BiasQuery) ([]memory.Bias, *After, error) {
+// Biases returns a page and whether there is another one after its last bias.
+func (s *Store) Biases(ctx context.Context, q BiasQuery) (page []memory.Bias, more bool, err error) {
 	if _, err := readNamedConversation(ctx, s.db, q.Tenant, q.ConversationID); err != nil {
-		return nil, nil, err
+		return nil, false, err
 	}
 	query, args := selectBiases, []any{q.Tenant}
 	if q.ConversationID != "" {
 		query, args = query+biasesOfConversation, append(args, q.ConversationID)
 	}
-	if q.After != nil {
-		query, args = query+biasesAfter, append(args, q.After.ID)
+	if q.After != "" {
+		query, args = query+biasesAfter, append(args, q.After)
 	}
 	query, args = query+biasesNewestFirst, append(args, q.Limit+1)
-	var page []memory.Bias
 	result, err := s.db.Query(ctx, query, args...)
 	err = rows(result, err, func(row database.Scanner) error {
 		b, err := scanBias(row)
@@ -104,9 +103,7 @@ func (s *Store) Biases(ctx context.Context, q BiasQuery) ([]memory.Bias, *After,
 		return err
 	})
 	if err != nil || len(page) <= q.Limit {
-		return page, nil, err
+		return page, false, err
 	}
-	page = page[:q.Limit]
-	last := page[q.Limit-1]
-	return page, &After{micros(last.Created), last.ID}, nil
+	return page[:q.Limit], true, nil
 }

@@ -9,8 +9,8 @@ import (
 
 // After is a place in a list that is ordered by time: the last row of the page before.
 type After struct {
-	At int64  `json:"a"` // microseconds
-	ID string `json:"i"`
+	At int64 // microseconds
+	ID string
 }
 
 // ConversationQuery asks for a page of conversations, most recently used first.

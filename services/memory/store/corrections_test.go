@@ -315,8 +315,12 @@ func testScopesOfCorrections(t *testing.T, s *Store) {
 		model string
 		want  []string
 	}{
-		{c, "m", []string{"2", "1", "0"}}, {c, "", []string{"2", "1"}}, {c, "n", []string{"2", "1", "4"}},
-		{same, "m", []string{"1", "0"}}, {bob, "m", []string{"3", "0"}}, {bob, "x", []string{"3"}},
+		{c, "m", []string{"2", "1", "0"}},
+		{c, "", []string{"2", "1"}},
+		{c, "n", []string{"2", "1", "4"}},
+		{same, "m", []string{"1", "0"}},
+		{bob, "m", []string{"3", "0"}},
+		{bob, "x", []string{"3"}},
 	} {
 		if diff := cmp.Diff(check.want, values(match(t, s, check.in, check.model, "What is the price?", 50))); diff != "" {
 			t.Errorf("%s asks %q: %s", check.in.UserID, check.model, diff)

@@ -95,20 +95,13 @@ func (s *Store) RetireFact(ctx context.Context, tenant, id string, now time.Time
 	return f, err
 }
 
-// AfterFact is a place in a list of facts: the last one of the page before.
-type AfterFact struct {
-	Entity    string `json:"e"`
-	Attribute string `json:"a"`
-	ID        string `json:"i"`
-}
-
 // FactQuery asks for a page of facts, ordered by entity and attribute.
 type FactQuery struct {
 	Tenant         string
 	ConversationID string // only those that hold in it, its own and its person's; empty for all
 	UserID         string // only this person's; empty for all
 	IncludeRetired bool
-	After          *AfterFact // nil for the first page
+	After          string // id of the last fact of the page before; empty for the first page
 	Limit          int
 }
 
@@ -121,11 +114,11 @@ const (
 	factsByProperty = ` ORDER BY entity, attribute, fact_id LIMIT ?`
 )
 
-// Facts returns a page and the place where the next one begins, nil at the end.
-func (s *Store) Facts(ctx context.Context, q FactQuery) ([]memory.Fact, *AfterFact, error) {
+// Facts returns a page and whether there is another one after its last fact.
+func (s *Store) Facts(ctx context.Context, q FactQuery) (page []memory.Fact, more bool, err error) {
 	named, err := readNamedConversation(ctx, s.db, q.Tenant, q.ConversationID)
 	if err != nil {
-		return nil, nil, err
+		return nil, false, err
 	}
 	query, args := selectFacts, []any{q.Tenant}
 	if named != nil {
@@ -138,11 +131,17 @@ func (s *Store) Facts(ctx context.Context, q FactQuery) ([]memory.Fact, *AfterFa
 	if !q.IncludeRetired {
 		query += factsActive
 	}
-	if a := q.After; a != nil {
+	if q.After != "" {
+		a, err := scanFact(s.db.QueryRow(ctx, selectFact, q.Tenant, q.After))
+		if errors.Is(err, database.ErrNoRows) {
+			return nil, false, memory.NotFound("fact", q.After)
+		}
+		if err != nil {
+			return nil, false, err
+		}
 		query, args = query+factsAfter, append(args, a.Entity, a.Entity, a.Attribute, a.Attribute, a.ID)
 	}
 	query, args = query+factsByProperty, append(args, q.Limit+1)
-	var page []memory.Fact
 	result, err := s.db.Query(ctx, query, args...)
 	err = rows(result, err, func(row database.Scanner) error {
 		f, err := scanFact(row)
@@ -150,9 +149,7 @@ func (s *Store) Facts(ctx context.Context, q FactQuery) ([]memory.Fact, *AfterFa
 		return err
 	})
 	if err != nil || len(page) <= q.Limit {
-		return page, nil, err
+		return page, false, err
 	}
-	page = page[:q.Limit]
-	last := page[q.Limit-1]
-	return page, &AfterFact{last.Entity, last.Attribute, last.ID}, nil
+	return page[:q.Limit], true, nil
 }

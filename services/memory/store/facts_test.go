@@ -80,16 +80,17 @@ func testFacts(t *testing.T, s *Store) {
 	list := func(q FactQuery) (out []string) {
 		q.Tenant = c.Tenant
 		for {
-			page, next, err := s.Facts(ctx, q)
+			page, more, err := s.Facts(ctx, q)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, f := range page {
 				out = append(out, f.Entity+" "+f.Attribute+" "+f.Value)
 			}
-			if q.After = next; next == nil {
+			if !more {
 				return out
 			}
+			q.After = page[len(page)-1].ID
 		}
 	}
 	for limit := 1; limit < 6; limit++ {
@@ -223,16 +224,17 @@ func testBiases(t *testing.T, s *Store) {
 		seen := map[string]bool{}
 		q := BiasQuery{Tenant: c.Tenant, ConversationID: c.ID, Limit: limit}
 		for {
-			page, next, err := s.Biases(ctx, q)
+			page, more, err := s.Biases(ctx, q)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, b := range page {
 				seen[b.RequestID] = true
 			}
-			if q.After = next; next == nil {
+			if !more {
 				break
 			}
+			q.After = page[len(page)-1].ID
 		}
 		if len(seen) != 7 {
 			t.Errorf("pages of %d gave %v", limit, seen)

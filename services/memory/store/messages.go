@@ -118,8 +118,8 @@ const pageBytes = 4 << 20
 
 // AfterMessage is a place in a list of messages: the last one of the page before and its End.
 type AfterMessage struct {
-	Seq int64 `json:"s"`
-	End int64 `json:"e"`
+	Seq int64
+	End int64
 }
 
 // MessageQuery asks for a page of a conversation's messages.
