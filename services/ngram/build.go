@@ -10,7 +10,7 @@ type Storage string
 
 // The storages.
 const (
-	Storage8     Storage = "8"     // codes of 8 bits over a codebook
+	Storage8     Storage = "8"     // codes of 8 bits over a codebook, 12 bits for unigrams
 	Storage16    Storage = "16"    // codes of 16 bits over a codebook
 	StorageExact Storage = "exact" // log10 as IEEE 754 binary64
 )
@@ -74,8 +74,8 @@ type Build struct {
 	Failure        string
 	Created        time.Time
 	Finished       time.Time // zero while it is being built
-	// LogprobCodebook and BackoffCodebook name the codebooks of the codes; 0 for exact storage.
-	LogprobCodebook, BackoffCodebook int64
+	// The codebooks of unigrams, longer n-grams and backoff weights; 0 for exact storage.
+	UnigramCodebook, LogprobCodebook, BackoffCodebook int64
 }
 
 // BuildOptions choose how a build is derived. The zero value means 8 bits, modified Kneser-Ney.

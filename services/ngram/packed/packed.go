@@ -23,7 +23,7 @@ import (
 // ChunkSize is the greatest number of followers in one blob; a context with more has several.
 const ChunkSize = 4096
 
-// Width is the number of bytes of a code: 1 for storage in 8 bits, 2 for 16 bits, 8 for exact storage.
+// Width is the number of bytes of a code: 1 for 8 bits, 2 for 12 and 16 bits, 8 for exact storage.
 type Width int
 
 // Widths of the three storages.

@@ -1,8 +1,11 @@
-// Package quant rounds base-ten logarithms to codes of 8 or 16 bits.
+// Package quant rounds base-ten logarithms to codes of 8, 12 or 16 bits.
 //
-// A codebook spaces its values evenly between lo and hi, both included. The default ranges in 8 bits, [-7, 0] for
-// probabilities and [-2.5, 0] for backoff weights, cost +0.004 % of perplexity after renormalising; a range is widened only
-// if a model needs it, in fixed steps, so that equal models have equal codebooks. Codes grow with the value.
+// A codebook spans [lo, 0], both included, in even steps; only that of probabilities in 8 bits has finer steps towards 0. By
+// default 8 bits span [-7, 0] for probabilities and [-2.5, 0] for backoff weights. A range is widened only if a model needs
+// it, in fixed steps, so that equal models have equal codebooks. Codes grow with the value.
+//
+// Beside 8 bits, unigrams have 12: thousands of words share the few values of the smallest counts, so that their rounding
+// errors do not average out, and backing off ends there for every fourth token.
 //
 // The values of a codebook are stored with their masses, and readers take both from there. It is named by its content.
 package quant
@@ -11,6 +14,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sort"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -22,7 +26,8 @@ type Kind string
 
 // The kinds.
 const (
-	Logprob Kind = "logprob" // probabilities of n-grams
+	Logprob Kind = "logprob" // probabilities of n-grams of order 2 and up, of all orders in 16 bits
+	Unigram Kind = "unigram" // probabilities of unigrams beside 8 bits
 	Backoff Kind = "backoff" // backoff weights of contexts
 )
 
@@ -37,7 +42,6 @@ type Book struct {
 	Log10  []float64 // by code
 	Mass   []float64 // by code: 10**Log10
 	fixed  []uint64  // by code: Mass in units of 1/One
-	scale  float64
 }
 
 // widening is how the low end of a range is found: the default, and the step by which it moves if that is not enough. 16 bits
@@ -45,6 +49,7 @@ type Book struct {
 // 0.0032, and taking them for 0.0032 moves less mass than rounding greater ones does.
 var widening = map[Kind]map[int]struct{ lo, step float64 }{
 	Logprob: {8: {-7, 1}, 16: {-9, 1}},
+	Unigram: {12: {-8, 1}},
 	Backoff: {8: {-2.5, 0}, 16: {-6, 1}},
 }
 
@@ -59,44 +64,48 @@ func Range(kind Kind, bits int, least float64) float64 {
 	return lo
 }
 
-// New makes the codebook with the given bits (8 or 16) over [lo, 0].
+// New makes the codebook with the given bits (8, 12 or 16) over [lo, 0].
 func New(kind Kind, bits int, lo float64) (*Book, error) {
-	if bits != 8 && bits != 16 || !(lo < 0 && lo >= -301) {
+	if bits != 8 && bits != 12 && bits != 16 || !(lo < 0 && lo >= -301) {
 		return nil, fmt.Errorf("quant: no codebook of %d bits over [%g, 0]", bits, lo)
 	}
 	last := 1<<bits - 1
 	book := &Book{
 		Kind: kind, Bits: bits, Lo: lo, Hi: 0,
 		Log10: make([]float64, last+1), Mass: make([]float64, last+1), fixed: make([]uint64, last+1),
-		scale: float64(last) / -lo,
 	}
 	for code := range book.Log10 {
-		book.Log10[code] = float64(lo*float64(last-code)) / float64(last)
+		share := float64(last-code) / float64(last)
+		if kind == Logprob && bits == 8 {
+			share = (exactmath.Exp(float64(share*exactmath.Log(spread))) - 1) / (spread - 1)
+		}
+		book.Log10[code] = float64(lo * share)
 		book.Mass[code] = exactmath.Pow10(book.Log10[code])
 		book.fixed[code] = Fixed(book.Mass[code])
 	}
-	book.Log10[last] = 0 // not -0
+	book.Log10[0], book.Log10[last] = lo, 0 // not -0
 	return book, nil
 }
 
-// Code returns the code whose value is nearest to the logarithm; values outside the range take its end.
+// spread is the greatest step of an 8-bit book of probabilities over its smallest one, which is at probability 1: what
+// rounding does to a text depends on mass. With even steps a few frequent values (the end of a sentence behind a full stop)
+// cost up to 0.1 % of perplexity; with 4 to 40 they cost less than 0.05 %, without a trend.
+const spread = 16
+
+// Code returns the code whose value is nearest to the logarithm, the greater of two equally near ones; values outside the
+// range take its end.
 func (b *Book) Code(log10 float64) int {
-	last := len(b.Log10) - 1
 	if !(log10 > b.Lo) {
 		return 0
 	}
-	if log10 >= b.Hi {
-		return last
+	above := sort.SearchFloat64s(b.Log10, log10) // the first value that is not smaller
+	if above == len(b.Log10) {
+		return above - 1
 	}
-	code := min(int(float64((log10-b.Lo)*b.scale)+0.5), last)
-	// The product was rounded: a neighbour may be nearer. Between two equally near ones the greater wins.
-	for code < last && b.Log10[code+1]-log10 <= log10-b.Log10[code] {
-		code++
+	if above > 0 && b.Log10[above]-log10 > log10-b.Log10[above-1] {
+		return above - 1
 	}
-	for code > 0 && b.Log10[code]-log10 > log10-b.Log10[code-1] {
-		code--
-	}
-	return code
+	return above
 }
 
 // Fixed returns the mass of a code in units of 1/One.

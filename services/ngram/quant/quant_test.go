@@ -26,10 +26,11 @@ func TestVectors(t *testing.T) {
 		lo   float64
 		id   int64
 	}{
-		{quant.Logprob, 8, -7, 8949622095136280239},
-		{quant.Backoff, 8, -2.5, 88577081258929498},
-		{quant.Logprob, 16, -7, 8487197213955349381},
-		{quant.Backoff, 16, -2.5, 5332881667370742526},
+		{quant.Logprob, 8, -7, 5389320070989685531},
+		{quant.Unigram, 12, -8, 6709449007708163217},
+		{quant.Backoff, 8, -2.5, 5070938622198174140},
+		{quant.Logprob, 16, -7, 4045672531789616343},
+		{quant.Backoff, 16, -2.5, 6845187299836177682},
 	} {
 		if got := book(t, c.kind, c.bits, c.lo).ID(); got != c.id {
 			t.Errorf("%s, %d bits: id %d, want %d", c.kind, c.bits, got, c.id)
@@ -42,7 +43,7 @@ func TestVectors(t *testing.T) {
 }
 
 func TestCodeIsNearest(t *testing.T) {
-	books := []*quant.Book{book(t, quant.Logprob, 8, -7), book(t, quant.Backoff, 8, -2.5), book(t, quant.Logprob, 16, -9)}
+	books := []*quant.Book{book(t, quant.Logprob, 8, -7), book(t, quant.Backoff, 8, -2.5), book(t, quant.Logprob, 16, -9), book(t, quant.Unigram, 12, -8)}
 	rapid.Check(t, func(t *rapid.T) {
 		b := rapid.SampledFrom(books).Draw(t, "book")
 		x := rapid.Float64Range(b.Lo-1, 0.5).Draw(t, "x")
@@ -77,7 +78,7 @@ func TestRange(t *testing.T) {
 	}{
 		{quant.Logprob, 8, 0, -7}, {quant.Logprob, 8, -7, -7}, {quant.Logprob, 8, -7.01, -8}, {quant.Logprob, 8, -9.5, -10},
 		{quant.Logprob, 16, -8, -9}, {quant.Logprob, 16, -9.5, -10}, {quant.Logprob, 8, math.Inf(-1), -300},
-		{quant.Backoff, 8, -1, -2.5}, {quant.Backoff, 8, -3, -2.5}, {quant.Backoff, 16, -3, -6}, {quant.Backoff, 16, -6.5, -7},
+		{quant.Unigram, 12, -8.5, -9}, {quant.Backoff, 8, -1, -2.5}, {quant.Backoff, 8, -3, -2.5}, {quant.Backoff, 16, -3, -6}, {quant.Backoff, 16, -6.5, -7},
 	} {
 		if got := quant.Range(c.kind, c.bits, c.least); got != c.lo {
 			t.Errorf("Range(%s, %d, %g) = %g, want %g", c.kind, c.bits, c.least, got, c.lo)

@@ -1,6 +1,7 @@
 package smoothing
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,8 +22,8 @@ type Params struct {
 	Order          int
 	Discounts      []ngram.Discounts // by order; element 0 is order 1
 	VocabularySize int64             // |V|
-	// Logprob and Backoff are the codebooks; both nil for exact storage.
-	Logprob, Backoff *quant.Book
+	// The codebooks of unigrams, longer n-grams and backoff weights; all nil for exact storage.
+	Unigram, Logprob, Backoff *quant.Book
 }
 
 // Context is a context with its followers.
@@ -43,6 +44,9 @@ type Result struct {
 	// that makes the rounded unigrams sum to 1.
 	Backoff     float64
 	BackoffCode int // -1 where Backoff is stored exactly
+	// Mass is the sum of the probabilities of all tokens after the context as they are stored: 1 up to the rounding of
+	// the backoff weight.
+	Mass float64
 }
 
 // Estimator derives the contexts of a model, order by order from 1 up. It keeps the probabilities of the order below the
@@ -56,8 +60,9 @@ type Estimator struct {
 	result        Result
 	probabilities []float64
 	parents       []int
+	flips         []flip
 
-	leastLogprob, leastBackoff float64
+	least Least
 }
 
 // NewEstimator begins with order 1.
@@ -65,9 +70,12 @@ func NewEstimator(params Params) *Estimator {
 	return &Estimator{params: params, n: 1}
 }
 
-// Least returns the smallest exact log10 of a probability and of a backoff weight so far, at most 0. From them follow the
-// codebooks that the model needs (quant.Range).
-func (e *Estimator) Least() (logprob, backoff float64) { return e.leastLogprob, e.leastBackoff }
+// Least are the smallest exact base-ten logarithms, at most 0. From them follow the codebooks that a model needs
+// (quant.Range).
+type Least struct{ Unigram, Logprob, Backoff float64 }
+
+// Least returns the smallest logarithms so far.
+func (e *Estimator) Least() Least { return e.least }
 
 // Context derives one context. Contexts of one order come in ascending order of their hashes, after all of the order
 // below. An error means that the counts contradict each other.
@@ -119,11 +127,15 @@ func (e *Estimator) Context(c Context) (*Result, error) {
 	logGamma := float64(Zero)
 	if gamma > 0 {
 		logGamma = min(0, exactmath.Log10(gamma))
-		e.leastBackoff = min(e.leastBackoff, logGamma)
+		e.least.Backoff = min(e.least.Backoff, logGamma)
+	}
+	least := &e.least.Logprob
+	if c.N == 1 {
+		least = &e.least.Unigram
 	}
 	for _, p := range e.probabilities {
 		logarithm := min(0, exactmath.Log10(p))
-		e.leastLogprob = min(e.leastLogprob, logarithm)
+		*least = min(*least, logarithm)
 		r.Codes = append(r.Codes, packed.Code(logarithm))
 	}
 	mass = 1
@@ -137,6 +149,7 @@ func (e *Estimator) Context(c Context) (*Result, error) {
 	if c.N < e.params.Order {
 		e.upper.add(c.Hash, r, e.probabilities, mass, e.params.Logprob != nil)
 	}
+	r.Mass = mass
 	return r, nil
 }
 
@@ -144,7 +157,7 @@ func (e *Estimator) Context(c Context) (*Result, error) {
 // to 1. It returns the mass of the context as stored, which differs from 1 by the rounding of that weight alone.
 func (e *Estimator) round(n, parent int) (mass float64) {
 	r := &e.result
-	logprob, backoff := e.params.Logprob, e.params.Backoff
+	logprob, backoff := e.book(n), e.params.Backoff
 	sum, exact := int64(0), int64(0)
 	for i, code := range r.Codes {
 		rounded := logprob.Code(packed.Float(code))
@@ -156,11 +169,12 @@ func (e *Estimator) round(n, parent int) (mass float64) {
 		r.Backoff, r.BackoffCode = -exactmath.Log10(quant.Float(sum)), -1
 		return 1
 	}
+	sum = e.balance(sum, exact)
 	sum = e.leaveRoom(sum, max(1, (quant.One-exact)/2))
 
-	covered := int64(0) // by the followers, in the parent
+	below, covered := e.book(n-1), int64(0) // what the followers have in the parent
 	for _, i := range e.parents {
-		covered += int64(logprob.Fixed(int(e.lower.codes[i])))
+		covered += int64(below.Fixed(int(e.lower.codes[i])))
 	}
 	rest := e.lower.masses[parent] - float64(quant.Float(covered)*e.lower.factor)
 	weight := 1.0
@@ -170,6 +184,69 @@ func (e *Estimator) round(n, parent int) (mass float64) {
 	r.BackoffCode = backoff.Code(exactmath.Log10(weight))
 	r.Backoff = backoff.Log10[r.BackoffCode]
 	return quant.Float(sum) + float64(backoff.Mass[r.BackoffCode]*max(rest, 0))
+}
+
+// balance rounds some followers the other way, those first that lie nearest to the middle between two codes, until the sum
+// of the codes is about the exact one. What is left to tokens that never followed the context is 1 less that sum, and in a
+// context with many followers their rounding errors would change it by several percent.
+func (e *Estimator) balance(sum, exact int64) int64 {
+	book, codes := e.params.Logprob, e.result.Codes
+	tolerance := (quant.One - exact) >> 8
+	excess := sum - exact
+	if max(excess, -excess) <= tolerance || len(codes) < 2 {
+		return sum
+	}
+	flips := e.flips[:0]
+	for i, code := range codes {
+		logarithm := exactmath.Log10(e.probabilities[i])
+		error := book.Log10[code] - logarithm
+		other := int(code) - 1
+		if excess < 0 {
+			other = int(code) + 1
+		}
+		if (error > 0) != (excess > 0) || error == 0 || other < 0 || other >= len(book.Log10) {
+			continue
+		}
+		step := book.Log10[code] - book.Log10[other]
+		flips = append(flips, flip{index: i, other: uint64(other), logarithm: logarithm, distance: (step - float64(2*error)) / step,
+			change: int64(book.Fixed(int(code))) - int64(book.Fixed(other))})
+	}
+	slices.SortFunc(flips, func(a, b flip) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.logarithm, b.logarithm))
+	})
+	for begin := 0; begin < len(flips) && max(excess, -excess) > tolerance; {
+		// Equal followers move together, so that the result does not depend on token ids.
+		end, change := begin, int64(0)
+		for ; end < len(flips) && flips[end].logarithm == flips[begin].logarithm; end++ {
+			change += flips[end].change
+		}
+		if after := excess - change; max(after, -after) < max(excess, -excess) {
+			excess, sum = after, sum-change
+			for _, f := range flips[begin:end] {
+				codes[f.index] = f.other
+			}
+		}
+		begin = end
+	}
+	e.flips = flips
+	return sum
+}
+
+// flip is a follower that may be rounded the other way.
+type flip struct {
+	index     int
+	other     uint64 // the code on the other side
+	change    int64  // mass that goes with it
+	logarithm float64
+	distance  float64 // from the middle between the two codes, in steps
+}
+
+// book is the codebook of the probabilities of an order.
+func (e *Estimator) book(n int) *quant.Book {
+	if n == 1 {
+		return e.params.Unigram
+	}
+	return e.params.Logprob
 }
 
 // minRest is the least mass, a millionth of the smallest sensible probability, that tells from rounding errors.

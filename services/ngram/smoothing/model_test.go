@@ -23,6 +23,7 @@ type model struct {
 	size      int64
 	probs     map[int]map[int64]map[uint32]float64 // log10
 	backoffs  map[int]map[int64]float64            // log10
+	masses    map[int]map[int64]float64
 	codes     map[int]map[int64]map[uint32]uint64
 	estimator *smoothing.Estimator
 }
@@ -33,7 +34,7 @@ type failer interface {
 	Fatal(...any)
 }
 
-type storage struct{ logprob, backoff *quant.Book }
+type storage struct{ unigram, logprob, backoff *quant.Book }
 
 func (m *model) sentence(words []string, learn bool) []uint32 {
 	var ids []uint32
@@ -84,7 +85,7 @@ func count(t failer, m *model, sentences [][]string) []counted {
 
 func train(t failer, order int, sentences [][]string, quirk bool, s storage) *model {
 	t.Helper()
-	m := &model{order: order, probs: map[int]map[int64]map[uint32]float64{}, backoffs: map[int]map[int64]float64{}, codes: map[int]map[int64]map[uint32]uint64{}}
+	m := &model{order: order, probs: map[int]map[int64]map[uint32]float64{}, backoffs: map[int]map[int64]float64{}, masses: map[int]map[int64]float64{}, codes: map[int]map[int64]map[uint32]uint64{}}
 	all := count(t, m, sentences)
 	tallies := make([][4]int64, order)
 	for i, change := range m.counts {
@@ -97,10 +98,11 @@ func train(t failer, order int, sentences [][]string, quirk bool, s storage) *mo
 		m.discounts = append(m.discounts, smoothing.Discounts(i+1, tally))
 	}
 	m.size = int64(len(all[0].rows)) + 1
-	m.estimator = smoothing.NewEstimator(smoothing.Params{Order: order, Discounts: m.discounts, VocabularySize: m.size, Logprob: s.logprob, Backoff: s.backoff})
+	m.estimator = smoothing.NewEstimator(smoothing.Params{Order: order, Discounts: m.discounts, VocabularySize: m.size, Unigram: s.unigram, Logprob: s.logprob, Backoff: s.backoff})
 	for i, c := range all {
 		n := i + 1
 		m.probs[n], m.backoffs[n], m.codes[n] = map[int64]map[uint32]float64{}, map[int64]float64{}, map[int64]map[uint32]uint64{}
+		m.masses[n] = map[int64]float64{}
 		rows := c.rows
 		for _, context := range c.registry {
 			in := smoothing.Context{N: n, Hash: context.Hash, Parent: context.Parent}
@@ -113,11 +115,15 @@ func train(t failer, order int, sentences [][]string, quirk bool, s storage) *mo
 				t.Fatal(err)
 			}
 			m.backoffs[n][context.Hash] = result.Backoff
+			m.masses[n][context.Hash] = result.Mass
 			m.probs[n][context.Hash], m.codes[n][context.Hash] = map[uint32]float64{}, map[uint32]uint64{}
 			for j, token := range result.Tokens {
 				value := packed.Float(result.Codes[j])
 				if s.logprob != nil {
-					value = s.logprob.Log10[result.Codes[j]]
+					value = s.logprob.Log10[min(result.Codes[j], uint64(len(s.logprob.Log10)-1))]
+					if n == 1 {
+						value = s.unigram.Log10[result.Codes[j]]
+					}
 				}
 				m.probs[n][context.Hash][token] = value
 				m.codes[n][context.Hash][token] = result.Codes[j]

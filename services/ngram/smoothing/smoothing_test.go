@@ -22,11 +22,17 @@ func books(t testing.TB, bits int) storage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	unigram := logprob
+	if bits == 8 {
+		if unigram, err = quant.New(quant.Unigram, 12, -8); err != nil {
+			t.Fatal(err)
+		}
+	}
 	backoff, err := quant.New(quant.Backoff, bits, -2.5)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return storage{logprob, backoff}
+	return storage{unigram, logprob, backoff}
 }
 
 func TestGolden(t *testing.T) {

@@ -13,16 +13,16 @@ import (
 )
 
 const insertBuild = `INSERT INTO tbl_l1_builds (build_id, model_id, tenant, name, state, swept, smoothing, kenlm_quirk, storage, max_order, vocabulary_end,
-  vocabulary_size, counts_version, tokens, rows_added, rows_closed, logprob_codebook, backoff_codebook, warnings, failure, created_at)
-VALUES (?, ?, ?, ?, 'building', 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, '', ?)`
+  vocabulary_size, counts_version, tokens, rows_added, rows_closed, unigram_codebook, logprob_codebook, backoff_codebook, warnings, failure, created_at)
+VALUES (?, ?, ?, ?, 'building', 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, '', ?)`
 
 const (
 	failBuild     = `UPDATE tbl_l1_builds SET state = 'failed', failure = ?, finished_at = ? WHERE build_id = ? AND state = 'building'`
 	finishBuild   = `UPDATE tbl_l1_builds SET state = 'ready', rows_added = ?, rows_closed = ?, finished_at = ? WHERE build_id = ? AND state = 'building'`
 	selectVersion = `SELECT counts_version FROM tbl_l1_models WHERE model_id = ? AND state = 'live'`
 	selectOpenRow = `SELECT n FROM tbl_l1_ng_topk_n WHERE model_id = ? LIMIT 1`
-	lastBooks     = `SELECT l.lo, b.lo FROM tbl_l1_builds x JOIN tbl_quant_meta l ON l.codebook_id = x.logprob_codebook
-JOIN tbl_quant_meta b ON b.codebook_id = x.backoff_codebook WHERE x.model_id = ? AND x.state = 'ready' AND x.storage = ? ORDER BY x.build_id DESC LIMIT 1`
+	lastBooks     = `SELECT u.lo, l.lo, b.lo FROM tbl_l1_builds x JOIN tbl_quant_meta u ON u.codebook_id = x.unigram_codebook
+JOIN tbl_quant_meta l ON l.codebook_id = x.logprob_codebook JOIN tbl_quant_meta b ON b.codebook_id = x.backoff_codebook WHERE x.model_id = ? AND x.state = 'ready' AND x.storage = ? ORDER BY x.build_id DESC LIMIT 1`
 )
 
 // maxBuilds is what since_build (MEDIUMINT UNSIGNED) holds: a build a minute for 31 years.
@@ -89,16 +89,50 @@ func (t *Trainer) unchanged(ctx context.Context, options ngram.BuildOptions) (ng
 	return build, same && err == nil, err
 }
 
-// ranges are the low ends of the two codebooks; zero for exact storage.
-type ranges struct{ logprob, backoff float64 }
+// rangesOf are the low ends of the codebooks that hold the least logarithms; zero for exact storage.
+func rangesOf(storage ngram.Storage, least smoothing.Least) smoothing.Least {
+	switch bits := storage.Bits(); bits {
+	case 8:
+		return smoothing.Least{
+			Unigram: quant.Range(quant.Unigram, unigramBits, least.Unigram),
+			Logprob: quant.Range(quant.Logprob, bits, least.Logprob),
+			Backoff: quant.Range(quant.Backoff, bits, least.Backoff),
+		}
+	case 16:
+		lo := quant.Range(quant.Logprob, bits, min(least.Unigram, least.Logprob))
+		return smoothing.Least{Unigram: lo, Logprob: lo, Backoff: quant.Range(quant.Backoff, bits, least.Backoff)}
+	}
+	return smoothing.Least{}
+}
+
+const unigramBits = 12
+
+// books makes the codebooks with the given low ends; nil for exact storage. In 16 bits unigrams share that of n-grams.
+func books(storage ngram.Storage, lo smoothing.Least) (unigram, logprob, backoff *quant.Book, err error) {
+	bits := storage.Bits()
+	if bits == 0 {
+		return nil, nil, nil, nil
+	}
+	if logprob, err = quant.New(quant.Logprob, bits, lo.Logprob); err != nil {
+		return nil, nil, nil, err
+	}
+	unigram = logprob
+	if bits == 8 {
+		if unigram, err = quant.New(quant.Unigram, unigramBits, lo.Unigram); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	backoff, err = quant.New(quant.Backoff, bits, lo.Backoff)
+	return unigram, logprob, backoff, err
+}
 
 // lastRanges guesses from the build before; a wrong guess costs a second pass, never another result.
-func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (ranges, error) {
+func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (smoothing.Least, error) {
+	lo := rangesOf(storage, smoothing.Least{})
 	if storage.Bits() == 0 {
-		return ranges{}, nil
+		return lo, nil
 	}
-	lo := ranges{quant.Range(quant.Logprob, storage.Bits(), 0), quant.Range(quant.Backoff, storage.Bits(), 0)}
-	err := t.store.db.QueryRow(ctx, lastBooks, int64(t.model.ID), string(storage)).Scan(&lo.logprob, &lo.backoff)
+	err := t.store.db.QueryRow(ctx, lastBooks, int64(t.model.ID), string(storage)).Scan(&lo.Unigram, &lo.Logprob, &lo.Backoff)
 	if errors.Is(err, database.ErrNoRows) {
 		err = nil
 	}
@@ -107,7 +141,7 @@ func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (ranges
 
 // derive makes one build with the given ranges. If the ranges that the model needs are others, the build is failed and
 // need says which.
-func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals []orderTotals, lo ranges, progress ngram.Progress) (_ ngram.Build, need ranges, err error) {
+func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals []orderTotals, lo smoothing.Least, progress ngram.Progress) (_ ngram.Build, need smoothing.Least, err error) {
 	d := &derivation{t: t, totals: totals, progress: progress, bits: options.Storage.Bits()}
 	build := &d.build
 	*build = ngram.Build{
@@ -117,19 +151,14 @@ func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals
 		CountsVersion: t.model.CountsVersion, Tokens: t.model.Tokens, Created: toTime(t.store.now()),
 	}
 	params := smoothing.Params{Order: build.Order, VocabularySize: build.VocabularySize}
-	if d.bits > 0 {
-		if params.Logprob, err = quant.New(quant.Logprob, d.bits, lo.logprob); err != nil {
-			return *build, lo, err
-		}
-		if params.Backoff, err = quant.New(quant.Backoff, d.bits, lo.backoff); err != nil {
-			return *build, lo, err
-		}
+	if params.Unigram, params.Logprob, params.Backoff, err = books(options.Storage, lo); err != nil {
+		return *build, lo, err
 	}
 	if err := d.discounts(ctx, options.KenLMQuirk); err != nil {
 		return *build, lo, err
 	}
 	params.Discounts = build.Discounts
-	d.logprob, d.backoff = params.Logprob, params.Backoff
+	d.books = [3]*quant.Book{params.Unigram, params.Logprob, params.Backoff}
 	d.estimator = smoothing.NewEstimator(params)
 	if err := d.begin(ctx); err != nil {
 		return *build, lo, err
@@ -144,7 +173,7 @@ func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals
 			return *build, lo, err
 		}
 	}
-	if need = d.need(); need != lo {
+	if need = rangesOf(options.Storage, d.estimator.Least()); need != lo {
 		return *build, need, nil
 	}
 	return *build, lo, d.finish(ctx)
@@ -152,23 +181,15 @@ func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals
 
 // derivation is a build in the making.
 type derivation struct {
-	t                *Trainer
-	build            ngram.Build
-	bits             int
-	totals           []orderTotals
-	estimator        *smoothing.Estimator
-	logprob, backoff *quant.Book // nil for exact storage
-	open             bool        // the model has rows of earlier builds
-	progress         ngram.Progress
-	grams            int64 // derived so far
-}
-
-func (d *derivation) need() ranges {
-	if d.bits == 0 {
-		return ranges{}
-	}
-	logprob, backoff := d.estimator.Least()
-	return ranges{quant.Range(quant.Logprob, d.bits, logprob), quant.Range(quant.Backoff, d.bits, backoff)}
+	t         *Trainer
+	build     ngram.Build
+	bits      int
+	totals    []orderTotals
+	estimator *smoothing.Estimator
+	books     [3]*quant.Book // of unigrams, n-grams and backoff weights; nil for exact storage
+	open      bool           // the model has rows of earlier builds
+	progress  ngram.Progress
+	grams     int64 // derived so far
 }
 
 // discounts computes the discounts of every order and what is to be said about them.
@@ -212,17 +233,15 @@ func (d *derivation) begin(ctx context.Context) error {
 		if number > maxBuilds {
 			return errors.New(errors.ResourceExhausted, "TOO_MANY_BUILDS", "the store has used up its %d build ids; copy the models to a new store", maxBuilds)
 		}
-		var books [2]any
-		for i, book := range []*quant.Book{d.logprob, d.backoff} {
-			if book != nil {
+		var ids [3]any
+		for i, target := range []*int64{&b.UnigramCodebook, &b.LogprobCodebook, &b.BackoffCodebook} {
+			if book := d.books[i]; book != nil {
 				if err := saveBook(ctx, tx, book); err != nil {
 					return err
 				}
-				books[i] = book.ID()
+				*target = book.ID()
+				ids[i] = *target
 			}
-		}
-		if books[0] != nil {
-			b.LogprobCodebook, b.BackoffCodebook = books[0].(int64), books[1].(int64)
 		}
 		var n int64
 		err = tx.QueryRow(ctx, selectOpenRow, int64(b.Model)).Scan(&n)
@@ -231,7 +250,7 @@ func (d *derivation) begin(ctx context.Context) error {
 		}
 		b.ID = ngram.BuildID(number)
 		_, err = tx.Exec(ctx, insertBuild, number, int64(b.Model), b.Tenant, b.Name, string(b.Smoothing), b.KenLMQuirk, string(b.Storage), b.Order,
-			int64(b.VocabularyEnd), b.VocabularySize, b.CountsVersion, b.Tokens, books[0], books[1], string(warnings), b.Created.UnixMicro())
+			int64(b.VocabularyEnd), b.VocabularySize, b.CountsVersion, b.Tokens, ids[0], ids[1], ids[2], string(warnings), b.Created.UnixMicro())
 		return err
 	})
 }

@@ -169,7 +169,7 @@ func (d *derivation) context(p *part, context smoothing.Context, scratch *smooth
 	}
 	row := derived{hash: context.Hash, first: len(p.tokens), chunk: len(p.chunks), backoff: result.Backoff, backoffCode: result.BackoffCode}
 	p.tokens, p.codes = append(p.tokens, result.Tokens...), append(p.codes, result.Codes...)
-	err = smoothing.Chunks(result, d.width(), scratch, func(_, followers int, blob []byte) error {
+	err = smoothing.Chunks(result, d.width(p.n), scratch, func(_, followers int, blob []byte) error {
 		p.chunks = append(p.chunks, chunkRow{followers, len(p.blobs), len(p.blobs) + len(blob)})
 		p.blobs = append(p.blobs, blob...)
 		return nil
@@ -190,14 +190,15 @@ func (d *derivation) report(phase string) {
 	d.progress.Report(phase, d.grams, total)
 }
 
-func (d *derivation) width() packed.Width {
-	switch d.build.Storage {
-	case ngram.Storage8:
+// width is the size of a code in the packed rows of an order.
+func (d *derivation) width(n int) packed.Width {
+	switch {
+	case d.bits == 0:
+		return packed.WidthExact
+	case d.bits == 8 && n > 1:
 		return packed.Width8
-	case ngram.Storage16:
-		return packed.Width16
 	}
-	return packed.WidthExact
+	return packed.Width16
 }
 
 func fallbackWarning(d ngram.Discounts) string {

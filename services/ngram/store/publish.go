@@ -10,7 +10,7 @@ import (
 )
 
 const selectBuild = `SELECT b.build_id, b.model_id, b.tenant, b.name, b.state, b.smoothing, b.kenlm_quirk, b.storage, b.max_order, b.vocabulary_end,
-  b.vocabulary_size, b.counts_version, b.tokens, b.rows_added, b.rows_closed, b.logprob_codebook, b.backoff_codebook, b.warnings, b.failure,
+  b.vocabulary_size, b.counts_version, b.tokens, b.rows_added, b.rows_closed, b.unigram_codebook, b.logprob_codebook, b.backoff_codebook, b.warnings, b.failure,
   b.created_at, b.finished_at, n.published_build
 FROM tbl_l1_model_names n JOIN tbl_l1_builds b ON b.tenant = n.tenant AND b.name = n.name WHERE n.tenant = ? AND n.name = ? `
 
@@ -78,9 +78,9 @@ func (s *Store) readBuilds(ctx context.Context, tx *database.Tx, where string, a
 		var b ngram.Build
 		var warnings string
 		var created int64
-		var logprob, backoff, finished, published *int64
+		var unigram, logprob, backoff, finished, published *int64
 		err := rows.Scan(&b.ID, &b.Model, &b.Tenant, &b.Name, &b.State, &b.Smoothing, &b.KenLMQuirk, &b.Storage, &b.Order, &b.VocabularyEnd,
-			&b.VocabularySize, &b.CountsVersion, &b.Tokens, &b.RowsAdded, &b.RowsClosed, &logprob, &backoff, &warnings, &b.Failure,
+			&b.VocabularySize, &b.CountsVersion, &b.Tokens, &b.RowsAdded, &b.RowsClosed, &unigram, &logprob, &backoff, &warnings, &b.Failure,
 			&created, &finished, &published)
 		if err != nil {
 			return nil, err
@@ -92,8 +92,8 @@ func (s *Store) readBuilds(ctx context.Context, tx *database.Tx, where string, a
 		if finished != nil {
 			b.Finished = toTime(*finished)
 		}
-		if logprob != nil && backoff != nil {
-			b.LogprobCodebook, b.BackoffCodebook = *logprob, *backoff
+		if unigram != nil && logprob != nil && backoff != nil {
+			b.UnigramCodebook, b.LogprobCodebook, b.BackoffCodebook = *unigram, *logprob, *backoff
 		}
 		b.Published = published != nil && ngram.BuildID(*published) == b.ID
 		builds = append(builds, b)

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS tbl_l1_builds (
   tokens           BIGINT NOT NULL,
   rows_added       BIGINT NOT NULL,
   rows_closed      BIGINT NOT NULL,
+  unigram_codebook BIGINT NULL,
   logprob_codebook BIGINT NULL,
   backoff_codebook BIGINT NULL,
   warnings         LONGTEXT NOT NULL,
