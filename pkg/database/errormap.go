@@ -48,7 +48,7 @@ func IsDuplicate(err error) bool { return errors.ReasonOf(err) == reasonDuplicat
 // mapError gives a driver's error a kind and a text; mapped errors and ErrNoRows pass. ctx tells a deadline of the caller
 // from one of the server.
 func mapError(ctx context.Context, err error) error {
-	if err == nil || err == sql.ErrNoRows {
+	if err == nil || errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	if _, ok := errors.AsType[*errors.Error](err); ok {

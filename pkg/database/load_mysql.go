@@ -193,8 +193,11 @@ func (l *load) inserts(ctx context.Context) (int64, error) {
 	l.statement = head + In(len(l.columns))
 	w := &insertWriter{
 		insertEncoder: insertEncoder{rowState: rowState{columns: len(l.columns)}},
-		ctx:           ctx, conn: l.tx.conn, head: head,
-		limit: min(insertBytes, l.tx.db.my.maxPacket/2),
+		head:          head,
+		limit:         min(insertBytes, l.tx.db.my.maxPacket/2),
+		exec: func(query string) (sql.Result, error) {
+			return l.tx.conn.ExecContext(ctx, query)
+		},
 	}
 	w.buf = append(make([]byte, 0, w.limit+w.limit/8), head...)
 	l.filled = l.fill(w)
@@ -213,8 +216,7 @@ func (l *load) inserts(ctx context.Context) (int64, error) {
 
 type insertWriter struct {
 	insertEncoder
-	ctx      context.Context
-	conn     *sql.Conn
+	exec     func(query string) (sql.Result, error)
 	head     string
 	limit    int
 	pending  int
@@ -238,7 +240,7 @@ func (w *insertWriter) flush() error {
 		return w.err
 	}
 	var res sql.Result
-	if res, w.err = w.conn.ExecContext(w.ctx, string(w.buf[:len(w.buf)-1])); w.err != nil {
+	if res, w.err = w.exec(string(w.buf[:len(w.buf)-1])); w.err != nil {
 		return w.err
 	}
 	var n int64

@@ -20,7 +20,11 @@ func (l *load) prepared(ctx context.Context) (rows int64, err error) {
 	head := "INSERT INTO " + l.table + " (" + strings.Join(l.columns, ", ") + ") VALUES "
 	l.statement = head + In(len(l.columns))
 	err = l.tx.conn.Raw(func(dc any) error {
-		w := newLiteWriter(ctx, dc.(driver.ConnPrepareContext), head, len(l.columns))
+		w := newLiteWriter(head, len(l.columns))
+		w.ended = ctx.Err
+		w.prepare = func(query string) (driver.Stmt, error) {
+			return dc.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+		}
 		defer w.close()
 		l.filled = l.fill(w)
 		if l.filled == nil {
@@ -38,15 +42,15 @@ func (l *load) prepared(ctx context.Context) (rows int64, err error) {
 // liteWriter collects rows and binds them batch by batch.
 type liteWriter struct {
 	rowState
-	ctx    context.Context
-	conn   driver.ConnPrepareContext
-	head   string
-	batch  driver.Stmt // liteBatch rows; made when first needed
-	single driver.Stmt // one row
-	args   []driver.NamedValue
-	values []liteValue
-	arena  []byte
-	used   int // filled args
+	ended   func() error // why the caller gave up, or nil
+	prepare func(query string) (driver.Stmt, error)
+	head    string
+	batch   driver.Stmt // liteBatch rows; made when first needed
+	single  driver.Stmt // one row
+	args    []driver.NamedValue
+	values  []liteValue
+	arena   []byte
+	used    int // filled args
 }
 
 // liteValue is where an argument's value lives. The driver takes interfaces; pointing them at these slots avoids allocating
@@ -58,8 +62,8 @@ type liteValue struct {
 	text    string
 }
 
-func newLiteWriter(ctx context.Context, conn driver.ConnPrepareContext, head string, columns int) *liteWriter {
-	w := &liteWriter{rowState: rowState{columns: columns}, ctx: ctx, conn: conn, head: head}
+func newLiteWriter(head string, columns int) *liteWriter {
+	w := &liteWriter{rowState: rowState{columns: columns}, head: head}
 	n := columns * min(liteBatch, max(32000/columns, 1))
 	w.args = make([]driver.NamedValue, n)
 	w.values = make([]liteValue, n)
@@ -141,7 +145,7 @@ func (w *liteWriter) EndRow() error {
 // flush writes the collected rows: a full batch as one statement, fewer one by one.
 func (w *liteWriter) flush() {
 	if w.err == nil {
-		w.err = w.ctx.Err()
+		w.err = w.ended()
 	}
 	if w.err == nil && w.used == len(w.args) {
 		w.run(&w.batch, len(w.args)/w.columns, w.args)
@@ -163,7 +167,7 @@ func (w *liteWriter) runSingle(row []driver.NamedValue) {
 
 func (w *liteWriter) run(stmt *driver.Stmt, rows int, args []driver.NamedValue) {
 	if *stmt == nil {
-		if *stmt, w.err = w.conn.PrepareContext(w.ctx, w.head+Values(rows, w.columns)); w.err != nil {
+		if *stmt, w.err = w.prepare(w.head + Values(rows, w.columns)); w.err != nil {
 			return
 		}
 	}

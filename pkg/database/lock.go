@@ -8,6 +8,15 @@ import (
 	"time"
 )
 
+// lockResult is what an attempt to lock a file found.
+type lockResult int
+
+const (
+	lockTaken       lockResult = iota // it is ours now
+	lockHeld                          // somebody else has it
+	lockUnsupported                   // this file system has no locks
+)
+
 // writerLock gives processes that write to one file their turns. SQLite's own lock keeps the data safe but is unfair: a
 // trainer that begins its next transaction at once would lock out a chat for as long as it trains. Whoever wants to write
 // first holds the queue, then waits for the turn, then leaves the queue; so the one who just finished has to queue behind.
@@ -78,8 +87,7 @@ func (l *writerLock) close() {
 // poll tries until the lock is free; a blocking lock could not be left when ctx ends.
 func poll(ctx context.Context, f *os.File) error {
 	for wait := 500 * time.Microsecond; ; wait = min(2*wait, 8*time.Millisecond) {
-		free, err := tryLock(f)
-		if free || err != nil { // err: no locks on this file system
+		if tryLock(f) != lockHeld {
 			return nil
 		}
 		select {

@@ -8,16 +8,16 @@ import (
 )
 
 // tryLock takes an exclusive lock on f unless somebody has it. The lock ends with unlock, with closing f, or with the process.
-func tryLock(f *os.File) (taken bool, err error) {
+func tryLock(f *os.File) lockResult {
 	for {
 		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
 		case nil:
-			return true, nil
+			return lockTaken
 		case syscall.EWOULDBLOCK:
-			return false, nil
+			return lockHeld
 		case syscall.EINTR:
 		default:
-			return false, err
+			return lockUnsupported
 		}
 	}
 }

@@ -9,15 +9,16 @@ import (
 )
 
 // tryLock takes an exclusive lock on f unless somebody has it. The lock ends with unlock, with closing f, or with the process.
-func tryLock(f *os.File) (taken bool, err error) {
+func tryLock(f *os.File) lockResult {
 	flags := uint32(windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY)
-	switch err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped)); err {
+	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
+	switch err { //nolint:errorlint // system call numbers
 	case nil:
-		return true, nil
+		return lockTaken
 	case windows.ERROR_LOCK_VIOLATION, windows.ERROR_IO_PENDING:
-		return false, nil
+		return lockHeld
 	default:
-		return false, err
+		return lockUnsupported
 	}
 }
 

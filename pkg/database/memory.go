@@ -35,7 +35,7 @@ func (m *memoryDir) acquire() (string, error) {
 		if err != nil {
 			return "", errors.Wrap(errors.Join(err, os.RemoveAll(path)), errors.FailedPrecondition, reasonReadOnly, "cannot write in the temporary directory %s", path)
 		}
-		_, _ = tryLock(lock) // without locks a sweep spares the directory by its age alone
+		tryLock(lock) // nobody else knows the directory yet
 		m.path, m.lock = path, lock
 	}
 	m.open++
@@ -68,7 +68,7 @@ func sweepMemory() {
 		if err != nil {
 			continue // another user's
 		}
-		if free, err := tryLock(f); err == nil && free {
+		if tryLock(f) == lockTaken {
 			_ = os.RemoveAll(dir) // best effort: the next process tries again
 		}
 		_ = f.Close()

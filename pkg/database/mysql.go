@@ -215,11 +215,11 @@ func (s *session) QueryContext(ctx context.Context, query string, args []driver.
 		s.killIfAbandoned(ctx, err)
 		return nil, err
 	}
-	return &sessionRows{Rows: rows, ctx: ctx, session: s}, nil
+	return &sessionRows{Rows: rows, failed: func(err error) { s.killIfAbandoned(ctx, err) }}, nil
 }
 
 func (s *session) killIfAbandoned(ctx context.Context, err error) {
-	if err == nil || ctx.Err() == nil || err == driver.ErrBadConn || err == driver.ErrSkip {
+	if err == nil || ctx.Err() == nil || errors.Is(err, driver.ErrBadConn) || errors.Is(err, driver.ErrSkip) {
 		return
 	}
 	killCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
@@ -231,15 +231,14 @@ func (s *session) killIfAbandoned(ctx context.Context, err error) {
 // sessionRows watches for the context ending between rows.
 type sessionRows struct {
 	driver.Rows
-	ctx     context.Context
-	session *session
+	failed func(err error)
 }
 
 // Next implements driver.Rows.
 func (r *sessionRows) Next(dest []driver.Value) error {
 	err := r.Rows.Next(dest)
 	if err != nil {
-		r.session.killIfAbandoned(r.ctx, err)
+		r.failed(err)
 	}
 	return err
 }

@@ -128,7 +128,7 @@ func (db *DB) queryOn(ctx context.Context, q sqlQuerier, query string, args []an
 			done(err)
 		}
 	}
-	rows, err := q.QueryContext(ctx, query, args...)
+	rows, err := q.QueryContext(ctx, query, args...) //nolint:rowserrcheck // Rows.Err does
 	if err != nil {
 		err = mapTo(err)
 		finish(0, err)

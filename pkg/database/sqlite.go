@@ -124,8 +124,12 @@ func (s *liteStore) create() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return errors.Wrap(err, errors.FailedPrecondition, reasonReadOnly, "cannot create the directory %s; check the permissions of its parent", s.dir)
 	}
-	f, err := os.OpenFile(s.file, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	// Never opened if it is there: closing any descriptor of it would drop the locks SQLite holds in this process.
+	f, err := os.OpenFile(s.file, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return nil
+	case err != nil:
 		return errors.Wrap(err, errors.FailedPrecondition, reasonReadOnly, "cannot create %s; check the permissions of the directory", s.file)
 	}
 	return f.Close()

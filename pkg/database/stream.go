@@ -77,7 +77,7 @@ func (db *DB) streamOn(ctx context.Context, conn *sql.Conn, query string, args [
 				break
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = nil
 		}
 		if closeErr := rows.Close(); err == nil && callback == nil {

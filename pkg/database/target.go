@@ -129,7 +129,8 @@ func parseServer(rest string) (Target, error) {
 	if cfg.Passwd, err = url.PathUnescape(password); err != nil {
 		return bad("the password has a broken %%-escape; write %% as %%25")
 	}
-	network, addr, path := "tcp", hostpart, ""
+	var addr, path string
+	network := "tcp"
 	if n, inner, ok := strings.Cut(hostpart, "("); ok {
 		addr, path, ok = strings.Cut(inner, ")")
 		if !ok || (n != "unix" && n != "tcp") {

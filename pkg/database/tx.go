@@ -48,10 +48,14 @@ func (db *DB) InReadTx(ctx context.Context, f func(tx *Tx) error) error {
 }
 
 func (db *DB) transact(ctx context.Context, write bool, f func(tx *Tx) error) error {
+	start := time.Now()
 	for attempt := 1; ; attempt++ {
 		again, err := db.attempt(ctx, write, f)
 		if err == nil {
 			return nil
+		}
+		if db.lite != nil && time.Since(start) > db.lite.wait {
+			again = false // each attempt has waited already
 		}
 		if !again || attempt == maxAttempts || ctx.Err() != nil {
 			return err
@@ -186,7 +190,7 @@ func (tx *Tx) ready(write bool) error {
 
 // fail poisons the transaction with its first error.
 func (tx *Tx) fail(err error) error {
-	if err != nil && err != ErrNoRows && tx.err == nil {
+	if err != nil && !errors.Is(err, ErrNoRows) && tx.err == nil {
 		tx.err = err
 	}
 	return err

@@ -2,6 +2,8 @@ package databasetest
 
 import (
 	"context"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -25,8 +27,13 @@ func ParseMySQL8(t testing.TB, stmt string) {
 
 func parseMySQL8(stmt string) error {
 	for _, known := range outsideGrammar {
-		if strings.HasPrefix(stmt, known) {
+		if stmt == known {
 			return nil
+		}
+	}
+	for _, trap := range traps {
+		if found := trap.pattern.FindString(stmt); found != "" {
+			return fmt.Errorf("%q: %s", found, trap.why)
 		}
 	}
 	_, _, err := parser.New().Parse(stmt, "utf8mb4", "utf8mb4_bin")
@@ -38,39 +45,93 @@ var outsideGrammar = []string{
 	"START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 }
 
+// traps are what the parser takes beyond MySQL 8.
+var traps = []struct {
+	pattern *regexp.Regexp
+	why     string
+}{
+	{regexp.MustCompile(`(?i)\b(INDEX|KEY|COLUMN)\s+IF\s+(NOT\s+)?EXISTS`), "MySQL has no IF EXISTS there; use {{create_index}}, which may be repeated"},
+	{regexp.MustCompile(`(?i)\b(CREATE\s+SEQUENCE|NEXT\s+VALUE\s+FOR|LASTVAL|NEXTVAL)\b`), "MySQL has no sequences"},
+	{regexp.MustCompile(`(?i)\b(TRANSACTIONAL|PAGE_COMPRESSED|PAGE_CHECKSUM)\s*=`), "a table option of MariaDB"},
+	{regexp.MustCompile(`(?i)\bENGINE\s*=\s*(Aria|ROCKSDB)`), "an engine of MariaDB"},
+	{regexp.MustCompile(`(?i)utf8mb4_(0900|nopad|uca1400)\w*`), "a collation that only one of the servers has"},
+	{regexp.MustCompile(`(?i)(^|[\s,(.])(system|empty|function|grouping|json_table|manual|parallel|qualify|tablesample|library)([\s,)]|$)`), "a word MySQL reserves; choose another name"},
+}
+
 // CheckMigrations fails the test if a migration of the schema does not parse for MySQL 8, or is not one step that may be run
 // again after an interruption: one statement per file, tables and views with IF NOT EXISTS or through the placeholders.
 func CheckMigrations(t testing.TB, schema database.Schema) {
 	t.Helper()
-	migrations, err := schema.ExpandedMigrations(database.MySQL)
+	problems, err := migrationProblems(schema)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, p := range problems {
+		t.Error(p)
+	}
+}
+
+func migrationProblems(schema database.Schema) (problems []string, err error) {
+	migrations, err := schema.ExpandedMigrations(database.MySQL)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range migrations {
+		say := func(format string, args ...any) {
+			problems = append(problems, "migration "+m.Name+": "+fmt.Sprintf(format, args...))
+		}
 		nodes, _, err := parser.New().Parse(upPart(m.SQL), "utf8mb4", "utf8mb4_bin")
 		if err != nil {
-			t.Errorf("migration %s: not MySQL 8: %v", m.Name, err)
+			say("not MySQL 8: %v", err)
 			continue
 		}
 		if len(nodes) == 0 {
-			t.Errorf("migration %s holds no statement for MySQL; put SELECT 1 into a {{mysql}} block if that is meant", m.Name)
+			say("holds no statement for MySQL; put SELECT 1 into a {{mysql}} block if that is meant")
 		}
-		ddl := 0
+		schemaChanges := 0
 		for _, n := range nodes {
-			text := strings.Join(strings.Fields(strings.ToUpper(n.Text())), " ")
-			text = text[strings.IndexAny(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"):]
-			if !strings.HasPrefix(text, "INSERT") && !strings.HasPrefix(text, "UPDATE") && !strings.HasPrefix(text, "DELETE") && !strings.HasPrefix(text, "SELECT") {
-				ddl++
+			text := bare(n.Text())
+			if err := parseMySQL8(text); err != nil {
+				say("not MySQL 8: %v", err)
 			}
-			if strings.HasPrefix(text, "CREATE TABLE") && !strings.HasPrefix(text, "CREATE TABLE IF NOT EXISTS") {
-				t.Errorf("migration %s: write CREATE TABLE IF NOT EXISTS, so that it can be run again", m.Name)
+			upper := strings.ToUpper(text)
+			verb, _, _ := strings.Cut(upper, " ")
+			switch {
+			case verb == "INSERT":
+				if !strings.Contains(upper, "ON DUPLICATE KEY") && !strings.Contains(upper, "NOT EXISTS") {
+					say("an INSERT must be repeatable: INSERT … SELECT … WHERE NOT EXISTS (…)")
+				}
+			case verb != "UPDATE" && verb != "DELETE" && verb != "SELECT":
+				schemaChanges++
 			}
-			if strings.HasPrefix(text, "INSERT") && !strings.Contains(text, "ON DUPLICATE KEY") && !strings.Contains(text, "NOT EXISTS") && !strings.HasPrefix(text, "INSERT IGNORE") {
-				t.Errorf("migration %s: an INSERT must be repeatable (INSERT … SELECT … WHERE NOT EXISTS)", m.Name)
+			if strings.HasPrefix(upper, "CREATE TABLE") && !strings.HasPrefix(upper, "CREATE TABLE IF NOT EXISTS") {
+				say("write CREATE TABLE IF NOT EXISTS, so that it can be run again")
+			}
+			if strings.HasPrefix(upper, "CREATE VIEW") {
+				say("write {{create_view}}, so that it can be run again")
+			}
+			if strings.HasPrefix(upper, "DROP") && !strings.Contains(upper, "IF EXISTS") && !strings.HasPrefix(upper, "DROP INDEX") {
+				say("write DROP … IF EXISTS, so that it can be run again")
 			}
 		}
-		if ddl > 1 {
-			t.Errorf("migration %s has %d DDL statements; MySQL commits each by itself, so put one into each file", m.Name, ddl)
+		if schemaChanges > 1 {
+			say("has %d statements that change the schema; MySQL commits each by itself, so put one into each file", schemaChanges)
+		}
+	}
+	return problems, nil
+}
+
+// bare is a statement without comments before it and with single spaces.
+func bare(text string) string {
+	for {
+		text = strings.TrimSpace(text)
+		switch {
+		case strings.HasPrefix(text, "--"):
+			_, text, _ = strings.Cut(text, "\n")
+		case strings.HasPrefix(text, "/*"):
+			_, text, _ = strings.Cut(text, "*/")
+		default:
+			return strings.Join(strings.Fields(text), " ")
 		}
 	}
 }

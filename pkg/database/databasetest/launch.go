@@ -92,9 +92,13 @@ rm -rf "$dir"`
 
 // launch starts the server process and waits until it answers.
 func (s *Server) launch() error {
+	if err := os.MkdirAll(filepath.Join(s.dir, "tmp"), 0o700); err != nil {
+		return err
+	}
 	args := append([]string{"-c", guardScript, "sh", s.dir, s.args[0], "--no-defaults"}, asRoot()...)
 	args = append(args,
 		"--datadir="+filepath.Join(s.dir, "data"), "--socket="+filepath.Join(s.dir, "s"), "--pid-file="+filepath.Join(s.dir, "pid"),
+		"--tmpdir="+filepath.Join(s.dir, "tmp"), // a starting server clears away what others keep in a shared one
 		"--skip-networking", "--skip-name-resolve", "--skip-log-bin", "--local-infile=1",
 		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_bin",
 		"--innodb-buffer-pool-size=256M", "--innodb-log-file-size=128M", "--innodb-flush-log-at-trx-commit=2", // survives kill -9 of the server
@@ -104,7 +108,7 @@ func (s *Server) launch() error {
 	if err != nil {
 		return err
 	}
-	shell := exec.Command("/bin/sh", args...)
+	shell := exec.CommandContext(context.Background(), "/bin/sh", args...) // ends by its standard input
 	shell.Stdin = read
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C in the terminal reaches the test, not the server
 	err = shell.Start()
@@ -146,7 +150,7 @@ func (s *Server) remove() {
 
 // templateDir returns an initialised, empty data directory, made once per server version, user and machine.
 func templateDir(daemon string) (string, error) {
-	version, err := exec.Command(daemon, "--no-defaults", "--version").Output()
+	version, err := exec.CommandContext(context.Background(), daemon, "--no-defaults", "--version").Output()
 	if err != nil {
 		return "", fmt.Errorf("%s --version: %w", daemon, err)
 	}
@@ -207,7 +211,7 @@ func initialise(daemon, version, dir string) error {
 			return errors.New(missingServer + "\n  (found " + daemon + " but no mariadb-install-db)")
 		}
 	}
-	out, err := exec.Command(name, append(args, asRoot()...)...).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), name, append(args, asRoot()...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}

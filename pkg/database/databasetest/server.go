@@ -120,6 +120,9 @@ func (s *Server) drop(t testing.TB, prefix string) {
 		}
 		names = append(names, name)
 	}
+	if err := rows.Err(); err != nil {
+		t.Error(err)
+	}
 	for _, name := range names {
 		if _, err := db.ExecContext(ctx, "DROP DATABASE "+name); err != nil {
 			t.Errorf("dropping %s: %v", name, err)
