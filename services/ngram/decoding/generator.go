@@ -83,6 +83,7 @@ type Generator struct {
 	tokens   []uint32 // since the last <s>, which is the first
 	sentence sentence
 	ended    int // sentences
+	joined   int // lines without a sentence mark that were followed by another sentence
 	chosen   int // tokens
 	reason   Reason
 	text     strings.Builder
@@ -246,6 +247,7 @@ func (g *Generator) endLine() string {
 		return g.endSentence()
 	}
 	if g.setup.Breaks == BreakSentence {
+		g.joined++
 		g.sentence = sentence{}
 		return g.joiner.EndSentence()
 	}

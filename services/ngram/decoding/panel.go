@@ -10,8 +10,9 @@ import (
 // that one read serves all of them.
 //
 // Best is the reply with the highest merit, the first one among equals: a reply that ended as a sentence before one
-// that was cut; then the information of the cached words it says, less a little for a question, for a reply of fewer
-// than six tokens and for every token beyond 25. A panel of one is a Generator.
+// that was cut; then the information of the cached words it says, less something for a heading that runs into a
+// sentence, for a question, for a reply of fewer than six tokens and for every token beyond 25. A panel of one is a
+// Generator.
 type Panel struct {
 	members []*member
 	cache   *SessionCache
@@ -27,6 +28,7 @@ const (
 	cutPenalty      = 100
 	longReply       = 25
 	longPenalty     = 0.05
+	joinPenalty     = 3
 	questionPenalty = 1
 	shortPenalty    = 2
 	shortReply      = 6
@@ -99,6 +101,7 @@ func (p *Panel) merit(m *member) float64 {
 		}
 	}
 	merit := p.cache.relevance(tokens) - float64(longPenalty*float64(max(0, len(tokens)-longReply)))
+	merit -= float64(joinPenalty * float64(m.generator.joined))
 	if m.generator.reason == LengthReached || m.generator.Text() == "" {
 		merit -= cutPenalty
 	}
