@@ -214,6 +214,9 @@ func (s *Server) Restart(t testing.TB) {
 	})
 }
 
+// DataDir is where the private server keeps its files: a directory for each database.
+func (s *Server) DataDir() string { return filepath.Join(s.dir, "data") }
+
 // CPU is the processor time the private server has used.
 func (s *Server) CPU(t testing.TB) time.Duration {
 	t.Helper()
