@@ -19,8 +19,8 @@ const (
 	cacheWindow = 1024
 	// cacheCommon is the unigram probability from which on a token is a function word and is not cached.
 	cacheCommon = 0.01
-	// olderWorth is what a word of an older text is worth against one of the newest.
-	olderWorth = 0.25
+	// olderShare is what a word of an older text counts against one of the newest.
+	olderShare = 0.25
 	// usedShare is what is left of the weight of a word once the reply has said it.
 	usedShare = 0.125
 )
@@ -59,11 +59,15 @@ func NewSessionCache(history [][]uint32, unigram func(uint32) float64, content f
 					index[token] = at
 					worth := -exactmath.Log10(mass)
 					if i < len(history)-1 {
-						worth = float64(worth * olderWorth)
+						worth = float64(worth * olderShare)
 					}
 					cache.words = append(cache.words, cachedWord{token: token, worth: worth})
 				}
-				cache.words[at].weight += decayed
+				share := decayed
+				if i < len(history)-1 {
+					share = float64(share * olderShare)
+				}
+				cache.words[at].weight += share
 			}
 			decayed = float64(decayed * cacheDecay)
 			age++

@@ -2,6 +2,7 @@ package decoding
 
 import (
 	"strings"
+	"unicode"
 
 	"dbslm/services/ngram/lookup"
 )
@@ -11,8 +12,8 @@ import (
 //
 // Best is the reply with the highest merit, the first one among equals: a reply that ended as a sentence before one
 // that was cut; then the information of the cached words it says, less something for a heading that runs into a
-// sentence, for a question, for a reply of fewer than six tokens and for every token beyond 25. A panel of one is a
-// Generator.
+// sentence, for a question, for every word missing from five and for every token beyond 25. Where that is equal, the
+// reply whose tokens are likelier on average. A panel of one is a Generator.
 type Panel struct {
 	members []*member
 	cache   *SessionCache
@@ -26,12 +27,14 @@ type member struct {
 
 const (
 	cutPenalty      = 100
-	longReply       = 25
-	longPenalty     = 0.05
+	longReply       = 25   // tokens
+	longPenalty     = 0.05 // for each token beyond
 	joinPenalty     = 3
 	questionPenalty = 1
-	shortPenalty    = 2
-	shortReply      = 6
+	shortReply      = 5   // words
+	shortPenalty    = 0.5 // for each word missing
+	// fluencyShare makes the mean log10 of the tokens, at most a few units, decide between equals only.
+	fluencyShare = 1e-3
 )
 
 // NewPanel begins setup.Params.BestOf replies. The first has the seed of the request, the others seeds derived
@@ -95,21 +98,32 @@ func (p *Panel) Latest() Event {
 
 func (p *Panel) merit(m *member) float64 {
 	var tokens []uint32
+	words, fluency := 0, 0.0
 	for _, event := range m.events {
-		if event.Chosen != nil {
-			tokens = append(tokens, event.Chosen.Token)
+		if event.Chosen == nil {
+			continue
+		}
+		tokens = append(tokens, event.Chosen.Token)
+		fluency += event.Chosen.Log10
+		if isWord(m.generator.setup.Text(event.Chosen.Token)) && event.Chosen.Token != lookup.End {
+			words++
 		}
 	}
-	merit := p.cache.relevance(tokens) - float64(longPenalty*float64(max(0, len(tokens)-longReply)))
+	merit := p.cache.relevance(tokens)
+	merit -= float64(longPenalty * float64(max(0, len(tokens)-longReply)))
+	merit -= float64(shortPenalty * float64(max(0, shortReply-words)))
 	merit -= float64(joinPenalty * float64(m.generator.joined))
+	merit += float64(fluencyShare * (fluency / float64(max(1, len(tokens)))))
 	if m.generator.reason == LengthReached || m.generator.Text() == "" {
 		merit -= cutPenalty
 	}
 	if strings.HasSuffix(strings.TrimRight(m.generator.Text(), closers+straight), "?") {
 		merit -= questionPenalty
 	}
-	if len(tokens) < shortReply {
-		merit -= shortPenalty
-	}
 	return merit
+}
+
+// isWord tells words and numbers from marks.
+func isWord(token string) bool {
+	return strings.ContainsFunc(token, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) })
 }

@@ -90,7 +90,8 @@ type loadedBuild struct {
 	Unigrams *lookup.Unigrams
 
 	forms    map[string]string
-	logprobs codebook
+	unigrams codebook // of the empty context
+	logprobs codebook // of all others
 	backoffs codebook
 }
 
@@ -125,21 +126,21 @@ func (b *loadedBuild) Token(token []byte) uint32 {
 func (b *loadedBuild) Form(token string) string { return b.forms[token] }
 
 func (b *loadedBuild) size() int {
-	size := b.Vocabulary.Size() + b.Unigrams.Size() + 16*(len(b.logprobs.log10)+len(b.backoffs.log10))
+	size := b.Vocabulary.Size() + b.Unigrams.Size() + 16*(len(b.unigrams.log10)+len(b.logprobs.log10)+len(b.backoffs.log10))
 	for token, form := range b.forms {
 		size += len(token) + len(form) + 64
 	}
 	return size
 }
 
-const selectServing = `SELECT b.build_id, b.model_id, b.state, b.storage, b.max_order, b.vocabulary_end, b.logprob_codebook, b.backoff_codebook,
+const selectServing = `SELECT b.build_id, b.model_id, b.state, b.storage, b.max_order, b.vocabulary_end, b.unigram_codebook, b.logprob_codebook, b.backoff_codebook,
   m.tokenizer, m.tokenizer_parameters, m.normalization, m.unk_policy
 FROM tbl_l1_model_names n
 LEFT JOIN tbl_l1_builds b ON b.build_id = n.published_build
 LEFT JOIN tbl_l1_models m ON m.model_id = b.model_id
 WHERE n.tenant = ? AND n.name = ?`
 
-const selectKept = `SELECT b.build_id, b.model_id, b.state, b.storage, b.max_order, b.vocabulary_end, b.logprob_codebook, b.backoff_codebook,
+const selectKept = `SELECT b.build_id, b.model_id, b.state, b.storage, b.max_order, b.vocabulary_end, b.unigram_codebook, b.logprob_codebook, b.backoff_codebook,
   m.tokenizer, m.tokenizer_parameters, m.normalization, m.unk_policy
 FROM tbl_l1_model_names n
 LEFT JOIN tbl_l1_builds b ON b.tenant = n.tenant AND b.name = n.name AND b.build_id = ?
@@ -153,11 +154,11 @@ func (r *Reader) resolve(ctx context.Context, tenant, model string, id ngram.Bui
 		query, args = selectKept, []any{int64(id), tenant, model}
 	}
 	var row struct {
-		build, modelID, order, end, logprobs, backoffs               *int64
+		build, modelID, order, end, unigrams, logprobs, backoffs     *int64
 		state, storage, tokenizer, parameters, normalization, policy *string
 	}
 	err := r.db.QueryRow(ctx, query, args...).Scan(&row.build, &row.modelID, &row.state, &row.storage, &row.order, &row.end,
-		&row.logprobs, &row.backoffs, &row.tokenizer, &row.parameters, &row.normalization, &row.policy)
+		&row.unigrams, &row.logprobs, &row.backoffs, &row.tokenizer, &row.parameters, &row.normalization, &row.policy)
 	switch {
 	case errors.Is(err, database.ErrNoRows):
 		return ngram.Build{}, ngram.Settings{}, errors.New(errors.NotFound, "MODEL_NOT_FOUND",
@@ -174,7 +175,7 @@ func (r *Reader) resolve(ctx context.Context, tenant, model string, id ngram.Bui
 	build := ngram.Build{
 		ID: ngram.BuildID(*row.build), Model: ngram.ModelID(deref(row.modelID)), Tenant: tenant, Name: model,
 		State: ngram.BuildState(deref(row.state)), Order: int(deref(row.order)), Storage: ngram.Storage(deref(row.storage)),
-		VocabularyEnd: uint32(deref(row.end)), LogprobCodebook: deref(row.logprobs), BackoffCodebook: deref(row.backoffs),
+		VocabularyEnd: uint32(deref(row.end)), UnigramCodebook: deref(row.unigrams), LogprobCodebook: deref(row.logprobs), BackoffCodebook: deref(row.backoffs),
 	}
 	if err := readable(build); err != nil {
 		return ngram.Build{}, ngram.Settings{}, err

@@ -18,6 +18,9 @@ type codebook struct{ log10, mass []float64 }
 func (r *Reader) load(ctx context.Context, build ngram.Build, settings ngram.Settings) (*loadedBuild, error) {
 	b := &loadedBuild{Build: build, Settings: settings}
 	var err error
+	if b.unigrams, err = r.codebook(ctx, build, build.UnigramCodebook); err != nil {
+		return nil, err
+	}
 	if b.logprobs, err = r.codebook(ctx, build, build.LogprobCodebook); err != nil {
 		return nil, err
 	}
@@ -36,7 +39,8 @@ func (r *Reader) load(ctx context.Context, build ngram.Build, settings ngram.Set
 	return b, nil
 }
 
-const selectCodebook = `SELECT code, log10_value, mass FROM tbl_q_to_mass WHERE codebook_id = ? ORDER BY code`
+const selectCodebook = `SELECT q.code, q.log10_value, q.mass, m.bits FROM tbl_quant_meta m JOIN tbl_q_to_mass q ON q.codebook_id = m.codebook_id
+WHERE m.codebook_id = ? ORDER BY q.code`
 
 func (r *Reader) codebook(ctx context.Context, build ngram.Build, id int64) (codebook, error) {
 	var book codebook
@@ -48,10 +52,11 @@ func (r *Reader) codebook(ctx context.Context, build ngram.Build, id int64) (cod
 		return book, err
 	}
 	defer rows.Close()
+	bits := 0
 	for rows.Next() {
 		var code int
 		var log10, mass float64
-		if err := rows.Scan(&code, &log10, &mass); err != nil {
+		if err := rows.Scan(&code, &log10, &mass, &bits); err != nil {
 			return book, err
 		}
 		if code != len(book.log10) {
@@ -62,8 +67,8 @@ func (r *Reader) codebook(ctx context.Context, build ngram.Build, id int64) (cod
 	if err := rows.Err(); err != nil {
 		return book, err
 	}
-	if len(book.log10) != 1<<build.Storage.Bits() {
-		return book, damaged(build, "codebook %d has %d codes instead of %d", id, len(book.log10), 1<<build.Storage.Bits())
+	if bits == 0 || len(book.log10) != 1<<bits {
+		return book, damaged(build, "codebook %d has %d codes of %d bits", id, len(book.log10), bits)
 	}
 	return book, nil
 }
@@ -129,14 +134,17 @@ func (r *Reader) unigrams(ctx context.Context, b *loadedBuild) (*lookup.Unigrams
 	return unigrams, nil
 }
 
-func (b *loadedBuild) width() packed.Width {
-	switch b.Build.Storage {
-	case ngram.Storage8:
-		return packed.Width8
-	case ngram.Storage16:
-		return packed.Width16
+// coding tells how the followers of contexts of n-grams of order n are packed: unigrams have finer codes of their own.
+func (b *loadedBuild) coding(n uint8) (packed.Width, codebook) {
+	switch {
+	case b.Build.Storage == ngram.StorageExact:
+		return packed.WidthExact, codebook{}
+	case n == 1:
+		return packed.Width16, b.unigrams
+	case b.Build.Storage == ngram.Storage8:
+		return packed.Width8, b.logprobs
 	}
-	return packed.WidthExact
+	return packed.Width16, b.logprobs
 }
 
 func damaged(build ngram.Build, format string, args ...any) error {

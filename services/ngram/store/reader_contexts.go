@@ -192,7 +192,7 @@ func (b *loadedBuild) first(row database.Row) (*lookup.Context, error) {
 		}
 		context.LogBackoff, context.Backoff = b.backoffs.log10[code], b.backoffs.mass[code]
 	}
-	return context, b.unpack(context, row.Bytes(5))
+	return context, b.unpack(context, uint8(row.Int(0)), row.Bytes(5))
 }
 
 func (b *loadedBuild) join(context *lookup.Context, key contextKey, chunks []chunk) error {
@@ -201,7 +201,7 @@ func (b *loadedBuild) join(context *lookup.Context, key contextKey, chunks []chu
 		if context == nil || piece.place != int64(i+1) {
 			return damaged(b.Build, "a chunk of the context %d of order %d is missing", key.hash, key.n)
 		}
-		if err := b.unpack(context, piece.packed); err != nil {
+		if err := b.unpack(context, key.n, piece.packed); err != nil {
 			return err
 		}
 	}
@@ -209,15 +209,16 @@ func (b *loadedBuild) join(context *lookup.Context, key contextKey, chunks []chu
 }
 
 // unpack appends the followers of one chunk. A group that goes on from the chunk before stays one group.
-func (b *loadedBuild) unpack(context *lookup.Context, blob []byte) error {
-	err := packed.Decode(blob, b.width(), func(code uint64, tokens []uint32) error {
+func (b *loadedBuild) unpack(context *lookup.Context, n uint8, blob []byte) error {
+	width, book := b.coding(n)
+	err := packed.Decode(blob, width, func(code uint64, tokens []uint32) error {
 		var group lookup.Group
 		switch {
-		case b.Build.Storage == ngram.StorageExact:
+		case width == packed.WidthExact:
 			group.Log10 = packed.Float(code)
 			group.Mass = exactmath.Pow10(group.Log10)
-		case code < uint64(len(b.logprobs.log10)):
-			group.Log10, group.Mass = b.logprobs.log10[code], b.logprobs.mass[code]
+		case code < uint64(len(book.log10)):
+			group.Log10, group.Mass = book.log10[code], book.mass[code]
 		default:
 			return damaged(b.Build, "code %d is not in its codebook", code)
 		}

@@ -116,7 +116,7 @@ type UsePosition struct {
 // Position of the context in the list.
 func (c ContextUse) Position() UsePosition { return c.position }
 
-const selectUses = `SELECT h.n, h.context_hash, h.hotness, r.parent_hash, r.oldest_token_id, r.a_total, r.n1 + r.n2 + r.n3
+const selectUses = `SELECT h.n, h.context_hash, h.hotness, r.parent_hash, r.oldest_token_id, r.a_total, COALESCE(r.n1, 0) + COALESCE(r.n2, 0) + COALESCE(r.n3, 0)
 FROM tbl_l1_context_hotness h
 JOIN tbl_l1_context_registry r ON r.model_id = h.model_id AND r.n = h.n AND r.context_hash = h.context_hash
 WHERE h.model_id = ? AND (h.hotness < ? OR h.hotness = ? AND (h.n > ? OR h.n = ? AND h.context_hash > ?))
