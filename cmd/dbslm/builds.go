@@ -167,7 +167,7 @@ func (a *app) createBuild(ctx context.Context, conn *connection, req *ngramv1.Cr
 	if err != nil {
 		return nil, err
 	}
-	bars := newProgress(a.err)
+	bars := newProgress(a.streams)
 	defer bars.close()
 	var build *ngramv1.Build
 	for {
@@ -192,7 +192,7 @@ func newBuildsPublish(a *app, f *buildsFlags) *cobra.Command {
 		Use:     "publish BUILD",
 		Short:   "Make a ready build the one that serves",
 		Example: "  dbslm builds publish 7 --model harbour",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg("the build's number"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := strconv.ParseUint(args[0], 10, 32)
 			if err != nil || id == 0 {

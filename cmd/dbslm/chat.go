@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"dbslm/pkg/errors"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
@@ -46,6 +47,9 @@ Commands in a conversation: ` + strings.Join(commandNames(), " ") + `. Ctrl-D le
 			if o.json && o.prompt == "" {
 				return usagef("--json needs --prompt")
 			}
+			if err := checkSaid(o.prompt); err != nil {
+				return usagef("--prompt: %v", err)
+			}
 			return a.with(cmd.Context(), false, func(conn *connection) error { return a.chat(cmd.Context(), conn, o) })
 		},
 	}
@@ -70,10 +74,11 @@ type chat struct {
 	options      chatOptions
 	conversation *memoryv1.Conversation
 	turns        int
+	noted        map[string]bool // degradations that the person knows of
 }
 
 func (a *app) chat(ctx context.Context, conn *connection, o chatOptions) error {
-	c := &chat{app: a, conn: conn, options: o}
+	c := &chat{app: a, conn: conn, options: o, noted: map[string]bool{}}
 	if err := c.begin(ctx); err != nil {
 		return err
 	}
@@ -86,8 +91,14 @@ func (a *app) chat(ctx context.Context, conn *connection, o chatOptions) error {
 	return err
 }
 
-// begin starts a conversation or resumes the one asked for.
+// begin starts a conversation or resumes the one asked for. A model asked for by name must exist.
 func (c *chat) begin(ctx context.Context) error {
+	if c.options.model != "" {
+		_, err := ngramv1.NewModelServiceClient(c.conn).GetModel(ctx, &ngramv1.GetModelRequest{Tenant: c.tenant, Model: c.options.model})
+		if kind := errors.KindOf(err); err != nil && (kind == errors.NotFound || kind == errors.InvalidArgument) {
+			return err // level 1 out of reach is another matter: concepts may answer
+		}
+	}
 	if c.options.conversation == "" {
 		resp, err := c.conn.gateway.StartConversation(ctx, &gatewayv1.StartConversationRequest{
 			Tenant: c.tenant, UserId: c.options.user, AgentId: c.options.agent,
@@ -106,6 +117,32 @@ func (c *chat) begin(ctx context.Context) error {
 	}
 	c.conversation = resp.Conversation
 	return nil
+}
+
+// maxSaid is the longest message, in bytes, as the gateway's API says it.
+const maxSaid = 1 << 20
+
+// checkSaid refuses what no message may hold, before anything is stored.
+func checkSaid(text string) error {
+	switch {
+	case len(text) > maxSaid:
+		return usagef("the text has %s bytes; the longest message has %s: shorten it", count(len(text)), count(maxSaid))
+	case strings.ContainsRune(text, 0):
+		return usagef("the text has a NUL byte at byte offset %d; remove it", strings.IndexByte(text, 0))
+	case !utf8.ValidString(text):
+		return usagef("the text is not valid UTF-8 at byte offset %d; is the terminal set to another encoding?", firstInvalid(text))
+	}
+	return nil
+}
+
+// firstInvalid is the offset of the first byte that is not UTF-8.
+func firstInvalid(text string) int {
+	for i, r := range text {
+		if r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD") {
+			return i
+		}
+	}
+	return len(text)
 }
 
 // once answers the prompt.
@@ -138,37 +175,42 @@ func (c *chat) loop(ctx context.Context) error {
 	for c.options.maxTurns == 0 || c.turns < c.options.maxTurns {
 		line, err := lines.read(ctx)
 		if err == io.EOF || ctx.Err() != nil {
-			fmt.Fprintln(c.out)
 			return nil // Ctrl-D and Ctrl-C leave cleanly
+		}
+		if errors.Is(err, errLongLine) {
+			c.report(err)
+			continue
 		}
 		if err != nil {
 			return err
 		}
-		line = strings.TrimSpace(line)
-		switch {
-		case line == "":
-			continue
-		case strings.HasPrefix(line, ":"):
-			leave, err := c.command(ctx, line)
-			if leave {
-				return nil
-			}
-			c.report(err)
-		default:
-			err := c.answer(ctx, line)
-			if ctx.Err() != nil {
-				return nil
-			}
-			c.report(err)
+		leave, err := c.said(ctx, strings.TrimSpace(line))
+		if leave || ctx.Err() != nil {
+			return nil
 		}
+		c.report(err)
 	}
 	return nil
+}
+
+// said takes one line: a command, something to answer, or nothing.
+func (c *chat) said(ctx context.Context, line string) (leave bool, err error) {
+	if line == "" {
+		return false, nil
+	}
+	if err := checkSaid(line); err != nil {
+		return false, err
+	}
+	if strings.HasPrefix(line, ":") {
+		return c.command(ctx, line)
+	}
+	return false, c.answer(ctx, line)
 }
 
 // report shows an error in a conversation, which goes on.
 func (c *chat) report(err error) {
 	if err != nil {
-		fmt.Fprintln(c.err, "error: "+message(err))
+		fmt.Fprintln(c.err, "error: "+message(c.conn.explain(err)))
 	}
 }
 
@@ -219,7 +261,19 @@ func (c *chat) answer(ctx context.Context, text string) error {
 			}
 			fmt.Fprintln(c.out)
 			c.turns++
+			c.note(event.Finished.Trace)
 			return nil
+		}
+	}
+}
+
+// note tells what a reply had to do without, once in a conversation.
+func (c *chat) note(trace *gatewayv1.Trace) {
+	for _, d := range trace.GetDegradations() {
+		text := fmt.Sprintf("%s: %s (%s)", d.Service, d.Effect, d.Reason)
+		if !c.noted[text] {
+			c.noted[text] = true
+			fmt.Fprintln(c.err, "note: "+oneLine(text))
 		}
 	}
 }

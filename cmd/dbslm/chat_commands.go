@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode"
 
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
@@ -33,7 +34,10 @@ func commandNames() []string {
 
 // command runs one command line and says whether it ends the conversation.
 func (c *chat) command(ctx context.Context, line string) (leave bool, err error) {
-	name, arguments, _ := strings.Cut(line, " ")
+	name, arguments := line, ""
+	if i := strings.IndexFunc(line, unicode.IsSpace); i >= 0 {
+		name, arguments = line[:i], line[i:]
+	}
 	switch name {
 	case ":exit", ":quit":
 		return true, nil
@@ -59,6 +63,9 @@ func (c *chat) history(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(resp.Window.GetMessages()) == 0 {
+		fmt.Fprintln(c.out, "(nothing was said yet)")
 	}
 	if n := resp.Window.GetOmittedMessages(); n > 0 {
 		fmt.Fprintf(c.out, "(%s left out)\n", plural(n, "older message", "older messages"))
@@ -94,7 +101,7 @@ func (c *chat) correct(ctx context.Context, arguments string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "recorded correction %s\n", resp.Correction.CorrectionId)
+	fmt.Fprintf(c.out, "recorded: %s instead of %s (correction %s)\n", right, wrong, resp.Correction.CorrectionId)
 	for _, w := range resp.Warnings {
 		fmt.Fprintf(c.err, "warning: %s\n", w)
 	}

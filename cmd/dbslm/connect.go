@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 
 	"dbslm"
 	"dbslm/pkg/database"
@@ -10,6 +11,7 @@ import (
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 )
 
 // connection is a gateway to talk to: in this process over a store, or a running one.
@@ -17,7 +19,7 @@ type connection struct {
 	grpc.ClientConnInterface
 	gateway gatewayv1.GatewayServiceClient
 	where   string // for people: "var/dbslm", "mysql://host/", "server host:port"
-	remote  bool
+	remote  bool   // others may use what is there
 	close   func() error
 }
 
@@ -37,7 +39,7 @@ func (a *app) connect(ctx context.Context, create bool) (*connection, error) {
 	if target.Memory() {
 		return nil, usagef("--db :memory: would be gone when this command ends; name a directory")
 	}
-	tel, err := a.telemetry("dbslm")
+	tel, err := a.telemetry("dbslm", slog.LevelError)
 	if err != nil {
 		return nil, err
 	}
@@ -67,5 +69,15 @@ func (a *app) with(ctx context.Context, create bool, work func(*connection) erro
 			err = closeErr
 		}
 	}()
-	return work(conn)
+	return conn.explain(work(conn))
+}
+
+// explain names the server that does not answer, where the connection knows only the service that was called.
+func (c *connection) explain(err error) error {
+	const unavailable = "PEER_UNAVAILABLE"
+	if !c.remote || errors.ReasonOf(err) != unavailable || len(status.Convert(err).Details()) > 0 {
+		return err // details come from the server: then it is a peer of its that does not answer
+	}
+	return errors.Wrap(err, errors.Unavailable, unavailable,
+		"%s does not answer; check the address, and that dbslm serve runs there", c.where)
 }

@@ -42,14 +42,11 @@ Every token counts, and one end of sentence for each sentence. "-" reads standar
 		Example: `  dbslm eval heldout.txt
   dbslm eval heldout.txt --json --check-mass 1000
   dbslm eval heldout.txt --model harbour --build 3 --renormalise 2000`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("the text's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, cleanup, err := a.evalInput(args[0])
-			if err != nil {
-				return err
-			}
+			in, cleanup, err := a.evalInput(cmd.Context(), args[0], encoding)
 			defer cleanup()
-			if _, err := in.checkText(encoding); err != nil {
+			if err != nil {
 				return err
 			}
 			header.Tenant, header.Label = a.tenant, in.label
@@ -76,18 +73,23 @@ Every token counts, and one end of sentence for each sentence. "-" reads standar
 	return cmd
 }
 
-func (a *app) evalInput(path string) (input, func(), error) {
-	if path == "-" {
-		return spool(a.in)
+// evalInput finds the text and checks that it is one. The cleanup is never nil.
+func (a *app) evalInput(ctx context.Context, path, encoding string) (in input, cleanup func(), err error) {
+	in = input{label: stdinLabel, from: a.in}
+	if path != "-" {
+		if in, err = oneFile(path); err != nil {
+			return in, func() {}, err
+		}
 	}
-	found, err := findInputs([]string{path}, false)
+	in, cleanup, err = in.spooled(ctx)
 	if err != nil {
-		return input{}, nil, err
+		return in, cleanup, err
 	}
-	if len(found) != 1 {
-		return input{}, nil, usagef("%s is a directory; evaluate one file", path)
+	blank, err := in.checkText(ctx, encoding)
+	if err == nil && blank {
+		err = usagef("%s holds no text; there is nothing to evaluate", in.label)
 	}
-	return found[0], func() {}, nil
+	return in, cleanup, err
 }
 
 func (a *app) evaluate(ctx context.Context, conn *connection, header *ngramv1.EvaluateHeader, in input, encoding string) (*evaluation, error) {
@@ -102,7 +104,7 @@ func (a *app) evaluate(ctx context.Context, conn *connection, header *ngramv1.Ev
 			cancel(err)
 		}
 	}()
-	bars := newProgress(a.err)
+	bars := newProgress(a.streams)
 	defer bars.close()
 	var result *evaluation
 	for {

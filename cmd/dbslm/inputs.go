@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"io/fs"
 	"os"
@@ -19,7 +21,9 @@ const stdinLabel = "<stdin>"
 type input struct {
 	label string
 	path  string
-	size  int64 // bytes of the file
+	size  int64     // bytes of the file
+	once  bool      // a pipe or a device, which can be read only once
+	from  io.Reader // standard input; nil for what has a path
 }
 
 // findInputs turns arguments into files: a file of any extension is text, a directory means its sorted *.txt
@@ -46,13 +50,29 @@ func findInputs(args []string, recursive bool) ([]input, error) {
 	return found, nil
 }
 
+// oneFile is the input of a command that takes a single text.
+func oneFile(arg string) (input, error) {
+	path, err := expandHome(arg)
+	if err != nil {
+		return input{}, err
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return input{}, usagef("%s is a directory; name one file", arg)
+	}
+	found, err := filesOf(path, false)
+	if err != nil {
+		return input{}, err
+	}
+	return found[0], nil
+}
+
 func filesOf(path string, recursive bool) ([]input, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, usagef("cannot read %s: %v", path, reason(err))
 	}
 	if !info.IsDir() {
-		return []input{{label: label(path), path: path, size: info.Size()}}, nil
+		return []input{{label: label(path), path: path, size: info.Size(), once: !info.Mode().IsRegular()}}, nil
 	}
 	var files []input
 	err = filepath.WalkDir(path, func(p string, entry fs.DirEntry, err error) error {
@@ -105,20 +125,64 @@ func expandHome(path string) (string, error) {
 	return filepath.Join(home, path[1:]), nil
 }
 
-// spool copies standard input to a temporary file, so that it can be checked before anything is changed.
-func spool(in io.Reader) (found input, cleanup func(), err error) {
-	f, err := os.CreateTemp("", "dbslm-stdin-*")
+// spooled copies what can be read only once (standard input, a pipe) to a temporary file, so that it can be
+// checked before anything is changed. The cleanup is never nil.
+func (in input) spooled(ctx context.Context) (_ input, cleanup func(), err error) {
+	cleanup = func() {}
+	from := in.from
+	if from == nil && !in.once {
+		return in, cleanup, nil
+	}
+	if from == nil {
+		f, err := os.Open(in.path)
+		if err != nil {
+			return in, cleanup, usagef("cannot read %s: %v", in.label, reason(err))
+		}
+		defer f.Close()
+		from = f
+	}
+	f, err := os.CreateTemp("", "dbslm-input-*")
 	if err != nil {
-		return input{}, nil, errors.Wrap(err, errors.ResourceExhausted, "NO_TEMPORARY_FILE", "standard input cannot be stored: %v", err)
+		return in, cleanup, usagef("%s cannot be kept in the temporary directory: %v", in.label, reason(err))
 	}
 	cleanup = func() { _ = os.Remove(f.Name()) }
-	size, err := io.Copy(f, in)
-	if err = errors.Join(err, f.Close()); err != nil {
-		cleanup()
-		return input{}, nil, errors.Wrap(err, errors.ResourceExhausted, "STDIN_UNREADABLE", "standard input cannot be stored: %v", err)
+	size, err := io.Copy(f, interruptible(ctx, from))
+	err = errors.Join(err, f.Close())
+	if ctx.Err() != nil {
+		return in, cleanup, ctx.Err()
 	}
-	return input{label: stdinLabel, path: f.Name(), size: size}, cleanup, nil
+	if err != nil {
+		return in, cleanup, usagef("%s cannot be kept in %s: %v", in.label, f.Name(), reason(err))
+	}
+	return input{label: in.label, path: f.Name(), size: size}, cleanup, nil
 }
+
+// interruptible makes reads end when ctx does. The read in progress goes on in the background: this is for
+// standard input and pipes, where it may wait for a person.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	return readerFunc(func(p []byte) (int, error) {
+		type result struct {
+			n   int
+			err error
+		}
+		buf := make([]byte, len(p)) // p is the caller's again once ctx has ended
+		done := make(chan result, 1)
+		go func() {
+			n, err := r.Read(buf)
+			done <- result{n, err}
+		}()
+		select {
+		case got := <-done:
+			return copy(p, buf[:got.n]), got.err
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // open returns the input's text as UTF-8.
 func (in input) open(encoding string) (io.ReadCloser, error) {
@@ -138,7 +202,7 @@ func (in input) open(encoding string) (io.ReadCloser, error) {
 
 // checkText reads an input to its end and reports the first byte that its encoding does not allow, and
 // whether it holds anything but white space.
-func (in input) checkText(encoding string) (blank bool, err error) {
+func (in input) checkText(ctx context.Context, encoding string) (blank bool, err error) {
 	r, err := in.open(encoding)
 	if err != nil {
 		return false, err
@@ -146,9 +210,9 @@ func (in input) checkText(encoding string) (blank bool, err error) {
 	defer r.Close()
 	blank = true
 	buf := make([]byte, 256<<10)
-	for {
+	for ctx.Err() == nil {
 		n, err := r.Read(buf)
-		if blank && strings.TrimSpace(string(buf[:n])) != "" {
+		if blank && len(bytes.TrimSpace(buf[:n])) > 0 {
 			blank = false
 		}
 		if err == io.EOF {
@@ -158,6 +222,7 @@ func (in input) checkText(encoding string) (blank bool, err error) {
 			return false, textError(err, in.label)
 		}
 	}
+	return false, ctx.Err()
 }
 
 // textError makes a failure to read a text one line for people.

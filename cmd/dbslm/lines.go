@@ -7,83 +7,98 @@ import (
 	"io"
 	"strings"
 
+	"dbslm/pkg/errors"
+
 	"github.com/peterh/liner"
 )
 
-// maxLine is the longest line of a conversation, in bytes: what a message may hold, and a margin to notice more.
-const maxLine = 1<<20 + 4096
+// errLongLine is a line that no message could hold; what follows it can be read.
+var errLongLine = errors.New(errors.InvalidArgument, "LINE_TOO_LONG", "the line is longer than 1 MiB, the longest message; shorten it")
 
-// lineReader reads lines with a prompt: with editing and recall at a terminal, plainly elsewhere.
+// lineReader reads lines with a prompt: with editing and recall at a terminal. Elsewhere it shows each line that it
+// reads behind the prompt, so that the output reads as the conversation it is.
 type lineReader struct {
 	prompt string
 	out    io.Writer
 	editor *liner.State // nil off a terminal
-	lines  chan lineRead
-	asked  chan struct{}
-}
-
-type lineRead struct {
-	line string
-	err  error
+	reader *bufio.Reader
 }
 
 func newLineReader(s streams, prompt string) *lineReader {
-	r := &lineReader{prompt: prompt, out: s.out, lines: make(chan lineRead, 1), asked: make(chan struct{}, 1)}
+	r := &lineReader{prompt: prompt, out: s.out}
 	if terminal(s.in) && terminal(s.out) {
 		r.editor = liner.NewLiner()
 		r.editor.SetCtrlCAborts(true)
-		return r
+	} else {
+		r.reader = bufio.NewReaderSize(s.in, 64<<10)
 	}
-	go r.scan(s.in)
 	return r
 }
 
-// scan reads lines off a terminal, in a goroutine of its own so that Ctrl-C need not wait for input.
-func (r *lineReader) scan(in io.Reader) {
-	scanner := bufio.NewScanner(in)
-	scanner.Buffer(make([]byte, 64<<10), maxLine)
-	for range r.asked {
-		if scanner.Scan() {
-			r.lines <- lineRead{line: scanner.Text()}
-			continue
-		}
-		err := scanner.Err()
-		switch {
-		case err == nil:
-			err = io.EOF
-		case err == bufio.ErrTooLong:
-			err = usagef("a line is longer than 1 MiB; shorten it")
-		}
-		r.lines <- lineRead{err: err}
-		return
-	}
-}
-
-// read returns the next line; io.EOF at the end of the input and after Ctrl-C.
+// read returns the next line. It returns io.EOF at the end of the input and after Ctrl-C, ctx's error once ctx has
+// ended, and errLongLine for a line that is too long.
 func (r *lineReader) read(ctx context.Context) (string, error) {
-	if r.editor != nil {
-		line, err := r.editor.Prompt(r.prompt)
-		if err == liner.ErrPromptAborted {
-			return "", io.EOF
-		}
-		if err == nil && strings.TrimSpace(line) != "" {
-			r.editor.AppendHistory(line)
-		}
-		return line, err
+	type result struct {
+		line string
+		err  error
 	}
-	fmt.Fprint(r.out, r.prompt)
-	r.asked <- struct{}{}
+	done := make(chan result, 1)
+	go func() { // goes on after ctx has ended, until the process does
+		if r.editor != nil {
+			line, err := r.editor.Prompt(r.prompt)
+			done <- result{line, err}
+			return
+		}
+		line, err := readLine(r.reader)
+		done <- result{line, err}
+	}()
+	var got result
 	select {
-	case read := <-r.lines:
-		return read.line, read.err
+	case got = <-done:
 	case <-ctx.Done():
 		return "", ctx.Err()
+	}
+	switch {
+	case r.editor == nil && got.err == nil && strings.TrimSpace(got.line) != "":
+		fmt.Fprintln(r.out, r.prompt+strings.ToValidUTF8(got.line, "\uFFFD"))
+	case r.editor != nil && got.err == nil && strings.TrimSpace(got.line) != "":
+		r.editor.AppendHistory(got.line)
+	case got.err == liner.ErrPromptAborted:
+		fmt.Fprintln(r.out)
+		return "", io.EOF
+	case r.editor != nil && got.err == io.EOF:
+		fmt.Fprintln(r.out)
+	}
+	return got.line, got.err
+}
+
+// readLine reads up to the end of a line or of the input. Of a line that is too long it keeps nothing.
+func readLine(r *bufio.Reader) (string, error) {
+	var line []byte
+	long := false
+	for {
+		part, err := r.ReadSlice('\n')
+		if long = long || len(line)+len(part) > maxSaid+2; long { // two bytes may end it
+			line = nil
+		} else {
+			line = append(line, part...)
+		}
+		switch {
+		case err == bufio.ErrBufferFull:
+			continue
+		case err == io.EOF && len(line) == 0 && !long:
+			return "", io.EOF
+		case err != nil && err != io.EOF:
+			return "", usagef("standard input cannot be read: %v", reason(err))
+		case long:
+			return "", errLongLine
+		}
+		return strings.TrimRight(string(line), "\r\n"), nil
 	}
 }
 
 // close restores the terminal.
 func (r *lineReader) close() {
-	close(r.asked)
 	if r.editor != nil {
 		_ = r.editor.Close()
 	}

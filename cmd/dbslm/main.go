@@ -24,6 +24,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
@@ -33,18 +34,24 @@ func main() {
 func run(ctx context.Context, args []string, io streams) int {
 	root := newRoot(io)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	code := exitCode(ctx, err)
 	if code == exitInterrupted {
-		fmt.Fprintln(io.err, "\ndbslm: interrupted; run the same command again to complete what was begun")
+		if terminal(io.err) {
+			fmt.Fprintln(io.err) // the terminal shows ^C
+		}
+		fmt.Fprintln(io.err, "dbslm: interrupted"+cmd.Annotations[afterInterrupt])
 		return code
 	}
 	fmt.Fprintln(io.err, "dbslm: "+message(err))
 	return code
 }
+
+// afterInterrupt annotates a command with what a person should know after Ctrl-C.
+const afterInterrupt = "after interrupt"
 
 func exitCode(ctx context.Context, err error) int {
 	var usage usageError
@@ -53,7 +60,7 @@ func exitCode(ctx context.Context, err error) int {
 	}
 	switch errors.KindOf(err) {
 	case errors.InvalidArgument, errors.NotFound, errors.AlreadyExists, errors.FailedPrecondition, errors.OutOfRange,
-		errors.PermissionDenied, errors.Unauthenticated, errors.Unimplemented:
+		errors.PermissionDenied, errors.Unauthenticated, errors.Unimplemented, errors.DataLoss:
 		return exitUsage
 	}
 	if ctx.Err() != nil {
@@ -66,12 +73,25 @@ func exitCode(ctx context.Context, err error) int {
 func message(err error) string {
 	var usage usageError
 	if errors.As(err, &usage) {
-		return usage.Error()
+		return oneLine(usage.Error())
 	}
-	return oneLine(errors.Public(err))
+	if known, ok := errors.AsType[*errors.Error](err); ok {
+		return oneLine(hint(known))
+	}
+	return oneLine(err.Error()) // of this program's own doing: an output that cannot be written, for example
 }
 
-// usageError is a command line that cannot be understood.
+// hint adds to an error what only the command line knows: the flag that helps.
+func hint(err *errors.Error) string {
+	switch err.Reason() {
+	case "PLAINTEXT_REFUSED":
+		return err.Public() + ": --plaintext-peers"
+	default:
+		return err.Public()
+	}
+}
+
+// usageError is a command line that cannot be understood or done as given.
 type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }

@@ -32,7 +32,7 @@ func newModels(a *app) *cobra.Command {
 		Use:     "models [NAME]",
 		Short:   "List models, or show one",
 		Example: "  dbslm models\n  dbslm models default --json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), false, func(conn *connection) error {
 				models, err := a.readModels(cmd.Context(), conn, args)

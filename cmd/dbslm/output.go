@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -51,12 +52,15 @@ func plural[T uint64 | uint32 | int](n T, one, many string) string {
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // confirm asks a yes-or-no question at a terminal; anything but yes is no.
-func confirm(s streams, question string) bool {
+func confirm(ctx context.Context, s streams, question string) (bool, error) {
 	fmt.Fprint(s.err, question+" [y/N] ")
-	answer, _ := bufio.NewReader(s.in).ReadString('\n')
+	answer, _ := bufio.NewReader(interruptible(ctx, s.in)).ReadString('\n')
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
-		return true
+		return true, nil
 	}
-	return false
+	return false, nil
 }

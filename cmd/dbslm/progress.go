@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"sync/atomic"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -10,16 +9,19 @@ import (
 
 // progress shows bars on a terminal and nothing elsewhere.
 type progress struct {
+	lines   io.Writer // takes lines while bars are on show, and puts them above the bars
 	bars    *mpb.Progress
 	current *mpb.Bar
 	phase   string
-	done    atomic.Int64
 }
 
-func newProgress(w io.Writer) *progress {
-	p := &progress{}
-	if terminal(w) {
-		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(40))
+func newProgress(s streams) *progress {
+	p := &progress{lines: s.out}
+	if terminal(s.err) {
+		p.bars = mpb.New(mpb.WithOutput(s.err), mpb.WithWidth(40))
+		if terminal(s.out) {
+			p.lines = p.bars
+		}
 	}
 	return p
 }
@@ -36,21 +38,19 @@ func (p *progress) set(phase string, done, total uint64, bytes bool) {
 		if bytes {
 			counters, speed = decor.CountersKibiByte("% .1f / % .1f"), decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace)
 		}
-		p.current = p.bars.AddBar(int64(total),
-			mpb.BarRemoveOnComplete(),
+		// Made with a total, a bar ends itself when it is full, and a phase could not go on.
+		p.current = p.bars.AddBar(0,
 			mpb.PrependDecorators(decor.Name(phase, decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(counters, speed, decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)))
 	}
-	if total > 0 {
-		p.current.SetTotal(int64(total), false)
-	}
+	p.current.SetTotal(int64(max(total, done)), false)
 	p.current.SetCurrent(int64(done))
 }
 
-// finish completes the bar on show, so that lines may be printed.
+// finish takes the bar on show away.
 func (p *progress) finish() {
 	if p.current != nil {
-		p.current.SetTotal(-1, true)
+		p.current.Abort(true)
 		p.current.Wait()
 		p.current, p.phase = nil, ""
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"dbslm/pkg/errors"
 	"dbslm/pkg/telemetry"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,7 @@ type app struct {
 func newRoot(s streams) *cobra.Command {
 	a := &app{streams: s}
 	root := &cobra.Command{
-		Use:   "dbslm",
+		Use:   "dbslm [command]",
 		Short: "A language model you can SELECT from",
 		Long: `DB-SLM keeps a language model in relational tables: every generated word can be traced to its rows,
 every correction binds until it is revoked, every reply can be replayed.
@@ -55,23 +56,29 @@ Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given,
   dbslm eval heldout.txt --json`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          knownCommand,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return fromEnvironment(cmd.Flags())
 		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%v; see: %s --help", err, cmd.CommandPath())
+		return usagef("%v; see: %s --help", flagError(err), cmd.CommandPath())
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.db, "db", defaultDB, "store: a `directory` (embedded) or mysql://user:password@host:3306/")
-	flags.StringVar(&a.server, "server", "", "use the running gateway at `host:port` instead of a store")
+	flags.StringVar(&a.server, "server", "", "use the running gateway at `host:port` or unix:///path instead of a store")
 	flags.StringVar(&a.tenant, "tenant", "", "tenant; empty is \"default\"")
-	flags.StringVar(&a.logLevel, "log-level", "warn", "lowest `level` that is logged to standard error: debug, info, warn, error")
+	flags.StringVar(&a.logLevel, "log-level", "",
+		"lowest `level` that is logged to standard error: debug, info, warn or error (default error; info for serve and migrate)")
 	flags.BoolVar(&a.plaintextPeers, "plaintext-peers", false, "reach peers on other machines without TLS")
-	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newModels(a), newBuilds(a), newVersion(a))
+	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newModels(a), newBuilds(a),
+		newVersion(a), newCompletion(a))
+	root.SetHelpCommand(newHelp())
+	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }
 
@@ -85,25 +92,35 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 			return
 		}
 		if setErr := flags.Set(f.Name, value); setErr != nil {
-			err = usagef("environment variable %s: %v", name, setErr)
+			err = usagef("environment variable %s: %v", name, flagError(setErr))
 		}
 	})
 	return err
 }
 
-// noArgs and atLeast check positional arguments with errors that name the command's help.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("unknown argument %q; see: %s --help", args[0], cmd.CommandPath())
+// flagError words a wrong value of a flag for people; pflag speaks of strconv.
+func flagError(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
 	}
-	return nil
+	wanted := "a whole number"
+	switch f := invalid.GetFlag(); f.Value.Type() {
+	case "bool":
+		wanted = "true or false"
+	case "uint32", "uint64":
+		wanted = "a whole number, 0 or more"
+	}
+	return usagef("--%s %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), wanted)
 }
 
-// telemetry sets up the log of a command that runs services in this process.
-func (a *app) telemetry(service string) (*telemetry.Telemetry, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
-		return nil, usagef("unknown log level %q; use debug, info, warn or error", a.logLevel)
+// telemetry sets up the log of a command that runs services in this process, from the given level on unless
+// --log-level says otherwise.
+func (a *app) telemetry(service string, level slog.Level) (*telemetry.Telemetry, error) {
+	if a.logLevel != "" {
+		if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+			return nil, usagef("--log-level %q is unknown; use debug, info, warn or error", a.logLevel)
+		}
 	}
 	return telemetry.Setup(telemetry.Config{Service: service, Version: version, LogLevel: level, LogWriter: a.err})
 }

@@ -10,6 +10,7 @@ import (
 	"dbslm/pkg/errors"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	"dbslm/services/ngram"
 
 	"github.com/spf13/cobra"
 )
@@ -21,6 +22,7 @@ const chunkSize = 256 << 10
 type trainOptions struct {
 	model, tokenizer, normalization, unk, storage, encoding string
 	order                                                   int
+	orderGiven                                              bool
 	recursive, stdin, reset, yes, noBuild, noPublish, json  bool
 }
 
@@ -38,7 +40,9 @@ Interrupted at any moment, the command completes when it is run again. Levels 2 
   dbslm train corpus.txt --model harbour --order 5 --storage exact
   zcat notes.gz | dbslm train --stdin
   dbslm train corpus.txt --reset`,
+		Annotations: map[string]string{afterInterrupt: "; run the same command again to complete what was begun"},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.orderGiven = cmd.Flags().Changed("order") || cmd.Flags().Changed("ngram-order")
 			return a.train(cmd.Context(), args, o)
 		},
 	}
@@ -62,9 +66,9 @@ Interrupted at any moment, the command completes when it is run again. Levels 2 
 }
 
 // header is the first message of the training. It checks the flags.
-func (o trainOptions) header(a *app, explicitOrder bool) (*gatewayv1.TrainHeader, error) {
-	if explicitOrder && (o.order < 1 || o.order > 255) {
-		return nil, usagef("--order %d is impossible; an order is 1 to 255", o.order)
+func (o trainOptions) header(a *app) (*gatewayv1.TrainHeader, error) {
+	if o.orderGiven && (o.order < 1 || o.order > ngram.MaxOrder) {
+		return nil, usagef("--order %d is impossible; an order is 1 to %d", o.order, ngram.MaxOrder)
 	}
 	settings := &ngramv1.ModelSettings{Order: uint32(o.order)}
 	var err error
@@ -99,18 +103,25 @@ func trainerName() string {
 }
 
 func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
-	header, err := o.header(a, o.order != 0)
+	header, err := o.header(a)
 	if err != nil {
 		return err
 	}
-	inputs, cleanup, err := a.trainInputs(args, o)
-	if err != nil {
-		return err
-	}
+	inputs, cleanup, err := a.trainInputs(ctx, args, o)
 	defer cleanup()
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, true, func(conn *connection) error {
-		if o.reset {
-			if err := a.confirmReset(o, conn); err != nil {
+		model, err := a.findModel(ctx, conn, o.model)
+		if err != nil {
+			return err
+		}
+		if err := checkTokens(ctx, inputs, settingsFor(header, model, o.reset), o.encoding); err != nil {
+			return err
+		}
+		if o.reset && model != nil {
+			if err := a.confirmReset(ctx, o, conn, model); err != nil {
 				return err
 			}
 		}
@@ -118,9 +129,14 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 	})
 }
 
-// trainInputs finds and checks every text before anything is changed.
-func (a *app) trainInputs(args []string, o trainOptions) (usable []input, cleanup func(), err error) {
-	cleanup = func() {}
+// trainInputs finds and checks every text before anything is changed. The cleanup is never nil.
+func (a *app) trainInputs(ctx context.Context, args []string, o trainOptions) (usable []input, cleanup func(), err error) {
+	var removals []func()
+	cleanup = func() {
+		for _, remove := range removals {
+			remove()
+		}
+	}
 	if len(args) == 0 && !o.stdin {
 		return nil, cleanup, usagef("nothing to train on: name files or directories, or use --stdin; see: dbslm train --help")
 	}
@@ -129,18 +145,17 @@ func (a *app) trainInputs(args []string, o trainOptions) (usable []input, cleanu
 		return nil, cleanup, err
 	}
 	if o.stdin {
-		spooled, remove, err := spool(a.in)
+		inputs = append(inputs, input{label: stdinLabel, from: a.in})
+	}
+	for _, in := range inputs {
+		in, remove, err := in.spooled(ctx)
+		removals = append(removals, remove)
 		if err != nil {
 			return nil, cleanup, err
 		}
-		cleanup = remove
-		inputs = append(inputs, spooled)
-	}
-	for _, in := range inputs {
-		blank, err := in.checkText(o.encoding)
+		blank, err := in.checkText(ctx, o.encoding)
 		if err != nil {
-			cleanup()
-			return nil, func() {}, err
+			return nil, cleanup, err
 		}
 		if blank {
 			fmt.Fprintf(a.err, "skipped %s: it holds no text\n", in.label)
@@ -149,22 +164,34 @@ func (a *app) trainInputs(args []string, o trainOptions) (usable []input, cleanu
 		usable = append(usable, in)
 	}
 	if len(usable) == 0 {
-		cleanup()
-		return nil, func() {}, usagef("nothing to train on: none of the inputs holds text")
+		return nil, cleanup, usagef("nothing to train on: none of the inputs holds text")
 	}
 	return usable, cleanup, nil
 }
 
-func (a *app) confirmReset(o trainOptions, conn *connection) error {
+// findModel returns the named model, or nil when there is none yet.
+func (a *app) findModel(ctx context.Context, conn *connection, name string) (*ngramv1.Model, error) {
+	resp, err := ngramv1.NewModelServiceClient(conn).GetModel(ctx, &ngramv1.GetModelRequest{Tenant: a.tenant, Model: name})
+	if errors.KindOf(err) == errors.NotFound {
+		return nil, nil
+	}
+	return resp.GetModel(), err
+}
+
+func (a *app) confirmReset(ctx context.Context, o trainOptions, conn *connection, model *ngramv1.Model) error {
+	what := fmt.Sprintf("model %q in %s (%s, %s)", o.model, conn.where,
+		plural(model.Documents, "document", "documents"), plural(model.Tokens, "token", "tokens"))
 	switch {
 	case o.yes:
 		return nil
+	case conn.remote:
+		return usagef("--reset would empty %s; repeat the command with --yes to do that", what)
 	case terminal(a.in):
-		if !confirm(a.streams, fmt.Sprintf("Empty model %q in %s?", o.model, conn.where)) {
+		yes, err := confirm(ctx, a.streams, "Empty "+what+"?")
+		if err == nil && !yes {
 			return usagef("nothing was changed")
 		}
-	case conn.remote:
-		return usagef("--reset empties model %q in %s; repeat the command with --yes to do that", o.model, conn.where)
+		return err
 	}
 	return nil
 }
@@ -262,10 +289,10 @@ var outcomes = map[ngramv1.DocumentAcknowledged_Outcome]string{
 }
 
 func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, inputs []input, summary *trainSummary, o trainOptions) error {
-	bars := newProgress(a.err)
+	bars := newProgress(a.streams)
 	defer bars.close()
 	var total, done uint64
-	sizes := map[string]uint64{}
+	sizes, resumed := map[string]uint64{}, map[string]bool{}
 	for _, in := range inputs {
 		sizes[in.label] = uint64(in.size)
 		total += uint64(in.size)
@@ -281,14 +308,17 @@ func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, input
 		switch event := resp.Event.(type) {
 		case *gatewayv1.TrainResponse_Opened:
 			for _, label := range event.Opened.ResumedLabels {
-				fmt.Fprintf(a.err, "completing %s, which an earlier run left unfinished\n", label)
+				resumed[label] = true
+			}
+			if n := len(resumed); n > 0 {
+				fmt.Fprintf(a.err, "completing %s that an earlier run left unfinished\n", plural(n, "document", "documents"))
 			}
 		case *gatewayv1.TrainResponse_Progress:
 			bars.set("counting", done+event.Progress.BytesDone, total, true)
 		case *gatewayv1.TrainResponse_Acknowledged:
 			done += sizes[event.Acknowledged.Label]
 			bars.set("counting", done, total, true)
-			a.document(bars, summary, event.Acknowledged, o)
+			a.document(bars, summary, event.Acknowledged, resumed[event.Acknowledged.Label], o)
 		case *gatewayv1.TrainResponse_BuildProgress:
 			bars.set("build: "+event.BuildProgress.Phase, event.BuildProgress.Done, event.BuildProgress.Total, false)
 		case *gatewayv1.TrainResponse_Build:
@@ -297,27 +327,29 @@ func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, input
 	}
 }
 
-func (a *app) document(bars *progress, summary *trainSummary, ack *ngramv1.DocumentAcknowledged, o trainOptions) {
+func (a *app) document(bars *progress, summary *trainSummary, ack *ngramv1.DocumentAcknowledged, resumed bool, o trainOptions) {
 	d := documentSummary{
 		Label: ack.Label, Outcome: outcomes[ack.Outcome],
 		Tokens: ack.Document.GetTokens(), NGrams: ack.Document.GetNgrams(),
 	}
+	if resumed && d.Outcome == "unchanged" { // the text came with the earlier run, its counts with this one
+		d.Outcome = "completed"
+	}
 	summary.Documents = append(summary.Documents, d)
-	if d.Outcome == "ingested" || d.Outcome == "replaced" {
+	if d.Outcome == "ingested" || d.Outcome == "replaced" || d.Outcome == "completed" {
 		summary.Tokens += d.Tokens
 		summary.NGrams += d.NGrams
 	}
 	if o.json {
 		return
 	}
-	bars.finish()
 	switch d.Outcome {
 	case "unchanged":
-		fmt.Fprintf(a.out, "unchanged %s: counted before\n", d.Label)
+		fmt.Fprintf(bars.lines, "unchanged %s: counted before\n", d.Label)
 	case "skipped":
-		fmt.Fprintf(a.out, "skipped %s: it holds no token\n", d.Label)
+		fmt.Fprintf(bars.lines, "skipped %s: it holds no token\n", d.Label)
 	default:
-		fmt.Fprintf(a.out, "%s %s: %s tokens, %s n-grams\n", d.Outcome, d.Label, count(d.Tokens), count(d.NGrams))
+		fmt.Fprintf(bars.lines, "%s %s: %s, %s\n", d.Outcome, d.Label, plural(d.Tokens, "token", "tokens"), plural(d.NGrams, "n-gram", "n-grams"))
 	}
 }
 
@@ -325,8 +357,8 @@ func (a *app) reportTraining(s *trainSummary, o trainOptions) error {
 	if o.json {
 		return printJSON(a.out, s)
 	}
-	fmt.Fprintf(a.out, "model %q: %s, %s tokens and %s n-grams new; stored in %s\n",
-		s.Model, plural(len(s.Documents), "document", "documents"), count(s.Tokens), count(s.NGrams), s.Store)
+	fmt.Fprintf(a.out, "model %q: %s, %s and %s new; stored in %s\n", s.Model,
+		plural(len(s.Documents), "document", "documents"), plural(s.Tokens, "token", "tokens"), plural(s.NGrams, "n-gram", "n-grams"), s.Store)
 	if b := s.Build; b != nil {
 		state := "published"
 		if !b.Published {
