@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"dbslm/pkg/database"
 	"dbslm/pkg/database/databasetest"
+	ngramstore "dbslm/services/ngram/store"
 )
 
 // BenchmarkTrain runs "dbslm train" as its users do, at order 3 with every row stored, and reports what it costs: CPU of
@@ -42,7 +44,9 @@ func BenchmarkTrain(b *testing.B) {
 					b.Fatalf("%v\n%s", err, out)
 				}
 				measureTraining(b, binary, db, corpus, tokenizer, storage, server, func() int64 {
-					return diskUsage(b, filepath.Join(server.DataDir(), target.Prefix()+"dbslm_ngram"))
+					schema := target.Prefix() + "dbslm_ngram"
+					b.ReportMetric(float64(diskUsage(b, filepath.Join(server.DataDir(), schema)))/float64(diskUsage(b, corpus)), "files/text")
+					return tableSizes(b, target, schema)
 				})
 			}
 		})
@@ -101,6 +105,38 @@ func diskUsage(b *testing.B, dir string) (bytes int64) {
 		}
 		return err
 	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return bytes
+}
+
+// tableSizes is what the tables and indexes of a schema use, in bytes, as the server reports it after an analysis.
+func tableSizes(b *testing.B, target database.Target, schema string) (bytes int64) {
+	b.Helper()
+	db := databasetest.Open(b, target, ngramstore.Schema, database.Options{})
+	var tables []string
+	rows, err := db.Query(b.Context(), `SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_type = 'BASE TABLE'`, schema)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			b.Fatal(err)
+		}
+		tables = append(tables, name)
+	}
+	if err := rows.Err(); err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range tables {
+		if _, err := db.Exec(b.Context(), `ANALYZE TABLE `+name); err != nil {
+			b.Fatal(err)
+		}
+	}
+	err = db.QueryRow(b.Context(), `SELECT SUM(data_length + index_length) FROM information_schema.tables WHERE table_schema = ?`, schema).Scan(&bytes)
 	if err != nil {
 		b.Fatal(err)
 	}
