@@ -2,7 +2,9 @@ package store
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/database/databasetest"
@@ -63,13 +65,30 @@ func benchmark(b *testing.B, f func(b *testing.B, s *Store, c memory.Conversatio
 				exchange(b, s, c, fmt.Sprintf("What was said in turn %d about the harbour?", i), "That it is open, and that nobody pays on Sundays.", noon)
 			}
 			b.ReportAllocs()
-			n := 0
+			n, begun := 0, cpu(b, db)
 			for b.Loop() {
 				f(b, s, c, n)
 				n++
 			}
+			b.ReportMetric(float64((cpu(b, db)-begun).Microseconds())/float64(n), "cpu-µs/op") // holds on a busy machine too
 		})
 	}
+}
+
+// cpu is the processor time used so far by this process and by the database server it started.
+func cpu(b *testing.B, db *database.DB) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	total := time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	if db.Dialect() == database.MySQL {
+		if server := databasetest.Shared(b); server.Private() {
+			total += server.CPU(b)
+		}
+	}
+	return total
 }
 
 func traceBody() []byte {
