@@ -285,7 +285,7 @@ func TestLoadEndsEarly(t *testing.T) {
 		}
 		ctx := context.Background()
 		err := load(ctx, func(w database.RowWriter) error {
-			if err := write(w, 0, 100_000); err != nil {
+			if err := write(w, 0, 10_000); err != nil {
 				return err
 			}
 			return own
@@ -295,11 +295,11 @@ func TestLoadEndsEarly(t *testing.T) {
 		}
 		limited, cancel := context.WithCancel(ctx)
 		err = load(limited, func(w database.RowWriter) error {
-			if err := write(w, 0, 50_000); err != nil {
+			if err := write(w, 0, 5_000); err != nil {
 				return err
 			}
 			cancel()
-			return write(w, 50_000, 10_000_000)
+			return write(w, 5_000, 10_000_000)
 		})
 		wantError(t, err, errors.Canceled)
 		if err := load(ctx, func(database.RowWriter) error { return nil }); err != nil {
@@ -308,10 +308,10 @@ func TestLoadEndsEarly(t *testing.T) {
 		if n := countTokens(t, db); n != 0 {
 			t.Errorf("%d rows stayed", n)
 		}
-		if err := load(ctx, func(w database.RowWriter) error { return write(w, 0, 30_001) }); err != nil {
+		if err := load(ctx, func(w database.RowWriter) error { return write(w, 0, 3_001) }); err != nil {
 			t.Error(err)
 		}
-		if n := countTokens(t, db); n != 30_001 {
+		if n := countTokens(t, db); n != 3_001 {
 			t.Errorf("%d rows", n)
 		}
 	})
@@ -339,7 +339,7 @@ func TestLoadDoesNotAllocatePerValue(t *testing.T) {
 				for range 1000 {
 					row()
 				}
-				allocs = testing.AllocsPerRun(20_000, row)
+				allocs = testing.AllocsPerRun(2_000, row)
 				return nil
 			})
 			return err
@@ -399,7 +399,7 @@ func TestStreamStops(t *testing.T) {
 	ctx := context.Background()
 	databasetest.Each(t, testSchema(), func(t *testing.T, db *database.DB) {
 		err := db.InTx(ctx, func(tx *database.Tx) error {
-			_, err := tx.Load(ctx, "tbl_counts", benchColumns, benchRowsOf(1, 20_000))
+			_, err := tx.Load(ctx, "tbl_counts", benchColumns, benchRowsOf(1, 10_000))
 			return err
 		})
 		if err != nil {

@@ -264,7 +264,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := db.InTx(ctx, func(tx *database.Tx) error {
-		_, err := tx.Load(ctx, "tbl_counts", benchColumns, benchRowsOf(1, 100_000))
+		_, err := tx.Load(ctx, "tbl_counts", benchColumns, benchRowsOf(1, 20_000))
 		return err
 	})
 	wantError(t, err, errors.ResourceExhausted, "disk", "full")
