@@ -29,7 +29,7 @@ const (
 var lambdaByLength = [...]struct {
 	tokens int
 	lambda float64
-}{{1, 0.04}, {8, 0.06}, {32, 0.08}, {128, 0.10}}
+}{{1, 0.12}, {16, 0.15}}
 
 // SessionCache holds the cached words of one request. The zero value is an empty cache.
 type SessionCache struct {
