@@ -19,7 +19,6 @@ VALUES (?, ?, ?, ?, 'building', 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, '',
 const (
 	failBuild     = `UPDATE tbl_l1_builds SET state = 'failed', failure = ?, finished_at = ? WHERE build_id = ? AND state = 'building'`
 	finishBuild   = `UPDATE tbl_l1_builds SET state = 'ready', rows_added = ?, rows_closed = ?, finished_at = ? WHERE build_id = ? AND state = 'building'`
-	selectVersion = `SELECT counts_version FROM tbl_l1_models WHERE model_id = ? AND state = 'live'`
 	selectOpenRow = `SELECT n FROM tbl_l1_ng_topk_n WHERE model_id = ? LIMIT 1`
 	lastBooks     = `SELECT u.lo, l.lo, b.lo FROM tbl_l1_builds x JOIN tbl_quant_meta u ON u.codebook_id = x.unigram_codebook
 JOIN tbl_quant_meta l ON l.codebook_id = x.logprob_codebook JOIN tbl_quant_meta b ON b.codebook_id = x.backoff_codebook WHERE x.model_id = ? AND x.state = 'ready' AND x.storage = ? ORDER BY x.build_id DESC LIMIT 1`
@@ -222,9 +221,8 @@ func (d *derivation) begin(ctx context.Context) error {
 	}
 	b := &d.build
 	return d.t.store.db.InTx(ctx, func(tx *database.Tx) error {
-		var version int64
-		if err := tx.QueryRow(ctx, selectVersion, int64(b.Model)).Scan(&version); err != nil || version != b.CountsVersion {
-			return errors.Wrap(err, errors.Aborted, reasonLeaseLost, "model %q was changed by somebody else; derive the build again", b.Name)
+		if err := d.t.stillMine(ctx, tx); err != nil {
+			return err
 		}
 		number, err := nextNumber(ctx, tx, counterBuild)
 		if err != nil {
@@ -299,9 +297,8 @@ func (d *derivation) finish(ctx context.Context) error {
 		if err := tx.Upsert(ctx, "tbl_l1_mkn_params", columns, columns[:2], nil, params); err != nil {
 			return err
 		}
-		var version int64
-		if err := tx.QueryRow(ctx, selectVersion, int64(b.Model)).Scan(&version); err != nil || version != b.CountsVersion {
-			return errors.Wrap(err, errors.Aborted, reasonLeaseLost, "model %q was changed by somebody else; derive the build again", b.Name)
+		if err := d.t.stillMine(ctx, tx); err != nil {
+			return err
 		}
 		finished := d.t.store.now()
 		matched, err := tx.Exec(ctx, finishBuild, b.RowsAdded, b.RowsClosed, finished, int64(b.ID))

@@ -134,6 +134,9 @@ func (b *batcher) apply() error {
 		}
 	}
 	err := t.store.db.InTx(b.ctx, func(tx *database.Tx) error {
+		if err := t.stillMine(b.ctx, tx); err != nil {
+			return err
+		}
 		if err := t.addCounts(b.ctx, tx, batch); err != nil {
 			return err
 		}
@@ -145,7 +148,7 @@ func (b *batcher) apply() error {
 		sums := batch.Totals()
 		matched, err := tx.Exec(b.ctx, advanceVersion, int64(t.words.size()), complete, sums.Sentences, sums.Tokens, int64(t.model.ID), t.model.CountsVersion)
 		if err == nil && matched != 1 {
-			err = errors.New(errors.Aborted, reasonLeaseLost, "model %q was changed by somebody else; start the training again", t.model.Name).With("model", t.model.Name)
+			err = t.changed()
 		}
 		return err
 	})
@@ -166,6 +169,22 @@ func (b *batcher) apply() error {
 	}
 	b.batch, b.cursors = nil, b.cursors[:0]
 	return nil
+}
+
+const selectVersion = `SELECT counts_version FROM tbl_l1_models WHERE model_id = ? AND state = 'live'`
+
+// stillMine checks that nobody else counted since this trainer did.
+func (t *Trainer) stillMine(ctx context.Context, tx *database.Tx) error {
+	var version int64
+	err := tx.QueryRow(ctx, selectVersion, int64(t.model.ID)).Scan(&version)
+	if errors.Is(err, database.ErrNoRows) || err == nil && version != t.model.CountsVersion {
+		return t.changed()
+	}
+	return err
+}
+
+func (t *Trainer) changed() error {
+	return errors.New(errors.Aborted, reasonLeaseLost, "model %q was changed by somebody else; start the training again", t.model.Name).With("model", t.model.Name)
 }
 
 func (t *Trainer) move(ctx context.Context, tx *database.Tx, c cursor) error {
