@@ -20,7 +20,6 @@ type botFile struct {
 			MetadataSchema json.RawMessage `json:"metadata_schema"`
 			StaticPayload  json.RawMessage `json:"static_payload"`
 			Priority       int32           `json:"priority"`
-			CooldownTurns  uint32          `json:"cooldown_turns"`
 		} `json:"concept"`
 		Templates []struct {
 			Name         string `json:"name"`
@@ -50,7 +49,6 @@ func register(ctx context.Context, out io.Writer, system *dbslm.System) error {
 			MetadataSchema: string(c.Concept.MetadataSchema),
 			StaticPayload:  string(c.Concept.StaticPayload),
 			Priority:       c.Concept.Priority,
-			CooldownTurns:  c.Concept.CooldownTurns,
 		}})
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Concept.Name, err)

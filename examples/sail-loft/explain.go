@@ -2,59 +2,93 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 
 	"dbslm"
+	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 )
 
-// explain shows where two replies came from: the last one that level 3 filled from a correction, and the last
-// one that level 1 wrote freely, word by word.
+// explain shows where two replies came from: one that level 3 filled with a corrected value, and one that level 1
+// wrote, if possible one that stands nowhere in the corpus.
 func explain(ctx context.Context, out io.Writer, system *dbslm.System, replies []*gatewayv1.RespondResponse) error {
+	corpus, err := readCorpus()
+	if err != nil {
+		return err
+	}
 	var corrected, free *gatewayv1.RespondResponse
+	var quoted bool
 	for _, reply := range replies {
 		for _, segment := range reply.Trace.GetSegments() {
-			if segment.Span == nil && len(segment.TokenIds) > 0 {
-				free = reply
-			}
-			if slices.Contains(slices.Collect(maps.Values(segment.Span.GetSlotSources())), "correction") {
+			if slices.Contains(slices.Collect(maps.Values(segment.GetSpan().GetSlotSources())), "correction") {
 				corrected = reply
+			}
+			if stands := strings.Contains(corpus, reply.Message.Content); len(segment.TokenIds) > 0 && (free == nil || quoted || !stands) {
+				free, quoted = reply, stands
 			}
 		}
 	}
 	if corrected != nil {
-		explainSpan(out, corrected)
+		if err := explainSpan(ctx, out, system, corrected); err != nil {
+			return err
+		}
 	}
 	if free == nil {
 		return nil
 	}
-	return explainText(ctx, out, system, free)
+	return explainText(ctx, out, system, free, quoted)
 }
 
-func explainSpan(out io.Writer, reply *gatewayv1.RespondResponse) {
-	fmt.Fprintf(out, "Where did %q come from?\n", reply.Message.Content)
+func readCorpus() (string, error) {
+	names, err := fs.Glob(files, "corpus/*.txt")
+	var all strings.Builder
+	for _, name := range names {
+		text, err := files.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		all.Write(text)
+	}
+	return all.String(), err
+}
+
+// explainSpan names the concept, the template and the source of every value.
+func explainSpan(ctx context.Context, out io.Writer, system *dbslm.System, reply *gatewayv1.RespondResponse) error {
+	fmt.Fprintf(out, "Where did this come from?  %s\n", reply.Message.Content)
 	for _, segment := range reply.Trace.Segments {
 		span := segment.Span
-		fmt.Fprintf(out, "  concept %s (probability %.2f), template %s version %d\n",
-			span.Concept, span.Probability, span.TemplateId, span.TemplateVersion)
+		concept, err := conceptv1.NewCatalogueServiceClient(system.Conn()).GetConcept(ctx, &conceptv1.GetConceptRequest{Bot: model, Name: span.Concept})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "  concept %s, probability %.2f\n", span.Concept, span.Probability)
+		for _, t := range concept.Templates {
+			if t.TemplateId == span.TemplateId {
+				fmt.Fprintf(out, "  template %q: %s\n", t.Name, t.Text)
+			}
+		}
+		var values map[string]any
+		if err := json.Unmarshal([]byte(span.PayloadJson), &values); err != nil {
+			return err
+		}
 		for _, slot := range slices.Sorted(maps.Keys(span.SlotSources)) {
-			fmt.Fprintf(out, "    {%s} from: %s\n", slot, span.SlotSources[slot])
+			fmt.Fprintf(out, "    %-18s %-6v from: %s\n", slot, values[slot], span.SlotSources[slot])
 		}
 	}
-	for _, c := range reply.Trace.Corrections {
-		fmt.Fprintf(out, "  correction %s version %d\n", c.Id, c.Version)
-	}
 	fmt.Fprintln(out)
+	return nil
 }
 
 // explainText asks the build that wrote the reply for every token again: its probability, the length of the
 // n-gram that was found, and the row that holds it.
-func explainText(ctx context.Context, out io.Writer, system *dbslm.System, reply *gatewayv1.RespondResponse) error {
+func explainText(ctx context.Context, out io.Writer, system *dbslm.System, reply *gatewayv1.RespondResponse, quoted bool) error {
 	inference := ngramv1.NewInferenceServiceClient(system.Conn())
 	build := reply.Trace.NgramBuildId
 	scores, err := inference.Score(ctx, &ngramv1.ScoreRequest{
@@ -63,30 +97,41 @@ func explainText(ctx context.Context, out io.Writer, system *dbslm.System, reply
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Where did %q come from?\n", reply.Message.Content)
-	fmt.Fprintf(out, "  model %s, build %d, seed %d; level 3 abstained: %s\n",
-		model, build, reply.Trace.Seed, reply.Trace.Segments[0].Abstained)
-	fmt.Fprintf(out, "  %-14s %5s %11s  %s\n", "token", "order", "probability", "context_hash")
+	stands := "it stands nowhere in the corpus"
+	if quoted {
+		stands = "it stands like this in the corpus"
+	}
+	fmt.Fprintf(out, "Where did this come from?  %s\n", reply.Message.Content)
+	fmt.Fprintf(out, "  model %s, build %d, seed %d; %s\n", model, build, reply.Trace.Seed, stands)
+	fmt.Fprintf(out, "  %-12s %12s %6s  %s\n", "token", "probability", "n-gram", "context_hash")
+	var longest *ngramv1.Prediction
 	for _, sentence := range scores.Scores[0].Sentences {
-		var context []string
+		var before []string
 		for _, token := range sentence.Tokens {
-			row, err := find(ctx, inference, build, context, token)
+			row, err := find(ctx, inference, build, before, token)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "  %-14s %5d %11.6f  %d\n", token.Token.Text, row.MatchedOrder, row.Probability, row.ContextHash)
-			context = append(context, token.Token.Text)
+			fmt.Fprintf(out, "  %-12s %12.6f %6d  %d\n", token.Token.Text, row.Probability, row.MatchedOrder, row.ContextHash)
+			before = append(before, token.Token.Text)
+			if longest == nil || row.MatchedOrder >= longest.MatchedOrder {
+				longest = row
+			}
 		}
 	}
-	fmt.Fprintln(out, "  Each line is a row; the most probable next token of a context is the SQL query")
-	fmt.Fprintln(out, "  SELECT next_token_id FROM tbl_l1_ngram_probs WHERE context_hash = ? ORDER BY quantized_prob DESC LIMIT 1")
+	fmt.Fprintf(out, `
+Each line is a row of level 1, which any SQL client can read. What else could have stood before the end:
+  SELECT token, quantized_prob FROM tbl_l1_ngram_probs p
+  JOIN tbl_l1_vocabulary v ON v.model_id = p.model_id AND v.token_id = p.next_token_id
+  WHERE context_hash = %d ORDER BY quantized_prob DESC
+`, longest.GetContextHash())
 	return nil
 }
 
-// find returns the row of the token after the context.
-func find(ctx context.Context, inference ngramv1.InferenceServiceClient, build uint32, context []string, token *ngramv1.TokenScore) (*ngramv1.Prediction, error) {
+// find returns the row of the token after the tokens before it.
+func find(ctx context.Context, inference ngramv1.InferenceServiceClient, build uint32, before []string, token *ngramv1.TokenScore) (*ngramv1.Prediction, error) {
 	predictions, err := inference.Predict(ctx, &ngramv1.PredictRequest{
-		Model: model, BuildId: build, Context: strings.Join(context, " "), TopK: 1000,
+		Model: model, BuildId: build, Context: strings.Join(before, " "), TopK: 1000,
 	})
 	if err != nil {
 		return nil, err
@@ -96,5 +141,5 @@ func find(ctx context.Context, inference ngramv1.InferenceServiceClient, build u
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("%q is not among the thousand likeliest tokens after %q", token.Token.Text, context)
+	return nil, fmt.Errorf("%q is not among the thousand likeliest tokens after %q", token.Token.Text, before)
 }

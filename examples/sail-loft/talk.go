@@ -14,6 +14,13 @@ import (
 	"github.com/google/uuid"
 )
 
+// Level 1 drafts bestOf sentences, drawn towards the visitor's words by the cache; the one that says most about them
+// is the reply. A small model needs more of both than the defaults to stay with the subject.
+var (
+	bestOf      uint32 = 32
+	cacheWeight        = 0.2
+)
+
 // line is one line of conversation.json: what the visitor says, and whether it corrects the reply before.
 type line struct {
 	Say          string `json:"say"`
@@ -58,7 +65,7 @@ func talk(ctx context.Context, out io.Writer, system *dbslm.System, seed uint64)
 			Model:          model,
 			Bot:            model,
 			LanguageCode:   l.LanguageCode,
-			Parameters:     &ngramv1.DecodeParameters{Seed: &turnSeed},
+			Parameters:     &ngramv1.DecodeParameters{Seed: &turnSeed, BestOf: &bestOf, CacheWeight: &cacheWeight},
 		})
 		if err != nil {
 			return nil, err

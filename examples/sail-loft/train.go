@@ -11,9 +11,9 @@ import (
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 )
 
-// order is the longest n-gram, in tokens. Four is the least with which sentences from so small a corpus hang
-// together; see the README for samples.
-const order = 4
+// order is the longest n-gram, in tokens. In so small a corpus most contexts were seen once or twice; five tokens are
+// what it takes for a sentence to remember how it began.
+const order = 5
 
 // train streams the corpus into the model. A document that was counted before is left as it is, so training
 // twice is free.
