@@ -11,6 +11,7 @@ import (
 
 	"dbslm/pkg/errors"
 	"dbslm/services/memory"
+	"dbslm/services/memory/window"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -165,6 +166,42 @@ func testPagesOfMessages(t *testing.T, s *Store) {
 	if diff := cmp.Diff(backwards, backward); diff != "" || n != 3 {
 		t.Errorf("backwards %d pages, want 3\n%s", n, diff)
 	}
+}
+
+func testWindowOfLongMessages(t *testing.T, s *Store) {
+	c := begin(t, s)
+	long := strings.Repeat("long words ", 90_000)
+	for i := range 14 {
+		if _, err := appendAt(s, c, fmt.Sprint(i), []memory.Sender{memory.SenderUser, memory.SenderAssistant}[i%2], long+fmt.Sprint(i), noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tokens := range []uint32{0, 10, 1_000_000} {
+		b, err := window.NewBounds(0, tokens, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := s.Window(t.Context(), c.Tenant, c.ID, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for _, m := range w.Messages {
+			size += len(m.Content)
+		}
+		if len(w.Messages) == 0 || int64(size) > 2*window.MaxBytes || w.Omitted != 14-int64(len(w.Messages)) || !strings.HasSuffix(w.Messages[len(w.Messages)-1].Content, " 13") {
+			t.Errorf("at most %d tokens: %d messages of %d bytes, %d left out", tokens, len(w.Messages), size, w.Omitted)
+		}
+	}
+	p := prepare(t, s, request(t, c, "turn", "short"), noon)
+	if !p.Window.FirstCut || p.Window.Tokens > window.DefaultTokens || p.Window.Omitted != 13 {
+		t.Errorf("window of %d messages and %d tokens, %d left out", len(p.Window.Messages), p.Window.Tokens, p.Window.Omitted)
+	}
+	if _, err := s.ArchiveConversation(t.Context(), c.Tenant, c.ID, noon); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, p.Turn, "the open turn of an archived conversation still gets its reply", noon)
+	checkCounters(t, s, c)
 }
 
 func testUnknownAndForeignThingsAreTheSame(t *testing.T, s *Store) {

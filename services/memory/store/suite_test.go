@@ -54,6 +54,7 @@ func TestStore(t *testing.T) {
 			{"AppendIsIdempotent", testAppendIsIdempotent},
 			{"ContentIsKeptExactly", testContentIsKeptExactly},
 			{"PagesOfMessages", testPagesOfMessages},
+			{"WindowOfLongMessages", testWindowOfLongMessages},
 			{"UnknownAndForeignThingsAreTheSame", testUnknownAndForeignThingsAreTheSame},
 			{"Conversations", testConversations},
 			{"DeleteConversation", testDeleteConversation},
