@@ -22,7 +22,7 @@ func TestText(t *testing.T) {
 		{"well-known", " well known "},
 		{"C++ and C#", " c + + and c # "},
 		{"100 % of $5_000", " 100 % of $ 5_000 "},
-		{"首都はパリ", " 首 都 は ハ\u309a リ "},
+		{"首都はパリ", " 首 都 は パ リ "},
 		{"a首b", " a 首 b "},
 		{"😀😀", " 😀 😀 "},
 		{"👍🏽", " 👍 "},
@@ -31,10 +31,7 @@ func TestText(t *testing.T) {
 		{"!%_", " % _ "},
 	} {
 		if got := Text(c.in); got != c.want {
-			// Kana marks may stay composed or not, depending on the folding of pkg/text; both are one word.
-			if strings.ReplaceAll(got, "パ", "ハ\u309a") != c.want {
-				t.Errorf("Text(%q) = %q, want %q", c.in, got, c.want)
-			}
+			t.Errorf("Text(%q) = %q, want %q", c.in, got, c.want)
 		}
 	}
 }
