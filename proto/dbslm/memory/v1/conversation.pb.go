@@ -317,7 +317,8 @@ func (x *Message) GetCreateTime() *timestamppb.Timestamp {
 // WindowBounds bound a window. Zero values take the defaults.
 type WindowBounds struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Turns at most (one turn = what the person said and the reply); 0 means 6, at most 64.
+	// Turns at most (one turn = what the person said and the reply); 0 means 6, at most 64. A window never holds more
+	// than twice as many messages.
 	MaxTurns uint32 `protobuf:"varint,1,opt,name=max_turns,json=maxTurns,proto3" json:"max_turns,omitempty"`
 	// Tokens at most; 0 means 1024.
 	MaxTokens uint32 `protobuf:"varint,2,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`
@@ -390,7 +391,7 @@ func (x *WindowBounds) GetTokenizerParameters() string {
 // Window is the part of a conversation that a reply may see. Replies never contain it.
 type Window struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Messages, oldest first.
+	// Messages, oldest first; at most 1 MiB of content.
 	Messages []*Message `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
 	// Tokens in it.
 	Tokens uint32 `protobuf:"varint,2,opt,name=tokens,proto3" json:"tokens,omitempty"`
@@ -1042,7 +1043,8 @@ type AppendMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tenant; empty means "default".
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// Caller's id of this request; the same id stores nothing twice.
+	// Caller's id of this request, unique in the conversation over turns and appended messages; the same id stores
+	// nothing twice, and with another text is INVALID_ARGUMENT.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Conversation.
 	ConversationId string `protobuf:"bytes,3,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`

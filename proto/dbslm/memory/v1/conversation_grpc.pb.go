@@ -54,7 +54,8 @@ type ConversationServiceClient interface {
 	AppendMessage(ctx context.Context, in *AppendMessageRequest, opts ...grpc.CallOption) (*AppendMessageResponse, error)
 	// GetMessage returns one message.
 	GetMessage(ctx context.Context, in *GetMessageRequest, opts ...grpc.CallOption) (*GetMessageResponse, error)
-	// ListMessages returns a conversation's messages by page, in either direction.
+	// ListMessages returns a conversation's messages by page, in either direction. A page also ends after 4 MiB of
+	// content.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
 	// SearchMessages finds messages by their words.
 	SearchMessages(ctx context.Context, in *SearchMessagesRequest, opts ...grpc.CallOption) (*SearchMessagesResponse, error)
@@ -202,7 +203,8 @@ type ConversationServiceServer interface {
 	AppendMessage(context.Context, *AppendMessageRequest) (*AppendMessageResponse, error)
 	// GetMessage returns one message.
 	GetMessage(context.Context, *GetMessageRequest) (*GetMessageResponse, error)
-	// ListMessages returns a conversation's messages by page, in either direction.
+	// ListMessages returns a conversation's messages by page, in either direction. A page also ends after 4 MiB of
+	// content.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
 	// SearchMessages finds messages by their words.
 	SearchMessages(context.Context, *SearchMessagesRequest) (*SearchMessagesResponse, error)

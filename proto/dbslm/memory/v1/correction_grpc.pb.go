@@ -40,9 +40,9 @@ type CorrectionServiceClient interface {
 	RecordCorrection(ctx context.Context, in *RecordCorrectionRequest, opts ...grpc.CallOption) (*RecordCorrectionResponse, error)
 	// GetCorrection returns one correction.
 	GetCorrection(ctx context.Context, in *GetCorrectionRequest, opts ...grpc.CallOption) (*GetCorrectionResponse, error)
-	// SupersedeCorrection replaces an active correction by another, whatever their subjects.
+	// SupersedeCorrection replaces an active correction by another of the same scope, whatever their subjects.
 	SupersedeCorrection(ctx context.Context, in *SupersedeCorrectionRequest, opts ...grpc.CallOption) (*SupersedeCorrectionResponse, error)
-	// RevokeCorrection ends a correction.
+	// RevokeCorrection ends a correction. FAILED_PRECONDITION when it was superseded.
 	RevokeCorrection(ctx context.Context, in *RevokeCorrectionRequest, opts ...grpc.CallOption) (*RevokeCorrectionResponse, error)
 	// PromoteCorrection copies a correction into a wider scope, after review.
 	PromoteCorrection(ctx context.Context, in *PromoteCorrectionRequest, opts ...grpc.CallOption) (*PromoteCorrectionResponse, error)
@@ -142,9 +142,9 @@ type CorrectionServiceServer interface {
 	RecordCorrection(context.Context, *RecordCorrectionRequest) (*RecordCorrectionResponse, error)
 	// GetCorrection returns one correction.
 	GetCorrection(context.Context, *GetCorrectionRequest) (*GetCorrectionResponse, error)
-	// SupersedeCorrection replaces an active correction by another, whatever their subjects.
+	// SupersedeCorrection replaces an active correction by another of the same scope, whatever their subjects.
 	SupersedeCorrection(context.Context, *SupersedeCorrectionRequest) (*SupersedeCorrectionResponse, error)
-	// RevokeCorrection ends a correction.
+	// RevokeCorrection ends a correction. FAILED_PRECONDITION when it was superseded.
 	RevokeCorrection(context.Context, *RevokeCorrectionRequest) (*RevokeCorrectionResponse, error)
 	// PromoteCorrection copies a correction into a wider scope, after review.
 	PromoteCorrection(context.Context, *PromoteCorrectionRequest) (*PromoteCorrectionResponse, error)

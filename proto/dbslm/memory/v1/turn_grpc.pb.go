@@ -34,7 +34,9 @@ const (
 type TurnServiceClient interface {
 	// PrepareTurn opens a turn, logs the person's message and returns what a reply needs, in one call. The same
 	// request id returns the same turn: still open, with its lease renewed, or committed, with its reply.
-	// ABORTED while another request's turn is open, with the time to retry.
+	// ABORTED while another request's turn is open, with the time to retry; FAILED_PRECONDITION when the request's own
+	// turn failed: use a new request id. Of a committed turn only turn, conversation, user_message, reply, trace and
+	// statistics are set.
 	PrepareTurn(ctx context.Context, in *PrepareTurnRequest, opts ...grpc.CallOption) (*PrepareTurnResponse, error)
 	// CommitTurn logs the reply and its trace and closes the turn. Repeating it returns the stored reply.
 	// FAILED_PRECONDITION when the turn was closed otherwise.
@@ -102,7 +104,9 @@ func (c *turnServiceClient) GetTurn(ctx context.Context, in *GetTurnRequest, opt
 type TurnServiceServer interface {
 	// PrepareTurn opens a turn, logs the person's message and returns what a reply needs, in one call. The same
 	// request id returns the same turn: still open, with its lease renewed, or committed, with its reply.
-	// ABORTED while another request's turn is open, with the time to retry.
+	// ABORTED while another request's turn is open, with the time to retry; FAILED_PRECONDITION when the request's own
+	// turn failed: use a new request id. Of a committed turn only turn, conversation, user_message, reply, trace and
+	// statistics are set.
 	PrepareTurn(context.Context, *PrepareTurnRequest) (*PrepareTurnResponse, error)
 	// CommitTurn logs the reply and its trace and closes the turn. Repeating it returns the stored reply.
 	// FAILED_PRECONDITION when the turn was closed otherwise.
