@@ -64,6 +64,7 @@ func newHelp() *cobra.Command {
 			if len(rest) > 0 {
 				return usagef("unknown command %q; see: %s --help", strings.Join(args, " "), found.CommandPath())
 			}
+			found.InitDefaultHelpFlag() // cobra adds it when it executes a command
 			return found.Help()
 		},
 	}

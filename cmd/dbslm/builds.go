@@ -156,7 +156,7 @@ func newBuildsCreate(a *app, f *buildsFlags) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&storage, "storage", "8", "bits of a stored probability: 8, 16 or exact")
+	cmd.Flags().StringVar(&storage, "storage", "8", "`bits` of a stored probability: 8, 16 or exact")
 	cmd.Flags().BoolVar(&publish, "publish", false, "publish the build")
 	cmd.Flags().BoolVar(&quirk, "kenlm-quirk", false, "tally counts of counts as KenLM does for its last n-gram, to compare on tiny texts")
 	return cmd

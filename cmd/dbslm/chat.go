@@ -56,13 +56,13 @@ Commands in a conversation: ` + strings.Join(commandNames(), " ") + `. Ctrl-D le
 	flags := cmd.Flags()
 	flags.StringVar(&o.prompt, "prompt", "", "answer this one `text` and leave")
 	flags.StringVar(&o.conversation, "conversation", "", "resume the conversation with this `id`")
-	flags.StringVar(&o.user, "user", "cli-user", "who speaks")
-	flags.StringVar(&o.agent, "agent", "db-slm", "who answers")
+	flags.StringVar(&o.user, "user", "cli-user", "`name` of who speaks")
+	flags.StringVar(&o.agent, "agent", "db-slm", "`name` of who answers")
 	flags.StringVar(&o.model, "model", "", "`name` of the language model (default \"default\")")
 	flags.StringVar(&o.bot, "bot", "", "`name` of the bot whose concepts may speak (default \"default\")")
 	flags.StringVar(&o.language, "language", "", "`code` of the language in which concepts speak, such as pt-BR")
-	flags.IntVar(&o.maxTurns, "max-turns", 0, "leave after this many turns; 0 has no limit")
-	flags.Uint64Var(&o.seed, "seed", 0, "seed: the same seed, conversation and build give the same replies")
+	flags.IntVar(&o.maxTurns, "max-turns", 0, "leave after `N` turns; 0 has no limit")
+	flags.Uint64Var(&o.seed, "seed", 0, "`number` from which replies are drawn: the same number, conversation and build give the same replies")
 	flags.BoolVar(&o.json, "json", false, "print the reply to --prompt as JSON")
 	return cmd
 }

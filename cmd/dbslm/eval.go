@@ -64,10 +64,10 @@ Every token counts, and one end of sentence for each sentence. "-" reads standar
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&header.Model, "model", "default", "`name` of the model")
-	flags.Uint32Var(&header.BuildId, "build", 0, "build; 0 is the published one")
+	flags.Uint32Var(&header.BuildId, "build", 0, "`number` of the build; 0 is the published one")
 	flags.Uint32Var(&header.CheckMass, "check-mass", 0, "sum the probabilities of all tokens at `N` sampled contexts of the text")
 	flags.Uint32Var(&header.Renormalise, "renormalise", 0, "score `N` sampled positions with and without dividing by the true mass")
-	flags.Uint64Var(&header.SampleSeed, "sample-seed", 1, "seed of both samples")
+	flags.Uint64Var(&header.SampleSeed, "sample-seed", 1, "`number` from which both samples are drawn")
 	flags.StringVar(&encoding, "encoding", "utf-8", "encoding of the text, by `name`; a byte order mark wins")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

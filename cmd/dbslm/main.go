@@ -33,7 +33,7 @@ func main() {
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, io streams) int {
 	root := newRoot(io)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // nil would have cobra look at os.Args
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK

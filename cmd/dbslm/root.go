@@ -43,7 +43,7 @@ type app struct {
 func newRoot(s streams) *cobra.Command {
 	a := &app{streams: s}
 	root := &cobra.Command{
-		Use:   "dbslm [command]",
+		Use:   "dbslm",
 		Short: "A language model you can SELECT from",
 		Long: `DB-SLM keeps a language model in relational tables: every generated word can be traced to its rows,
 every correction binds until it is revoked, every reply can be replayed.
@@ -54,9 +54,10 @@ Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given,
   dbslm chat
   dbslm chat --prompt "Tell me about the harbour."
   dbslm eval heldout.txt --json`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          knownCommand,
+		DisableFlagsInUseLine: true,
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		Args:                  knownCommand,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return fromEnvironment(cmd.Flags())
 		},
@@ -71,9 +72,9 @@ Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given,
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.db, "db", defaultDB, "store: a `directory` (embedded) or mysql://user:password@host:3306/")
 	flags.StringVar(&a.server, "server", "", "use the running gateway at `host:port` or unix:///path instead of a store")
-	flags.StringVar(&a.tenant, "tenant", "", "tenant; empty is \"default\"")
+	flags.StringVar(&a.tenant, "tenant", "", "`name` of the tenant; empty is \"default\"")
 	flags.StringVar(&a.logLevel, "log-level", "",
-		"lowest `level` that is logged to standard error: debug, info, warn or error (default error; info for serve and migrate)")
+		"log from this `level` on: debug, info, warn or error (default error; serve and migrate: info)")
 	flags.BoolVar(&a.plaintextPeers, "plaintext-peers", false, "reach peers on other machines without TLS")
 	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newModels(a), newBuilds(a),
 		newVersion(a), newCompletion(a))

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// decode reads the JSON that a command printed.
+func decode[T any](t *testing.T, out string) T {
+	t.Helper()
+	var v T
+	dec := json.NewDecoder(strings.NewReader(out))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil {
+		t.Fatalf("%v in:\n%s", err, out)
+	}
+	return v
+}
+
+// modelOf reads one model as dbslm models prints it.
+func modelOf(t *testing.T, p place, name string) modelSummary {
+	t.Helper()
+	return decode[[]modelSummary](t, succeed(t, p.on("models", name, "--json")...))[0]
+}
+
+// lines are the lines of an output that matter: small texts are warned about, which is not this test's business.
+func lines(r result) []string {
+	var kept []string
+	for line := range strings.Lines(r.out + r.err) {
+		if !strings.HasPrefix(line, "warning: Too few n-grams") {
+			kept = append(kept, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return kept
+}
+
+// From an empty store to a conversation, over each kind of store.
+func TestTrainAndTalk(t *testing.T) {
+	eachStore(t, func(t *testing.T, p place) {
+		if got := succeed(t, p.on("train", "harbour.txt", "--storage", "exact")...); !strings.Contains(got, "ingested harbour.txt: 124 tokens, 396 n-grams\n") ||
+			!strings.Contains(got, "build 1: published\n") {
+			t.Errorf("train printed:\n%s", got)
+		}
+		want := modelSummary{
+			Name: "default", Order: 3, Tokenizer: "words", Normalization: "nfc", Unk: "reserved", PublishedBuild: 1,
+			Documents: 1, Sentences: 12, Tokens: 124, Vocabulary: 72, NGrams: []uint64{70, 110, 120},
+		}
+		if diff := cmp.Diff(want, modelOf(t, p, "default")); diff != "" {
+			t.Errorf("models --json (-want +got):\n%s", diff)
+		}
+		if got := succeed(t, p.on("models")...); !regexp.MustCompile(`(?m)^default +3 +words +1 +124 +72 +1 +up to date$`).MatchString(got) {
+			t.Errorf("models printed:\n%s", got)
+		}
+
+		builds := decode[[]buildSummary](t, succeed(t, p.on("builds", "--json")...))
+		if len(builds) != 1 || builds[0].ID != 1 || !builds[0].Published || builds[0].Storage != "exact" || builds[0].State != "ready" ||
+			len(builds[0].Discounts) != 3 || builds[0].Created.IsZero() {
+			t.Errorf("builds --json: %+v", builds)
+		}
+		if got := succeed(t, p.on("builds")...); !regexp.MustCompile(`(?m)^1 +published +.* +3 +exact +71 +300 +\+`).MatchString(got) {
+			t.Errorf("builds printed:\n%s", got)
+		}
+
+		e := decode[evaluation](t, succeed(t, p.on("eval", "harbour.txt", "--json", "--check-mass", "50", "--renormalise", "20")...))
+		if e.Tokens != 136 || e.OOV != 0 || e.Model != "default" || e.Build != 1 || e.PerplexityIncludingOOV != e.PerplexityExcludingOOV ||
+			e.PerplexityIncludingOOV < 1 || e.PerplexityIncludingOOV > 10 || *e.MassErrorMax > 1e-9 || *e.SampledPerplexity < 1 {
+			t.Errorf("eval --json: %+v", e)
+		}
+		if got := succeed(t, p.on("eval", "harbour.txt")...); !regexp.MustCompile(`(?m)^tokens +136$`).MatchString(got) {
+			t.Errorf("eval printed:\n%s", got)
+		}
+
+		reply := succeed(t, p.on("chat", "--prompt", "Who counts the boats?", "--seed", "7")...)
+		if !regexp.MustCompile(`^Using conversation: [0-9a-f-]{36}\nuser> Who counts the boats\?\nassistant> .+[.!?]\n$`).MatchString(reply) {
+			t.Errorf("chat --prompt printed:\n%s", reply)
+		}
+		asJSON := decode[map[string]any](t, succeed(t, p.on("chat", "--prompt", "Who counts the boats?", "--seed", "7", "--json")...))
+		if !strings.HasSuffix(reply, "assistant> "+asJSON["text"].(string)+"\n") || asJSON["seed"] != 7.0 || asJSON["build"] != 1.0 ||
+			asJSON["finish_reason"] != "stop" || asJSON["model"] != "default" {
+			t.Errorf("the same seed gave %v after\n%s", asJSON, reply)
+		}
+	})
+}
+
+// Builds are derived, published and rolled back by hand; another model has its own.
+func TestBuilds(t *testing.T) {
+	eachStore(t, func(t *testing.T, p place) {
+		succeed(t, p.on("train", "harbour.txt", "--no-build")...)
+		if m := modelOf(t, p, "default"); m.PublishedBuild != 0 || m.Tokens != 124 || m.state() != "nothing published" {
+			t.Errorf("after --no-build: %+v", m)
+		}
+		if got := succeed(t, p.on("builds")...); !strings.Contains(got, "has no build; derive one with: dbslm builds create --model default") {
+			t.Errorf("builds printed %q", got)
+		}
+		if got := succeed(t, p.on("builds", "create")...); got != "build 1 of model \"default\": ready\n" {
+			t.Errorf("builds create printed %q", got)
+		}
+		if got := succeed(t, p.on("builds", "publish", "1")...); got != "build 1 of model \"default\": published\n" {
+			t.Errorf("builds publish printed %q", got)
+		}
+		write(t, "more.txt", "Oda counts the waves. The waves count nobody.\n")
+		if got := succeed(t, p.on("train", "more.txt", "--no-publish")...); !strings.Contains(got, "build 2: ready; publish it with: dbslm builds publish 2\n") {
+			t.Errorf("train --no-publish printed:\n%s", got)
+		}
+		if m := modelOf(t, p, "default"); m.PublishedBuild != 1 || m.state() != "counts are newer than the build" {
+			t.Errorf("after --no-publish: %+v", m)
+		}
+		if b := decode[buildSummary](t, succeed(t, p.on("builds", "publish", "2", "--json")...)); b.ID != 2 || !b.Published {
+			t.Errorf("builds publish --json: %+v", b)
+		}
+		if got := succeed(t, p.on("builds", "rollback")...); got != "build 1 of model \"default\": published\n" {
+			t.Errorf("builds rollback printed %q", got)
+		}
+		refuse(t, "no earlier build", p.on("builds", "rollback")...)
+		succeed(t, p.on("train", "more.txt", "--model", "quay", "--order", "2")...)
+		if m := modelOf(t, p, "quay"); m.Order != 2 || m.Documents != 1 || m.PublishedBuild == 0 {
+			t.Errorf("another model: %+v", m)
+		}
+		if all := decode[[]modelSummary](t, succeed(t, p.on("models", "--json")...)); len(all) != 2 {
+			t.Errorf("models: %+v", all)
+		}
+	})
+}
+
+// migrate may be repeated, and says what it did.
+func TestMigrate(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) {
+		inNewDir(t)
+		checkMigrate(t, place{[]string{"--db", "store"}}, "migrations applied")
+	})
+	t.Run("mysql", func(t *testing.T) {
+		inNewDir(t)
+		checkMigrate(t, onMySQL(t), "up to date")
+	})
+}
+
+func checkMigrate(t *testing.T, p place, first string) {
+	t.Helper()
+	out := succeed(t, p.on("migrate")...)
+	for _, schema := range []string{"dbslm_ngram", "dbslm_memory", "dbslm_concept"} {
+		if !regexp.MustCompile(`(?m)` + schema + `: .*` + first + `$`).MatchString(out) {
+			t.Errorf("migrate printed:\n%s", out)
+		}
+	}
+	if got := strings.Count(succeed(t, p.on("migrate")...), ": up to date\n"); got != 3 {
+		t.Errorf("migrate again: %d schemas up to date, want 3", got)
+	}
+	type migrated struct {
+		Service, Schema string
+		Applied         int
+	}
+	if got := decode[[]migrated](t, succeed(t, p.on("migrate", "ngram", "--json")...)); len(got) != 1 || got[0].Service != "ngram" || got[0].Applied != 0 {
+		t.Errorf("migrate ngram --json: %+v", got)
+	}
+	if got := succeed(t, p.on("models")...); !strings.HasPrefix(got, "no models in ") {
+		t.Errorf("models in an empty store: %q", got)
+	}
+}
+
+// A database server's schema is made by migrate only.
+func TestMigrateFirst(t *testing.T) {
+	inHarbour(t)
+	p := onUnmigratedMySQL(t)
+	for _, args := range [][]string{{"models"}, {"train", "harbour.txt"}, {"chat", "--prompt", "Hello."}, {"serve", "--listen", "127.0.0.1:0"}} {
+		refuse(t, "run: dbslm migrate --db", p.on(args...)...)
+	}
+}
+
+// What train takes: files of any extension, directories, standard input, pipes, other encodings.
+func TestTrainInputs(t *testing.T) {
+	inNewDir(t)
+	p := place{[]string{"--db", "store"}}
+	write(t, "texts/b.txt", "The second text.")
+	write(t, "texts/a.TXT", "The first text.")
+	write(t, "texts/notes.md", "Not counted in a directory.")
+	write(t, "texts/deep/c.txt", "The third text.")
+	write(t, "story", "A text without extension.")
+	home, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", home)
+
+	labels := func(r result) []string {
+		t.Helper()
+		if r.code != exitOK {
+			t.Fatal(r.err)
+		}
+		var got []string
+		for _, d := range decode[trainSummary](t, r.out).Documents {
+			got = append(got, strings.TrimPrefix(d.Label, home+"/")+" "+d.Outcome)
+		}
+		return got
+	}
+	check := func(want []string, stdin string, args ...string) {
+		t.Helper()
+		got := labels(invokeReading(t, stdin, p.on(append(append([]string{"train"}, args...), "--json")...)...))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("train %q (-want +got):\n%s", args, diff)
+		}
+	}
+	check([]string{"texts/a.TXT ingested", "texts/b.txt ingested"}, "", "texts")
+	check([]string{"texts/a.TXT unchanged", "texts/b.txt unchanged", "texts/deep/c.txt ingested"}, "", "--recursive", "./texts/")
+	check([]string{"texts/notes.md ingested", "story ingested"}, "", "texts/notes.md", "story", "./story")
+	check([]string{"story ingested"}, "", "--model", "home", "~/story")
+	check([]string{"story unchanged", "<stdin> ingested"}, "A text from elsewhere.", "story", "--stdin")
+	check([]string{"<stdin> unchanged"}, "A text from elsewhere.", "--stdin")
+
+	if r := invokeReading(t, " \n", p.on("train", "--stdin", "story", "--json")...); r.code != exitOK || r.err != "skipped <stdin>: it holds no text\n" {
+		t.Errorf("blank standard input: %+v", r)
+	}
+	if r := invokeReading(t, "caf\xe9 and more caf\xe9", p.on("train", "--stdin", "--model", "latin", "--encoding", "latin1", "--json")...); r.code != exitOK {
+		t.Errorf("latin1: %+v", r)
+	}
+}
+
+// A pipe can be trained on like a file.
+func TestTrainFromPipe(t *testing.T) {
+	inHarbour(t)
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	train := process(t.Context(), "train", "/dev/fd/0", "--db", "store", "--json")
+	train.Stdin = strings.NewReader(harbour)
+	out, err := train.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := decode[trainSummary](t, string(out))
+	if got.Tokens != 124 || got.Documents[0].Label != "/dev/fd/0" {
+		t.Errorf("%+v", got)
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("temporary files are left: %v %v", left, err)
+	}
+}

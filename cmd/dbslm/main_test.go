@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/database/databasetest"
+
+	"go.uber.org/goleak"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files and the generated parts of docs/")
+
+// asCommand makes the test binary behave as dbslm itself, for tests that need a process of its own.
+const asCommand = "DBSLM_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		os.Unsetenv(asCommand)
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// process is dbslm with the given arguments as a process of its own.
+func process(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asCommand+"=1")
+	return cmd
+}
+
+// result is what a command did.
+type result struct {
+	code     int
+	out, err string
+}
+
+// invoke runs a command line in this process.
+func invoke(t *testing.T, args ...string) result {
+	t.Helper()
+	return invokeReading(t, "", args...)
+}
+
+// invokeReading runs a command line that reads the given text from standard input.
+func invokeReading(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	var out, err bytes.Buffer
+	code := run(t.Context(), args, streams{in: strings.NewReader(stdin), out: &out, err: &err})
+	r := result{code, out.String(), err.String()}
+	r.sane(t, args)
+	return r
+}
+
+// sane checks what holds for every command line: an exit code that stands in the help, one line that says what is
+// wrong, never an internal error and never a stack trace.
+func (r result) sane(t *testing.T, args []string) {
+	t.Helper()
+	wrong := func(what string) {
+		t.Helper()
+		t.Errorf("dbslm %q %s; exit code %d, standard error:\n%s", args, what, r.code, r.err)
+	}
+	var complaints int
+	for line := range strings.Lines(r.err) {
+		if strings.HasPrefix(line, "dbslm: ") {
+			complaints++
+		}
+	}
+	all := strings.ToLower(r.out + r.err)
+	switch {
+	case r.code != exitOK && r.code != exitFailure && r.code != exitUsage && r.code != exitInterrupted:
+		wrong("left with an exit code that the help does not know")
+	case r.code == exitOK && complaints > 0:
+		wrong("complained and succeeded")
+	case r.code != exitOK && (complaints != 1 || !strings.HasSuffix(r.err, "\n")):
+		wrong("did not say in one last line what is wrong")
+	case strings.Contains(all, "goroutine ") || strings.Contains(all, "panic"):
+		wrong("shows a stack trace")
+	case strings.Contains(all, "internal error") || strings.Contains(r.err, `"level":"ERROR"`):
+		wrong("had an internal error")
+	}
+}
+
+// complaint is the line that says what is wrong, without the program's name.
+func (r result) complaint() string {
+	for line := range strings.Lines(r.err) {
+		if text, ok := strings.CutPrefix(line, "dbslm: "); ok {
+			return strings.TrimSuffix(text, "\n")
+		}
+	}
+	return ""
+}
+
+// succeed runs a command that must succeed and returns its standard output.
+func succeed(t *testing.T, args ...string) string {
+	t.Helper()
+	r := invoke(t, args...)
+	if r.code != exitOK {
+		t.Fatalf("dbslm %q: exit code %d\n%s", args, r.code, r.err)
+	}
+	return r.out
+}
+
+// refuse runs a command that must be refused and whose complaint must contain the given text.
+func refuse(t *testing.T, complaint string, args ...string) {
+	t.Helper()
+	r := invoke(t, args...)
+	if r.code != exitUsage || r.out != "" || !strings.Contains(r.complaint(), complaint) {
+		t.Errorf("dbslm %q: exit code %d, complaint %q, output %q; want 2, %q and none", args, r.code, r.complaint(), r.out, complaint)
+	}
+}
+
+// inNewDir makes an empty directory the current one for the test.
+func inNewDir(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+}
+
+// write writes a file below the current directory.
+func write(t *testing.T, name, content string) {
+	t.Helper()
+	err := os.MkdirAll(filepath.Dir(name), 0o777)
+	if err == nil {
+		err = os.WriteFile(name, []byte(content), 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const harbour = `The harbour master counted the boats every morning. He wrote the number in a green book.
+When the fog came in, the boats stayed at the quay and the crews drank coffee.
+
+The lighthouse stands on the long rock. Its lamp turns all night. The keeper of the lighthouse is called Oda.
+Oda knows every boat by the sound of its engine. She sings when the fog is thick.
+
+On Sunday the market opens at the quay. The baker sells bread, and the fishers sell what the sea gave them.
+The children run to the lighthouse and count the waves. The harbour master gives them a boat made of paper.
+`
+
+// inHarbour makes a new directory with harbour.txt the current one.
+func inHarbour(t *testing.T) {
+	t.Helper()
+	inNewDir(t)
+	write(t, "harbour.txt", harbour)
+}
+
+// eachStore runs f in a new directory with harbour.txt, over an empty store of each kind: an embedded one, one on a
+// database server, and one behind a running gateway. Arguments with on(...) name the store.
+func eachStore(t *testing.T, f func(t *testing.T, s place)) {
+	t.Run("embedded", func(t *testing.T) {
+		inHarbour(t)
+		f(t, place{[]string{"--db", "store"}})
+	})
+	t.Run("mysql", func(t *testing.T) {
+		inHarbour(t)
+		f(t, onMySQL(t))
+	})
+	t.Run("server", func(t *testing.T) {
+		inHarbour(t)
+		f(t, served(t, place{[]string{"--db", "store"}}))
+	})
+}
+
+// place is where a command finds its data.
+type place struct{ flags []string }
+
+// on appends the flags that name the place to a command line.
+func (p place) on(args ...string) []string { return append(args, p.flags...) }
+
+// onUnmigratedMySQL is room for a store on a database server.
+func onUnmigratedMySQL(t *testing.T) place {
+	t.Helper()
+	return place{[]string{"--db", dsn(t, databasetest.MySQLTarget(t))}}
+}
+
+// onMySQL is a migrated, empty store on a database server.
+func onMySQL(t *testing.T) place {
+	t.Helper()
+	p := onUnmigratedMySQL(t)
+	succeed(t, p.on("migrate")...)
+	return p
+}
+
+// dsn is the target as --db takes it, the password of a server included.
+func dsn(t *testing.T, target database.Target) string {
+	t.Helper()
+	if target.Embedded() {
+		return target.String()
+	}
+	c := target.ServerConfig()
+	address := c.Addr
+	if c.Net == "unix" {
+		address = "unix(" + c.Addr + ")"
+	}
+	return fmt.Sprintf("mysql://%s@%s/?schema_prefix=%s", url.UserPassword(c.User, c.Passwd), address, target.Prefix())
+}
+
+// served runs dbslm serve over a store, which is made when it is missing, and returns the way to it. The server must
+// end cleanly with the test.
+func served(t *testing.T, store place) place {
+	t.Helper()
+	succeed(t, store.on("migrate")...)
+	dir, err := os.MkdirTemp("", "dbslm") // short: a socket's path has 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "unix://" + filepath.Join(dir, "socket")
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	log := &listening{ready: make(chan struct{})}
+	var code int
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		code = run(ctx, store.on("serve", "--listen", address, "--log-level", "error"), streams{in: strings.NewReader(""), out: io.Discard, err: log})
+		log.once.Do(func() { close(log.ready) })
+	})
+	t.Cleanup(func() {
+		stop()
+		serving.Wait()
+		if code != exitOK {
+			t.Errorf("dbslm serve: exit code %d\n%s", code, log)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	<-log.ready
+	return place{[]string{"--server", address}}
+}
+
+// listening is the standard error of a server; ready is closed when it listens, or has ended.
+type listening struct {
+	ready chan struct{}
+	once  sync.Once
+	mu    sync.Mutex
+	text  strings.Builder
+}
+
+func (l *listening) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if strings.Contains(string(p), " listening on ") {
+		l.once.Do(func() { close(l.ready) })
+	}
+	return l.text.Write(p)
+}
+
+func (l *listening) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
