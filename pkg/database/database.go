@@ -47,7 +47,8 @@ type Options struct {
 	MustExist bool
 	// StatementTimeout ends every single statement that runs longer, in the server too. 0: no limit but the context's.
 	StatementTimeout time.Duration
-	// MaxConns bounds the open connections of this DB. 0: 16 on MySQL; on SQLite 4 readers beside the one writer.
+	// MaxConns bounds the open connections of this DB. 0: 16 on MySQL; on SQLite as many readers as processors, at
+	// least 4, beside the one writer.
 	MaxConns int
 	// WriteWait bounds how long a write waits for other writers of an embedded store before it fails with Unavailable;
 	// the context bounds it too. 0: one minute.

@@ -42,46 +42,40 @@ func observer(o Observer, schema string) observeFunc {
 	}
 }
 
-// statementName is the verb and the first word after FROM, INTO, UPDATE or TABLE.
+// statementName is the verb and the first table: the word after FROM, INTO, UPDATE or TABLE, unless a subquery stands there.
 func statementName(query string) string {
 	verb, rest := nextWord(query)
 	verb = strings.ToUpper(verb)
-	if verb == "UPDATE" {
-		table, _ := nextWord(rest)
-		return verb + " " + table
-	}
-	for rest != "" {
-		var w string
-		w, rest = nextWord(rest)
-		switch strings.ToUpper(w) {
-		case "FROM", "INTO", "TABLE":
-			table, more := nextWord(rest)
-			if strings.EqualFold(table, "TABLE") { // LOAD DATA … INTO TABLE t
-				table, _ = nextWord(more)
-			}
-			if table == "" { // FROM (SELECT …
-				continue
-			}
-			return verb + " " + table
+	before := verb
+	for {
+		var word string
+		word, rest = nextWord(rest)
+		if word == "" {
+			return verb
 		}
+		switch before {
+		case "FROM", "INTO", "UPDATE", "TABLE":
+			if upper := strings.ToUpper(word); upper != "SELECT" && upper != "TABLE" && upper != "IF" {
+				return verb + " " + word
+			}
+		}
+		before = strings.ToUpper(word)
 	}
-	return verb
 }
 
+// nextWord is the first run of letters, digits and underscores in s, and what follows it.
 func nextWord(s string) (word, rest string) {
-	isWord := func(c byte) bool {
-		return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	isWord := func(r rune) bool {
+		return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 	}
-	i := 0
-	for i < len(s) && !isWord(s[i]) {
-		if s[i] == '(' && i > 0 && word == "" { // a subquery or function: no table here
-			return "", s[i+1:]
-		}
-		i++
+	start := strings.IndexFunc(s, isWord)
+	if start < 0 {
+		return "", ""
 	}
-	j := i
-	for j < len(s) && isWord(s[j]) {
-		j++
+	s = s[start:]
+	end := strings.IndexFunc(s, func(r rune) bool { return !isWord(r) })
+	if end < 0 {
+		return s, ""
 	}
-	return s[i:j], s[j:]
+	return s[:end], s[end:]
 }

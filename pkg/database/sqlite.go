@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 const (
 	// applicationID marks our files in SQLite's header: "DBSL".
 	applicationID = 0x4442534c
-	// liteReaders is the default number of reading connections of one schema.
+	// liteReaders is the smallest default number of reading connections of one schema; there is one per processor.
 	liteReaders = 4
 	// liteCacheKiB bounds the page cache of one connection.
 	liteCacheKiB = 32 << 10
@@ -66,7 +67,7 @@ func (db *DB) openSQLite() error {
 
 	readers := db.opts.MaxConns
 	if readers <= 0 {
-		readers = liteReaders
+		readers = max(liteReaders, runtime.GOMAXPROCS(0))
 	}
 	pools := [2]*sql.DB{}
 	for i := range pools {

@@ -96,7 +96,7 @@ func (t Target) String() string {
 		}
 		user := ""
 		if t.server.User != "" {
-			user = url.QueryEscape(t.server.User) + "@"
+			user = strings.ReplaceAll(url.QueryEscape(t.server.User), "+", "%20") + "@"
 		}
 		s := "mysql://" + user + addr + "/"
 		if t.prefix != "" {

@@ -18,6 +18,7 @@ func TestParseTarget(t *testing.T) {
 		{"mysql://u:p%40ss%3A@db.example/", "mysql://u@db.example:3306/"},
 		{"mariadb://u:secret@db.example:3307/?schema_prefix=t1_&timeout=3s&tls=preferred", "mysql://u@db.example:3307/?schema_prefix=t1_"},
 		{"mysql://u:secret@tcp(127.0.0.1:3306)/", "mysql://u@127.0.0.1:3306/"},
+		{"mysql://us%20er%40corp:x@h/", "mysql://us%20er%40corp@h:3306/"},
 		{"mysql://[::1]/", "mysql://[::1]:3306/"},
 		{"mysql://u:a@b@host/", "mysql://u@host:3306/"},
 	} {

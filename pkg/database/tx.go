@@ -36,6 +36,9 @@ type Tx struct {
 // before COMMIT roll back and run f again, with random growing pauses, until ctx ends or twelve attempts failed: f must not
 // keep state outside from one run to the next. An error or panic of f rolls back; the error is returned as it is.
 //
+// Inside, use tx and not db: a write of db would wait for this one until WriteWait ends (SQLite), or wait for a second
+// connection when all are in use (MySQL).
+//
 // MySQL runs it at READ COMMITTED: lock what you decide on with Dialect.ForUpdate. SQLite has one writer at a time.
 func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
 	return db.transact(ctx, true, f)
