@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -30,6 +31,9 @@ const insertName = `INSERT INTO tbl_l1_model_names (tenant, name, model_id, leas
 // and the existing model is returned; else AlreadyExists. Settings are completed with the defaults.
 func (s *Store) CreateModel(ctx context.Context, tenant, name string, settings ngram.Settings) (ngram.Model, bool, error) {
 	complete, err := canonical(settings.WithDefaults())
+	if err == nil && (name == "" || padded(tenant) || padded(name)) {
+		err = errors.New(errors.InvalidArgument, "MODEL_NAME_INVALID", "a model's name and tenant must not begin or end with white space; %q of %q does", name, tenant)
+	}
 	if err != nil {
 		return ngram.Model{}, false, err
 	}
@@ -60,6 +64,14 @@ func (s *Store) CreateModel(ctx context.Context, tenant, name string, settings n
 			return ngram.Model{}, false, err
 		}
 	}
+}
+
+// padded says whether a name has white space at an end. MySQL compares text without trailing spaces, so such names are
+// never given and never found.
+func padded(name string) bool { return strings.TrimSpace(name) != name }
+
+func notFound(name string) error {
+	return errors.New(errors.NotFound, "MODEL_NOT_FOUND", "there is no model %q; train it, or list the models to see their names", name).With("model", name)
 }
 
 // canonical checks complete settings and spells the parameters of the tokeniser out, defaults included.
@@ -172,9 +184,8 @@ func (s *Store) readModel(ctx context.Context, tx *database.Tx, tenant, name str
 	if err != nil {
 		return ngram.Model{}, err
 	}
-	if len(models) == 0 {
-		return ngram.Model{}, errors.New(errors.NotFound, "MODEL_NOT_FOUND",
-			"there is no model %q; train it, or list the models to see their names", name).With("model", name)
+	if len(models) == 0 || padded(tenant) || padded(name) {
+		return ngram.Model{}, notFound(name)
 	}
 	return models[0], nil
 }
@@ -273,9 +284,8 @@ func (s *Store) lockName(ctx context.Context, tx *database.Tx, tenant, model str
 	var owner *string
 	var published *int64
 	err = tx.QueryRow(ctx, lockName+tx.Dialect().ForUpdate(), tenant, model).Scan(&n.training, &published, &owner, &until)
-	if errors.Is(err, database.ErrNoRows) {
-		err = errors.New(errors.NotFound, "MODEL_NOT_FOUND",
-			"there is no model %q; train it, or list the models to see their names", model).With("model", model)
+	if errors.Is(err, database.ErrNoRows) || err == nil && (padded(tenant) || padded(model)) {
+		err = notFound(model)
 	}
 	if published != nil {
 		n.published = ngram.BuildID(*published)

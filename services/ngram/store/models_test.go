@@ -56,6 +56,12 @@ func TestCreateModel(t *testing.T) {
 		if _, created, err := s.CreateModel(ctx, "other", "m", ngram.Settings{}); err != nil || !created {
 			t.Errorf("created %t, error %v", created, err)
 		}
+		if _, _, err := s.CreateModel(ctx, "other ", "m", ngram.Settings{}); errors.KindOf(err) != errors.InvalidArgument {
+			t.Errorf("error %v", err)
+		}
+		if _, err := s.Model(ctx, "other ", "m"); errors.KindOf(err) != errors.NotFound {
+			t.Errorf("error %v", err)
+		}
 		models, err := s.Models(ctx, tenant, "M", 2)
 		var names []string
 		for _, m := range models {

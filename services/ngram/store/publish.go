@@ -38,7 +38,7 @@ func (s *Store) readBuild(ctx context.Context, tx *database.Tx, tenant, model st
 	if err != nil {
 		return ngram.Build{}, err
 	}
-	if len(builds) == 0 {
+	if len(builds) == 0 || padded(tenant) || padded(model) {
 		if _, err := s.readModel(ctx, tx, tenant, model); err != nil {
 			return ngram.Build{}, err
 		}
