@@ -82,22 +82,22 @@ func TestCacheHelpsWhatFitsAndWasSaidLately(t *testing.T) {
 	every := func(uint32) bool { return true }
 
 	d := base()
-	d.Mix(NewSessionCache([][]uint32{[]uint32{4, 3, 6}}, rare, every, 0.5))
+	d.Mix(NewSessionCache([][]uint32{{4, 3, 6}}, rare, every, 0.5))
 	lambda := 0.5 * cacheDecay * cacheDecay // its age is 2, and it is all that fits
 	if got, want := d.Weight(4), (1-lambda)*0.3+lambda; math.Abs(got-want) > 1e-12 {
 		t.Errorf("the only cached word that fits has %g, want %g", got, want)
 	}
 	d = base()
-	d.Mix(NewSessionCache([][]uint32{[]uint32{4, 3, 5}}, rare, every, 0.5))
+	d.Mix(NewSessionCache([][]uint32{{4, 3, 5}}, rare, every, 0.5))
 	if d.Weight(5) <= d.Weight(4) {
 		t.Errorf("the word said last has %g, the one before %g", d.Weight(5), d.Weight(4))
 	}
 	d = base()
-	d.Mix(NewSessionCache([][]uint32{[]uint32{6}}, rare, every, 0.5))
+	d.Mix(NewSessionCache([][]uint32{{6}}, rare, every, 0.5))
 	if got, want := d.Weight(6), base().Weight(6); got != want {
 		t.Errorf("a cached word that does not fit here has %g, want %g as without the cache", got, want)
 	}
-	cache := NewSessionCache([][]uint32{[]uint32{4, 5}}, rare, every, 0.5)
+	cache := NewSessionCache([][]uint32{{4, 5}}, rare, every, 0.5)
 	cache.used(5)
 	d = base()
 	d.Mix(cache)

@@ -82,7 +82,8 @@ func (m toy) setup(breaks Breaks, change func(*Setup)) Setup {
 func (m toy) run(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, setup Setup) (string, Reason, []Chosen) {
+}, setup Setup,
+) (string, Reason, []Chosen) {
 	t.Helper()
 	g := NewGenerator(setup)
 	var text strings.Builder
@@ -116,43 +117,67 @@ func TestGeneratorEndings(t *testing.T) {
 		reason Reason
 	}{
 		{name: "sentence within a line, closing quote kept", words: prose, breaks: BreakLine, want: "mr . smith slept till noon ! ”", reason: Stopped},
-		{name: "two sentences within a line", words: prose, breaks: BreakLine,
+		{
+			name: "two sentences within a line", words: prose, breaks: BreakLine,
 			change: func(s *Setup) { s.Params.MaxSentences = 2 },
-			want:   "mr . smith slept till noon ! ” / then he woke up ?", reason: Stopped},
+			want:   "mr . smith slept till noon ! ” / then he woke up ?", reason: Stopped,
+		},
 		{name: "a tokeniser that knows sentences", words: prose, breaks: BreakSentence, want: "mr . smith slept till noon ! ” then he woke up ?", reason: Stopped},
-		{name: "verse goes on in the next line", words: []string{"o", "rose", ",", "</s>"}, breaks: BreakLine,
+		{
+			name: "verse goes on in the next line", words: []string{"o", "rose", ",", "</s>"}, breaks: BreakLine,
 			change: func(s *Setup) { s.Params.MaxTokens = 7 },
-			want:   "o rose , o rose ,", reason: LengthReached},
-		{name: "a heading does not end a reply", words: []string{"part", "one", "</s>"}, breaks: BreakSentence,
+			want:   "o rose , o rose ,", reason: LengthReached,
+		},
+		{
+			name: "a heading does not end a reply", words: []string{"part", "one", "</s>"}, breaks: BreakSentence,
 			change: func(s *Setup) { s.Params.MaxTokens = 6 },
-			want:   "part one / part one", reason: LengthReached},
+			want:   "part one / part one", reason: LengthReached,
+		},
 		{name: "without sentence marks every line ends", words: []string{"part", "one", "</s>"}, breaks: BreakAlways, want: "part one", reason: Stopped},
-		{name: "a sentence that is complete at the limit", words: []string{"it", "rains", ".", "</s>"}, breaks: BreakLine,
+		{
+			name: "a sentence that is complete at the limit", words: []string{"it", "rains", ".", "</s>"}, breaks: BreakLine,
 			change: func(s *Setup) { s.Params.MaxTokens = 3 },
-			want:   "it rains .", reason: Stopped},
-		{name: "cut", words: []string{"it", "rains", ".", "</s>"}, breaks: BreakLine,
+			want:   "it rains .", reason: Stopped,
+		},
+		{
+			name: "cut", words: []string{"it", "rains", ".", "</s>"}, breaks: BreakLine,
 			change: func(s *Setup) { s.Params.MaxTokens = 2 },
-			want:   "it rains", reason: LengthReached},
-		{name: "no limit of sentences", words: []string{"it", "rains", ".", "</s>"}, breaks: BreakLine,
+			want:   "it rains", reason: LengthReached,
+		},
+		{
+			name: "no limit of sentences", words: []string{"it", "rains", ".", "</s>"}, breaks: BreakLine,
 			change: func(s *Setup) { s.Params.MaxSentences, s.Params.MaxTokens = 0, 7 },
-			want:   "it rains . / it rains .", reason: LengthReached},
-		{name: "stop sequence across tokens", words: []string{"it", "rains", "a", "lot", ".", "</s>"}, breaks: BreakLine,
+			want:   "it rains . / it rains .", reason: LengthReached,
+		},
+		{
+			name: "stop sequence across tokens", words: []string{"it", "rains", "a", "lot", ".", "</s>"}, breaks: BreakLine,
 			change: func(s *Setup) { s.Params.Stop = []string{"never", "s a l"} },
-			want:   "it rain", reason: StopSequence},
-		{name: "held back text that was no stop sequence", words: []string{"it", "rains", "a", "lot", ".", "</s>"}, breaks: BreakLine,
+			want:   "it rain", reason: StopSequence,
+		},
+		{
+			name: "held back text that was no stop sequence", words: []string{"it", "rains", "a", "lot", ".", "</s>"}, breaks: BreakLine,
 			change: func(s *Setup) { s.Params.Stop = []string{"lot . x"} },
-			want:   "it rains a lot .", reason: Stopped},
-		{name: "continued prompt", words: []string{"it", "rains", "a", "lot", ".", "</s>"}, breaks: BreakLine,
+			want:   "it rains a lot .", reason: Stopped,
+		},
+		{
+			name: "continued prompt", words: []string{"it", "rains", "a", "lot", ".", "</s>"}, breaks: BreakLine,
 			change: func(s *Setup) { s.Prompt = []uint32{3, 4} },
-			want:   " a lot .", reason: Stopped},
-		{name: "prompt that ends a sentence within a line", words: prose, breaks: BreakLine,
+			want:   " a lot .", reason: Stopped,
+		},
+		{
+			name: "prompt that ends a sentence within a line", words: prose, breaks: BreakLine,
 			change: func(s *Setup) { s.Prompt = []uint32{5, 6, 7, 8, 9, 10} },
-			want:   " / then he woke up ?", reason: Stopped},
-		{name: "a quote is closed that the model left open", words: []string{"“", "go", ".", "he", "</s>"}, breaks: BreakLine,
+			want:   " / then he woke up ?", reason: Stopped,
+		},
+		{
+			name: "a quote is closed that the model left open", words: []string{"“", "go", ".", "he", "</s>"}, breaks: BreakLine,
 			change: func(s *Setup) { s.Params.BalanceMarks = true },
-			want:   "“ go . ”", reason: Stopped},
-		{name: "abbreviation glued to its full stop", words: []string{"Dr.", "May", "left.", "Bye.", "</s>"}, breaks: BreakLine,
-			want: "Dr. May left.", reason: Stopped},
+			want:   "“ go . ”", reason: Stopped,
+		},
+		{
+			name: "abbreviation glued to its full stop", words: []string{"Dr.", "May", "left.", "Bye.", "</s>"}, breaks: BreakLine,
+			want: "Dr. May left.", reason: Stopped,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			model := chainModel(t, test.words...)
@@ -240,20 +265,34 @@ func TestSteering(t *testing.T) {
 		change func(*Setup)
 		check  func(text string) bool
 	}{
-		{"banned word", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["and"]}, Ban: true}} },
-			func(text string) bool { return !strings.Contains(text, "and") }},
-		{"banned sequence", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["on"], id["and"]}, Ban: true}} },
-			func(text string) bool { return strings.HasPrefix(text, "go on") && !strings.Contains(text, "on and") }},
-		{"sequence that does not match", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["go"], id["and"]}, Ban: true}} },
-			func(text string) bool { return text == "go on and stop ." }},
-		{"strong suppression", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["on"]}, Strength: -20}} },
-			func(text string) bool { return !strings.Contains(text, "on") }},
-		{"preferred sequence", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["stop"], id["and"]}, Strength: 10}} },
-			func(text string) bool { return strings.HasPrefix(text, "stop and") }},
-		{"presence penalty", func(s *Setup) { s.Params.PresencePenalty, s.ReplySoFar = 20, []uint32{id["go"]} },
-			func(text string) bool { return !strings.Contains(text, "go") }},
-		{"frequency penalty", func(s *Setup) { s.Params.FrequencyPenalty, s.ReplySoFar = 5, []uint32{id["go"], id["go"]} },
-			func(text string) bool { return !strings.HasPrefix(text, "go") }},
+		{
+			"banned word", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["and"]}, Ban: true}} },
+			func(text string) bool { return !strings.Contains(text, "and") },
+		},
+		{
+			"banned sequence", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["on"], id["and"]}, Ban: true}} },
+			func(text string) bool { return strings.HasPrefix(text, "go on") && !strings.Contains(text, "on and") },
+		},
+		{
+			"sequence that does not match", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["go"], id["and"]}, Ban: true}} },
+			func(text string) bool { return text == "go on and stop ." },
+		},
+		{
+			"strong suppression", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["on"]}, Strength: -20}} },
+			func(text string) bool { return !strings.Contains(text, "on") },
+		},
+		{
+			"preferred sequence", func(s *Setup) { s.Sequences = []Sequence{{Tokens: []uint32{id["stop"], id["and"]}, Strength: 10}} },
+			func(text string) bool { return strings.HasPrefix(text, "stop and") },
+		},
+		{
+			"presence penalty", func(s *Setup) { s.Params.PresencePenalty, s.ReplySoFar = 20, []uint32{id["go"]} },
+			func(text string) bool { return !strings.Contains(text, "go") },
+		},
+		{
+			"frequency penalty", func(s *Setup) { s.Params.FrequencyPenalty, s.ReplySoFar = 5, []uint32{id["go"], id["go"]} },
+			func(text string) bool { return !strings.HasPrefix(text, "go") },
+		},
 		{"sums stay finite", func(s *Setup) {
 			for range 64 {
 				s.Sequences = append(s.Sequences, Sequence{Tokens: []uint32{id["stop"]}, Strength: 20})
@@ -302,7 +341,7 @@ func TestRecords(t *testing.T) {
 			s.Params = DefaultParams()
 			s.Params.Seed = rapid.Uint64().Draw(t, "seed")
 			s.Params.MaxSentences = rapid.IntRange(0, 3).Draw(t, "sentences")
-			s.Cache = NewSessionCache([][]uint32{[]uint32{3, 4}}, func(uint32) float64 { return 1e-5 }, func(uint32) bool { return true }, AutoCacheWeight)
+			s.Cache = NewSessionCache([][]uint32{{3, 4}}, func(uint32) float64 { return 1e-5 }, func(uint32) bool { return true }, AutoCacheWeight)
 		})
 		text, reason, chosen := model.run(t, setup)
 		if text == "" || reason == Unfinished {

@@ -40,7 +40,7 @@ func TestPanel(t *testing.T) {
 			s.Params.Temperature = 1
 			s.Params.Seed = rapid.Uint64().Draw(t, "seed")
 			s.Params.BestOf = rapid.IntRange(1, 9).Draw(t, "candidates")
-			s.Cache = NewSessionCache([][]uint32{[]uint32{cached}}, func(uint32) float64 { return 1e-3 }, func(uint32) bool { return true }, 0)
+			s.Cache = NewSessionCache([][]uint32{{cached}}, func(uint32) float64 { return 1e-3 }, func(uint32) bool { return true }, 0)
 		})
 		index, events := model.runPanel(setup)
 		text, tokens := said(events)

@@ -84,8 +84,10 @@ func BenchmarkReply(b *testing.B) {
 		b.ResetTimer()
 		for i := range b.N {
 			seed := i % 50
-			tokens += len(generate(b, client, &ngramv1.GenerateRequest{Model: "bench", History: []string{prompts[seed%len(prompts)]},
-				Parameters: &ngramv1.DecodeParameters{Seed: proto.Uint64(uint64(seed))}}).Tokens)
+			tokens += len(generate(b, client, &ngramv1.GenerateRequest{
+				Model: "bench", History: []string{prompts[seed%len(prompts)]},
+				Parameters: &ngramv1.DecodeParameters{Seed: proto.Uint64(uint64(seed))},
+			}).Tokens)
 		}
 		b.ReportMetric(float64(tokens)/b.Elapsed().Seconds(), "tokens/s")
 	})

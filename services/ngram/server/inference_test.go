@@ -202,8 +202,10 @@ func TestSamplesFollowPredict(t *testing.T) {
 			const draws = 500
 			counts := map[string]int{}
 			for seed := range uint64(draws) {
-				request := &ngramv1.GenerateRequest{Model: tinyModel, Prompt: prompt, ContinueText: prompt != "",
-					Parameters: plain(seed, func(p *ngramv1.DecodeParameters) { p.MaxTokens = proto.Uint32(1) })}
+				request := &ngramv1.GenerateRequest{
+					Model: tinyModel, Prompt: prompt, ContinueText: prompt != "",
+					Parameters: plain(seed, func(p *ngramv1.DecodeParameters) { p.MaxTokens = proto.Uint32(1) }),
+				}
 				counts[generate(t, client, request).Tokens[0]]++
 			}
 			chi := 0.0
@@ -221,8 +223,10 @@ func TestSamplesFollowPredict(t *testing.T) {
 func TestGenerateIsDeterministic(t *testing.T) {
 	answers := map[string]generation{}
 	request := func(seed uint64) *ngramv1.GenerateRequest {
-		return &ngramv1.GenerateRequest{Model: tinyModel, History: []string{"a bird sat"},
-			Parameters: &ngramv1.DecodeParameters{Seed: proto.Uint64(seed), MaxSentences: proto.Uint32(3), MaxBackoff: proto.Uint32(255)}}
+		return &ngramv1.GenerateRequest{
+			Model: tinyModel, History: []string{"a bird sat"},
+			Parameters: &ngramv1.DecodeParameters{Seed: proto.Uint64(seed), MaxSentences: proto.Uint32(3), MaxBackoff: proto.Uint32(255)},
+		}
 	}
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
 		loadARPA(t, db, tinyModel, filepath.Join("..", "testdata", "golden", "tiny.arpa"), 3)

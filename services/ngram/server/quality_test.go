@@ -97,8 +97,10 @@ func TestRepliesReadAsSentences(t *testing.T) {
 				client := dial(t, db, store.ReaderOptions{})
 				for seed, prompt := range []string{"", "Who keeps the lighthouse?", "tell me about nails", "Anna and Ben went down to the", "\x00<s>", "灯台", "e\u0301"} {
 					for best := range uint32(2) {
-						request := &ngramv1.GenerateRequest{Model: "story", History: []string{prompt}, Prompt: prompt,
-							Parameters: &ngramv1.DecodeParameters{Seed: proto.Uint64(uint64(seed)), BestOf: proto.Uint32(1 + 7*best), MaxSentences: proto.Uint32(1 + best)}}
+						request := &ngramv1.GenerateRequest{
+							Model: "story", History: []string{prompt}, Prompt: prompt,
+							Parameters: &ngramv1.DecodeParameters{Seed: proto.Uint64(uint64(seed)), BestOf: proto.Uint32(1 + 7*best), MaxSentences: proto.Uint32(1 + best)},
+						}
 						reply := generate(t, client, request)
 						checkReply(t, prompt, reply)
 						key := prompt + string(rune('0'+best))
@@ -131,8 +133,10 @@ func TestRepliesToHeldOutLines(t *testing.T) {
 			cut := 0
 			for seed, sentence := range c.Test[:200] {
 				prompt := strings.Join(sentence, " ")
-				reply := generate(t, client, &ngramv1.GenerateRequest{Model: c.Name, History: []string{prompt},
-					Parameters: &ngramv1.DecodeParameters{Seed: proto.Uint64(uint64(seed))}})
+				reply := generate(t, client, &ngramv1.GenerateRequest{
+					Model: c.Name, History: []string{prompt},
+					Parameters: &ngramv1.DecodeParameters{Seed: proto.Uint64(uint64(seed))},
+				})
 				checkReply(t, prompt, reply)
 				if reply.Reason == ngramv1.FinishReason_FINISH_REASON_LENGTH {
 					cut++
