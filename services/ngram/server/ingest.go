@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+	"time"
 
 	"dbslm/pkg/errors"
 	"dbslm/pkg/pagetoken"
@@ -23,8 +24,9 @@ type corpus struct {
 
 type ingestStream = grpc.BidiStreamingServer[ngramv1.IngestRequest, ngramv1.IngestResponse]
 
-// Ingest implements CorpusService. Documents are counted together once enough text waits, so that many small ones
-// cost few transactions; each is acknowledged when the transaction that counted it has ended.
+// Ingest implements CorpusService. Documents are counted together once enough text waits or the client pauses, so that
+// many small ones cost few transactions and a client may wait for each; a document is acknowledged when the transaction
+// that counted it has ended.
 func (s *corpus) Ingest(stream ingestStream) error {
 	first, err := stream.Recv()
 	if err != nil {
@@ -40,8 +42,10 @@ func (s *corpus) Ingest(stream ingestStream) error {
 	if err != nil {
 		return err
 	}
+	in := receive(stream)
 	return s.store.Train(ctx, tenant, header.Model, trainerOf(ctx, header.Trainer), func(ctx context.Context, t *store.Trainer) error {
-		i := &ingest{stream: stream, trainer: t, dropText: header.DropText}
+		in.held = ctx
+		i := &ingest{stream: stream, in: in, trainer: t, dropText: header.DropText}
 		return i.run(ctx, model)
 	})
 }
@@ -65,9 +69,63 @@ func trainerOf(ctx context.Context, name string) string {
 	return "an unnamed client"
 }
 
+// inbox receives the messages of a stream beside the work on them, so that a pause of the client is noticed, and the end of
+// the hold on the model too.
+type inbox struct {
+	messages chan message
+	held     context.Context //nolint:containedctx // ends when the hold on the model is lost or the stream is over
+}
+
+type message struct {
+	request *ngramv1.IngestRequest
+	err     error
+}
+
+const idle = 200 * time.Millisecond
+
+var errIdle = errors.New(errors.Internal, "INGEST_IDLE", "the client sends nothing at present")
+
+// receive begins to receive; the goroutine ends with the stream.
+func receive(stream ingestStream) *inbox {
+	in := &inbox{messages: make(chan message), held: stream.Context()}
+	go func() {
+		for {
+			request, err := stream.Recv()
+			select {
+			case in.messages <- message{request, err}:
+			case <-stream.Context().Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return in
+}
+
+// next returns the next message. With pause it returns errIdle if none comes for a moment.
+func (in *inbox) next(pause bool) (*ngramv1.IngestRequest, error) {
+	var timeout <-chan time.Time
+	if pause {
+		timer := time.NewTimer(idle)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case m := <-in.messages:
+		return m.request, m.err
+	case <-timeout:
+		return nil, errIdle
+	case <-in.held.Done():
+		return nil, context.Cause(in.held)
+	}
+}
+
 // ingest is one stream in progress.
 type ingest struct {
 	stream   ingestStream
+	in       *inbox
 	trainer  *store.Trainer
 	dropText bool
 	waiting  []waiting // received, not yet acknowledged, in the order of arrival
@@ -94,7 +152,13 @@ func (i *ingest) run(ctx context.Context, model ngram.Model) error {
 		}
 	}
 	for {
-		req, err := i.stream.Recv()
+		req, err := i.in.next(len(i.waiting) > 0)
+		if errors.Is(err, errIdle) { // the client may be waiting for us
+			err = i.count(ctx)
+			if err == nil {
+				continue
+			}
+		}
 		if err == io.EOF {
 			return i.count(ctx)
 		}
@@ -125,7 +189,7 @@ func (i *ingest) document(ctx context.Context, start *ngramv1.DocumentStart) err
 	if start.Replace {
 		return unknownChoice("start.replace", "replacing a document is not built yet; give the new text another label")
 	}
-	in := &chunks{stream: i.stream}
+	in := &chunks{in: i.in}
 	doc, outcome, err := i.trainer.Receive(ctx, store.Source{
 		Label: start.Label, Weight: int64(start.Weight), Text: in, DropText: i.dropText, SHA256: func() []byte { return in.sha256 },
 	})
@@ -187,7 +251,7 @@ func (i *ingest) acknowledge(w waiting) error {
 
 // chunks reads the text of one document from the stream, up to its end message.
 type chunks struct {
-	stream ingestStream
+	in     *inbox
 	rest   []byte
 	ended  bool
 	sha256 []byte // as the client computed it; nil without
@@ -199,7 +263,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 		if c.ended {
 			return 0, io.EOF
 		}
-		req, err := c.stream.Recv()
+		req, err := c.in.next(false)
 		if err == io.EOF {
 			return 0, outOfOrder("the stream ended inside a document")
 		}
