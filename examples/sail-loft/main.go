@@ -30,7 +30,7 @@ var files embed.FS
 
 func main() {
 	db := flag.String("db", "var/demo", "where the data live: a directory, :memory: or mysql://user:password@host:3306/")
-	seed := flag.Uint64("seed", 1887, "seed of the conversation; another seed gives other words")
+	seed := flag.Uint64("seed", 129, "seed of the conversation; another seed gives other words")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
