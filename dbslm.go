@@ -137,7 +137,10 @@ func (s *System) open(ctx context.Context, config Config) error {
 	}
 	gate := gateway.New(
 		gateway.Peers{Ngram: s.conns[Ngram], Memory: s.conns[Memory], Concept: s.conns[Concept]},
-		gateway.Options{Version: config.Version, Logger: options.Logger},
+		gateway.Options{
+			Version: config.Version, Logger: options.Logger,
+			Dial: func(address string) (*grpc.ClientConn, error) { return rpc.Dial(address, options) },
+		},
 	)
 	s.closers = append(s.closers, gate.Close)
 	s.serve(Gateway, gate, options)

@@ -270,7 +270,7 @@ func TestPeersDown(t *testing.T) {
 
 		s.peers[dbslm.Concept].stop()
 		r := ask("no concept", "When does the market open?")
-		if r.Message.Content == "" || len(r.Trace.Degradations) != 1 || r.Trace.Degradations[0].Service != "concept" || r.Trace.Degradations[0].Code != "Unavailable" {
+		if r.Message.Content == "" || len(r.Trace.Degradations) != 1 || r.Trace.Degradations[0].Service != "concept" || r.Trace.Degradations[0].Code != "UNAVAILABLE" {
 			t.Errorf("without concept: %v", r)
 		}
 		s.peers[dbslm.Ngram].stop()

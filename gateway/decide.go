@@ -2,15 +2,25 @@ package gateway
 
 import (
 	"context"
+	"slices"
 
-	"dbslm/pkg/errors"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 )
 
 // decideRounds bounds how often one segment asks level 3: once, once more after claims were settled, and
 // once more with a provider's answer, for a few concepts.
-const decideRounds = 6
+const decideRounds = 8
+
+// decision is what level 3 said to one segment.
+type decision struct {
+	span       *conceptv1.Span
+	abstained  string
+	considered []*conceptv1.ConsideredConcept
+	provided   *conceptv1.ProvidedPayload
+	threshold  float64
+	buildID    uint32
+}
 
 // decide asks level 3 for the next span. Level 3 out of reach is an abstention that the trace names.
 func (t *turn) decide(ctx context.Context, segment int) *decision {
@@ -18,16 +28,18 @@ func (t *turn) decide(ctx context.Context, segment int) *decision {
 	d := &decision{}
 	settled := false
 	for range decideRounds {
-		resp, err := t.gateway.decisions.Next(ctx, req)
+		resp, err := t.next(ctx, req)
 		if err != nil {
-			t.degrade(serviceConcept, err, "no concept could speak; level 1 answered alone")
 			d.abstained = "concept service failed"
+			if t.speaking(ctx) {
+				t.degrade(serviceConcept, err, "no concept could speak")
+			}
 			return d
 		}
 		d.considered, d.threshold, d.buildID = resp.Considered, resp.Threshold, resp.BuildId
 		if len(resp.UnsettledTurnIds) > 0 && !settled {
 			settled = true
-			if t.settle(ctx, resp.UnsettledTurnIds) {
+			if t.gateway.settle(ctx, t.req.Tenant, resp.UnsettledTurnIds) {
 				continue
 			}
 		}
@@ -36,6 +48,9 @@ func (t *turn) decide(ctx context.Context, segment int) *decision {
 			d.span = decided.Span
 			return d
 		case *conceptv1.NextResponse_PayloadNeeded:
+			if req.Provided != nil { // a request carries one answer: the concept asked before is passed over
+				req.UsedConcepts = append(req.UsedConcepts, req.Provided.Concept)
+			}
 			d.provided = t.provide(ctx, decided.PayloadNeeded)
 			req.Provided = d.provided
 		case *conceptv1.NextResponse_Abstention:
@@ -50,38 +65,10 @@ func (t *turn) decide(ctx context.Context, segment int) *decision {
 	return d
 }
 
-// settle asks memory what became of turns that hold claims, and confirms or releases what they claimed. It
-// reports whether any signal became free. What cannot be settled now is settled by a later turn.
-func (t *turn) settle(ctx context.Context, turnIDs []string) (released bool) {
-	for _, id := range turnIDs {
-		resp, err := t.gateway.turns.GetTurn(ctx, &memoryv1.GetTurnRequest{Tenant: t.req.Tenant, TurnId: id})
-		unknown := errors.KindOf(err) == errors.NotFound
-		switch {
-		case err != nil && !unknown:
-			t.gateway.log.WarnContext(ctx, "claims stay unsettled", "turn", id, "err", err)
-		case unknown || resp.Turn.State == memoryv1.Turn_STATE_FAILED:
-			r, err := t.gateway.signals.ReleaseSignals(ctx, &conceptv1.ReleaseSignalsRequest{Tenant: t.req.Tenant, TurnId: id})
-			if err == nil && r.Released > 0 {
-				released = true
-			}
-		case resp.Turn.State == memoryv1.Turn_STATE_COMMITTED:
-			t.gateway.confirmTurn(ctx, t.req.Tenant, resp.Turn)
-		}
-	}
-	return released
-}
-
-// confirmTurn confirms the signals of a committed turn as its trace names them.
-func (g *Gateway) confirmTurn(ctx context.Context, tenant string, committed *memoryv1.Turn) {
-	trace, err := g.readTrace(ctx, tenant, committed.ReplyMessageId)
-	if err == nil {
-		_, err = g.signals.ConfirmSignals(ctx, &conceptv1.ConfirmSignalsRequest{
-			Tenant: tenant, TurnId: committed.TurnId, SignalIds: spokenSignals(trace),
-		})
-	}
-	if err != nil {
-		g.log.WarnContext(ctx, "claims stay unsettled", "turn", committed.TurnId, "err", err)
-	}
+func (t *turn) next(ctx context.Context, req *conceptv1.NextRequest) (*conceptv1.NextResponse, error) {
+	ctx, cancel := part(ctx, decideTimeout)
+	defer cancel()
+	return t.gateway.decisions.Next(ctx, req)
 }
 
 // nextRequest puts together what level 3 may know.
@@ -97,11 +84,10 @@ func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
 		LanguageCode:   t.req.LanguageCode,
 		Seed:           segmentSeed(p.Turn.Pins.GetSeed(), segment),
 		Segment:        uint32(segment),
-		UsedConcepts:   t.used.concepts,
+		UsedConcepts:   slices.Clone(t.used.concepts),
 		UsedSignalIds:  t.used.signals,
 		PayloadJson:    t.req.PayloadJson,
 		Now:            p.Turn.CreateTime,
-		Corrections:    knownCorrections(p),
 		Figures: &conceptv1.ConversationFigures{
 			UserMessages:      p.Statistics.GetUserMessages(),
 			AssistantMessages: p.Statistics.GetAssistantMessages(),
@@ -116,25 +102,27 @@ func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
 	for _, f := range p.Facts {
 		req.Facts = append(req.Facts, &conceptv1.KnownFact{Entity: f.Entity, Attribute: f.Attribute, Value: f.Value})
 	}
-	return req
-}
-
-// knownCorrections lists the corrections that bear on the turn, then the recent ones, each once.
-func knownCorrections(p *memoryv1.PrepareTurnResponse) []*conceptv1.KnownFact {
-	var out []*conceptv1.KnownFact
-	seen := map[string]bool{}
-	add := func(c *memoryv1.Correction) {
-		if seen[c.CorrectionId] {
-			return
-		}
-		seen[c.CorrectionId] = true
-		out = append(out, &conceptv1.KnownFact{
+	for _, c := range knownCorrections(p) {
+		req.Corrections = append(req.Corrections, &conceptv1.KnownFact{
 			Entity:       c.Fact.GetEntity(),
 			Attribute:    c.Fact.GetAttribute(),
 			Value:        c.Fact.GetValue(),
 			CorrectionId: c.CorrectionId,
 			ErrorContext: c.ErrorContext,
 		})
+	}
+	return trim(req)
+}
+
+// knownCorrections lists the corrections that bear on the turn, then the recent ones, each once.
+func knownCorrections(p *memoryv1.PrepareTurnResponse) []*memoryv1.Correction {
+	var out []*memoryv1.Correction
+	seen := map[string]bool{}
+	add := func(c *memoryv1.Correction) {
+		if !seen[c.CorrectionId] {
+			seen[c.CorrectionId] = true
+			out = append(out, c)
+		}
 	}
 	for _, m := range p.Corrections {
 		add(m.Correction)

@@ -2,41 +2,67 @@ package gateway
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 
 	"dbslm/pkg/errors"
 	"dbslm/pkg/rpc"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"google.golang.org/grpc/codes"
 )
 
 // Services as traces name them.
 const (
 	serviceNgram    = "ngram"
+	serviceMemory   = "memory"
 	serviceConcept  = "concept"
 	serviceProvider = "provider"
+	serviceGateway  = "gateway"
 )
 
-// degradation describes, for the trace, what a reply had to do without.
-func degradation(service string, err error, effect string) *gatewayv1.Degradation {
-	return &gatewayv1.Degradation{
+// degrade notes in the trace what the reply has to do without.
+func (t *turn) degrade(service string, err error, effect string) {
+	t.trace.Degradations = append(t.trace.Degradations, &gatewayv1.Degradation{
 		Service: service,
-		Code:    codeName(err),
+		Code:    codeName(rpc.ToStatus(err).Code()),
 		Reason:  errors.ReasonOf(err),
 		Effect:  effect,
-	}
+	})
 }
 
-func codeName(err error) string { return rpc.ToStatus(err).Code().String() }
+// codeName is a code as gRPC's specification writes it: "DEADLINE_EXCEEDED".
+func codeName(code codes.Code) string {
+	if code == codes.Canceled {
+		return "CANCELLED"
+	}
+	var name strings.Builder
+	for i, r := range code.String() {
+		if i > 0 && unicode.IsUpper(r) {
+			name.WriteByte('_')
+		}
+		name.WriteRune(unicode.ToUpper(r))
+	}
+	return name.String()
+}
 
 // withoutText is what a reply says when neither level 3 nor level 1 had anything to say. It names what is
 // missing, because an answer made up in its place would be a lie.
-func withoutText(model string, err error) string {
-	switch {
-	case err == nil:
+func (t *turn) withoutText() string {
+	model := t.prepared.Turn.Pins.GetModel()
+	switch reason := errors.ReasonOf(t.noModel); {
+	case t.finish == ngramv1.FinishReason_FINISH_REASON_ERROR:
+		return "I ran out of time before I could answer. Please ask me again."
+	case t.noModel == nil:
 		return "I have nothing to say to that."
-	case errors.ReasonOf(err) == "NO_PUBLISHED_BUILD" || errors.KindOf(err) == errors.NotFound:
+	case reason == "NO_PUBLISHED_BUILD", reason == "MODEL_NOT_FOUND", reason == "MODEL_EMPTY":
 		return fmt.Sprintf("I have no words of my own yet: the language model %q has no published build. "+
 			"Train it with: dbslm train PATH.", model)
-	case errors.KindOf(err) == errors.FailedPrecondition:
+	case errors.KindOf(t.noModel) == errors.DataLoss:
+		return fmt.Sprintf("I cannot answer that freely: the language model %q is damaged. "+
+			"Derive it again with: dbslm builds create --publish.", model)
+	case errors.KindOf(t.noModel) == errors.FailedPrecondition:
 		return fmt.Sprintf("I cannot answer that freely: the language model %q cannot be used now.", model)
 	default:
 		return "I cannot answer that freely at the moment: the language model cannot be reached. Please ask me again later."

@@ -11,15 +11,16 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/dynamicpb"
-
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
 )
 
 // forwarding is one service of a peer that the gateway serves under the peer's own name.
 type forwarding struct {
 	service protoreflect.ServiceDescriptor
 	peer    grpc.ClientConnInterface
+	changed func() // after a call that may have changed something there; may be nil
 }
 
 // forwarded lists what people may reach of the peers through the gateway. What is not here is internal to the
@@ -28,7 +29,11 @@ func (g *Gateway) forwarded() []forwarding {
 	services := func(peer grpc.ClientConnInterface, file protoreflect.FileDescriptor, names ...protoreflect.Name) []forwarding {
 		var out []forwarding
 		for _, name := range names {
-			out = append(out, forwarding{file.Services().ByName(name), peer})
+			f := forwarding{service: file.Services().ByName(name), peer: peer}
+			if file == ngramv1.File_dbslm_ngram_v1_model_proto || file == ngramv1.File_dbslm_ngram_v1_build_proto {
+				f.changed = g.published.forgetAll
+			}
+			out = append(out, f)
 		}
 		return out
 	}
@@ -47,21 +52,30 @@ func (g *Gateway) forwarded() []forwarding {
 
 // forward registers a service whose every method calls the same method of the peer. Messages pass through
 // typed, so that the gateway's interceptors, validation among them, apply to them as to its own.
-func forward(r grpc.ServiceRegistrar, service protoreflect.ServiceDescriptor, peer grpc.ClientConnInterface) {
+func forward(r grpc.ServiceRegistrar, f forwarding) {
 	desc := &grpc.ServiceDesc{
-		ServiceName: string(service.FullName()),
+		ServiceName: string(f.service.FullName()),
 		HandlerType: (*any)(nil),
-		Metadata:    service.ParentFile().Path(),
+		Metadata:    f.service.ParentFile().Path(),
 	}
-	for i := range service.Methods().Len() {
-		method := service.Methods().Get(i)
+	for i := range f.service.Methods().Len() {
+		method := f.service.Methods().Get(i)
+		changed := f.changed
+		if changed == nil || readsOnly(method) {
+			changed = func() {}
+		}
 		if method.IsStreamingClient() || method.IsStreamingServer() {
-			desc.Streams = append(desc.Streams, streamMethod(method, peer))
+			desc.Streams = append(desc.Streams, streamMethod(method, f.peer, changed))
 		} else {
-			desc.Methods = append(desc.Methods, unaryMethod(method, peer))
+			desc.Methods = append(desc.Methods, unaryMethod(method, f.peer, changed))
 		}
 	}
-	r.RegisterService(desc, peer)
+	r.RegisterService(desc, f.peer)
+}
+
+func readsOnly(method protoreflect.MethodDescriptor) bool {
+	options, ok := method.Options().(*descriptorpb.MethodOptions)
+	return ok && options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
 func fullMethod(method protoreflect.MethodDescriptor) string {
@@ -75,9 +89,10 @@ func newMessage(desc protoreflect.MessageDescriptor) proto.Message {
 	return dynamicpb.NewMessage(desc)
 }
 
-func unaryMethod(method protoreflect.MethodDescriptor, peer grpc.ClientConnInterface) grpc.MethodDesc {
+func unaryMethod(method protoreflect.MethodDescriptor, peer grpc.ClientConnInterface, changed func()) grpc.MethodDesc {
 	full := fullMethod(method)
 	call := func(ctx context.Context, in any) (any, error) {
+		defer changed()
 		out := newMessage(method.Output())
 		if err := peer.Invoke(ctx, full, in, out); err != nil {
 			return nil, err
@@ -99,13 +114,14 @@ func unaryMethod(method protoreflect.MethodDescriptor, peer grpc.ClientConnInter
 	}
 }
 
-func streamMethod(method protoreflect.MethodDescriptor, peer grpc.ClientConnInterface) grpc.StreamDesc {
+func streamMethod(method protoreflect.MethodDescriptor, peer grpc.ClientConnInterface, changed func()) grpc.StreamDesc {
 	desc := grpc.StreamDesc{
 		StreamName:    string(method.Name()),
 		ServerStreams: method.IsStreamingServer(),
 		ClientStreams: method.IsStreamingClient(),
 	}
 	desc.Handler = func(_ any, server grpc.ServerStream) error {
+		defer changed()
 		ctx, cancel := context.WithCancelCause(server.Context())
 		defer cancel(nil) // ends the peer's side when the caller's ends first
 		client, err := peer.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, fullMethod(method))

@@ -2,7 +2,8 @@
 //
 // A turn flows one way: Respond → memory.PrepareTurn (the message is logged, the window comes back) →
 // concept.Next, segment by segment (a span, or an abstention) → ngram.Generate where level 3 says nothing →
-// memory.CommitTurn (the reply and its trace are logged) → concept.ConfirmSignals. See turn.go.
+// memory.CommitTurn (the reply and its trace are logged) → concept.ConfirmSignals. turn.go tells it in this
+// order; docs/decisions/0040 and 0041 say what happens when any of these calls fails.
 //
 // The gateway owns no table. What it knows between two calls is a cache of published build ids, one second
 // old at most. A peer that is down degrades a reply and is named in its trace; only memory is indispensable,
@@ -14,6 +15,7 @@ import (
 	"log/slog"
 	"time"
 
+	"dbslm/pkg/rpc"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
@@ -33,8 +35,11 @@ type Options struct {
 	Version string
 	// Logger receives what callers need not know; default none.
 	Logger *slog.Logger
-	// TurnTimeout bounds a turn whose caller set no deadline; default 30 s.
+	// TurnTimeout bounds a turn whose caller set no deadline; default 30 s, at most 9 minutes.
 	TurnTimeout time.Duration
+	// Dial opens a connection to a payload provider; default rpc.Dial with default options, which refuses plain
+	// text over a network.
+	Dial func(address string) (*grpc.ClientConn, error)
 }
 
 // Gateway implements dbslm.gateway.v1.GatewayService and serves the administrative services of its peers.
@@ -71,6 +76,9 @@ func New(peers Peers, options Options) *Gateway {
 	if options.TurnTimeout <= 0 {
 		options.TurnTimeout = 30 * time.Second
 	}
+	if options.Dial == nil {
+		options.Dial = func(address string) (*grpc.ClientConn, error) { return rpc.Dial(address, rpc.Options{}) }
+	}
 	g := &Gateway{
 		peers:         peers,
 		options:       options,
@@ -87,6 +95,7 @@ func New(peers Peers, options Options) *Gateway {
 		signals:       conceptv1.NewSignalServiceClient(peers.Concept),
 	}
 	g.published.models = g.models
+	g.providers.dial = options.Dial
 	return g
 }
 
@@ -94,7 +103,7 @@ func New(peers Peers, options Options) *Gateway {
 func (g *Gateway) Register(r grpc.ServiceRegistrar) {
 	gatewayv1.RegisterGatewayServiceServer(r, g)
 	for _, f := range g.forwarded() {
-		forward(r, f.service, f.peer)
+		forward(r, f)
 	}
 }
 

@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"dbslm/pkg/errors"
-	"dbslm/pkg/rpc"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 
 	"google.golang.org/grpc"
@@ -15,58 +13,24 @@ import (
 const (
 	// providerTimeout bounds one call to a payload provider.
 	providerTimeout = 2 * time.Second
-	// providerLimit bounds the number of provider connections kept.
-	providerLimit = 64
 	// providerPayload bounds a provider's answer in bytes, as NextRequest.provided does.
 	providerPayload = 256 << 10
 )
 
-// providers keeps connections to users' payload providers.
-type providers struct {
-	mu    sync.Mutex
-	conns map[string]*grpc.ClientConn
-}
-
-func (p *providers) conn(address string) (*grpc.ClientConn, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if c, ok := p.conns[address]; ok {
-		return c, nil
-	}
-	if len(p.conns) >= providerLimit {
-		return nil, errors.New(errors.ResourceExhausted, "TOO_MANY_PROVIDERS",
-			"more than %d payload providers are in use", providerLimit)
-	}
-	c, err := rpc.Dial(address, rpc.Options{})
-	if err != nil {
-		return nil, err
-	}
-	if p.conns == nil {
-		p.conns = make(map[string]*grpc.ClientConn)
-	}
-	p.conns[address] = c
-	return c, nil
-}
-
-func (p *providers) close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var errs []error
-	for _, c := range p.conns {
-		errs = append(errs, c.Close())
-	}
-	p.conns = nil
-	return errors.Join(errs...)
-}
-
-// provide asks a payload provider. A failure is an answer too: level 3 then does without, and says so.
+// provide asks a payload provider, once in a turn. A failure is an answer too: level 3 then does without, and
+// the trace says so.
 func (t *turn) provide(ctx context.Context, needed *conceptv1.PayloadNeeded) *conceptv1.ProvidedPayload {
+	if known := t.provided[needed.Concept]; known != nil {
+		return known
+	}
 	provided := &conceptv1.ProvidedPayload{Concept: needed.Concept}
-	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
-	defer cancel()
+	t.provided[needed.Concept] = provided
 	payload, err := t.callProvider(ctx, needed)
+	if err == nil {
+		err = checkProvided(payload)
+	}
 	if err != nil {
-		provided.Failure = errors.Public(err)
+		provided.Failure = head(speakable(errors.Public(err)), failureBytes)
 		t.degrade(serviceProvider, err, "the payload provider of concept "+needed.Concept+" gave no values")
 		return provided
 	}
@@ -75,10 +39,13 @@ func (t *turn) provide(ctx context.Context, needed *conceptv1.PayloadNeeded) *co
 }
 
 func (t *turn) callProvider(ctx context.Context, needed *conceptv1.PayloadNeeded) (string, error) {
-	conn, err := t.gateway.providers.conn(needed.ProviderAddress)
+	conn, release, err := t.gateway.providers.acquire(needed.ProviderAddress)
 	if err != nil {
 		return "", err
 	}
+	defer release()
+	ctx, cancel := part(ctx, providerTimeout)
+	defer cancel()
 	resp, err := conceptv1.NewPayloadProviderServiceClient(conn).ProvidePayload(ctx, &conceptv1.ProvidePayloadRequest{
 		Tenant:         t.req.Tenant,
 		Bot:            t.req.Bot,
@@ -95,6 +62,13 @@ func (t *turn) callProvider(ctx context.Context, needed *conceptv1.PayloadNeeded
 	return resp.PayloadJson, nil
 }
 
-func (t *turn) degrade(service string, err error, effect string) {
-	t.trace.Degradations = append(t.trace.Degradations, degradation(service, err, effect))
+// checkProvided refuses an answer that level 3 could not read.
+func checkProvided(payload string) error {
+	switch {
+	case len(payload) > providerPayload:
+		return errors.New(errors.ResourceExhausted, "PROVIDER_ANSWER_TOO_LARGE", "the provider answered with more than %d bytes", providerPayload)
+	case payload == "" || checkPayload(payload) != nil:
+		return errors.New(errors.InvalidArgument, "PROVIDER_ANSWER_INVALID", "the provider did not answer with a JSON object")
+	}
+	return nil
 }

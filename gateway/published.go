@@ -60,5 +60,12 @@ func (p *publishedBuilds) forget(tenant, model string) {
 	delete(p.known, modelKey{tenant, model})
 }
 
+// forgetAll drops what is known of every model, after a call that may have changed any.
+func (p *publishedBuilds) forgetAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.known)
+}
+
 var errNoPublishedBuild = errors.New(errors.FailedPrecondition, "NO_PUBLISHED_BUILD",
 	"the model has no published build; train it with: dbslm train PATH")

@@ -14,6 +14,8 @@ import (
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -27,8 +29,8 @@ func modelName(name string) string {
 	return name
 }
 
-// fillRequest checks what validation rules cannot say and fills the request id.
-func fillRequest(req *gatewayv1.RespondRequest) error {
+// checkRequest checks what validation rules cannot say.
+func checkRequest(req *gatewayv1.RespondRequest) error {
 	if strings.TrimSpace(req.Text) == "" {
 		return errors.New(errors.InvalidArgument, "EMPTY_TEXT", "the text holds nothing but spaces; say something").
 			Field("text", "holds nothing but spaces")
@@ -37,17 +39,44 @@ func fillRequest(req *gatewayv1.RespondRequest) error {
 		return errors.New(errors.InvalidArgument, "NUL_IN_TEXT", "the text holds a NUL byte; remove it").
 			Field("text", "holds a NUL byte")
 	}
-	if err := checkPayload(req.PayloadJson); err != nil {
-		return err
+	return checkPayload(req.PayloadJson)
+}
+
+// once makes sure that a turn has a request id. A caller without one cannot repeat its request as the same turn,
+// so its connection is told not to: gRPC retries what is marked idempotent by itself, and a message would be
+// logged twice. The id made here is named in errors, for a caller who wants to repeat the turn after all.
+func once(ctx context.Context, req *gatewayv1.RespondRequest) (named func(error) error, err error) {
+	if req.RequestId != "" {
+		return func(err error) error { return err }, nil
 	}
-	if req.RequestId == "" {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return errors.Wrap(err, errors.Unavailable, "NO_RANDOMNESS", "no id could be made; try again")
+	noRetry(ctx)
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, errors.Wrap(err, errors.Unavailable, "NO_RANDOMNESS", "no id could be made; try again")
+	}
+	req.RequestId = id.String()
+	return func(err error) error {
+		if e, ok := errors.AsType[*errors.Error](err); ok {
+			return e.With("request_id", req.RequestId)
 		}
-		req.RequestId = id.String()
+		return err
+	}, nil
+}
+
+// noRetry asks the caller's gRPC library not to repeat a failed call (gRFC A6: server pushback).
+func noRetry(ctx context.Context) {
+	_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", "-1")) // fails only outside of a server
+}
+
+// seedOf is the seed that a request asks for, 0 included, or a random one. It is stored, so that the reply can be
+// replayed.
+func seedOf(params *ngramv1.DecodeParameters) uint64 {
+	if params != nil && params.Seed != nil {
+		return params.GetSeed()
 	}
-	return nil
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
 }
 
 // checkPayload refuses a payload that no concept could use before anything is stored.
@@ -80,23 +109,6 @@ var tokenizerNames = map[ngramv1.TokenizerKind]string{
 	ngramv1.TokenizerKind_TOKENIZER_KIND_WORDS:      "words",
 	ngramv1.TokenizerKind_TOKENIZER_KIND_WHITESPACE: "whitespace",
 	ngramv1.TokenizerKind_TOKENIZER_KIND_BYTES:      "bytes",
-}
-
-// leaseFor keeps a turn open a little longer than its deadline, so that a lease never ends under a turn that
-// still runs.
-func leaseFor(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return leaseMax
-	}
-	return min(time.Until(deadline)+commitReserve+leaseMargin, leaseMax)
-}
-
-// randomSeed makes the seed of a turn whose caller gave none. It is stored, so that the reply can be replayed.
-func randomSeed() uint64 {
-	var b [8]byte
-	rand.Read(b[:])
-	return binary.LittleEndian.Uint64(b[:])
 }
 
 // segmentSeed derives a segment's seed from its turn's: SplitMix64 (Steele, Lea and Flood 2014) of the seed

@@ -3,12 +3,10 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
-	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 
 	"dbslm/pkg/errors"
 
@@ -27,6 +25,9 @@ const (
 
 // StartConversation implements GatewayService.
 func (g *Gateway) StartConversation(ctx context.Context, req *gatewayv1.StartConversationRequest) (*gatewayv1.StartConversationResponse, error) {
+	if req.RequestId == "" {
+		noRetry(ctx)
+	}
 	resp, err := g.conversations.CreateConversation(ctx, &memoryv1.CreateConversationRequest{
 		Tenant: req.Tenant, RequestId: req.RequestId, UserId: req.UserId, AgentId: req.AgentId,
 		Title: req.Title, Metadata: req.Metadata,
@@ -39,16 +40,26 @@ func (g *Gateway) StartConversation(ctx context.Context, req *gatewayv1.StartCon
 
 // Respond implements GatewayService.
 func (g *Gateway) Respond(ctx context.Context, req *gatewayv1.RespondRequest) (*gatewayv1.RespondResponse, error) {
-	return g.respond(ctx, req, nil)
+	named, err := once(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := g.respond(ctx, req, nil)
+	return resp, named(err)
 }
 
 // StreamRespond implements GatewayService.
 func (g *Gateway) StreamRespond(req *gatewayv1.StreamRespondRequest, stream grpc.ServerStreamingServer[gatewayv1.StreamRespondResponse]) error {
-	resp, err := g.respond(stream.Context(), req.Request, stream.Send)
+	named, err := once(stream.Context(), req.Request)
 	if err != nil {
 		return err
 	}
-	return stream.Send(&gatewayv1.StreamRespondResponse{Event: &gatewayv1.StreamRespondResponse_Finished{Finished: resp}})
+	out := &outlet{send: stream.Send}
+	resp, err := g.respond(stream.Context(), req.Request, out)
+	if err != nil {
+		return named(err)
+	}
+	return named(out.put(&gatewayv1.StreamRespondResponse{Event: &gatewayv1.StreamRespondResponse_Finished{Finished: resp}}))
 }
 
 // GetHistory implements GatewayService.
@@ -64,7 +75,7 @@ func (g *Gateway) GetHistory(ctx context.Context, req *gatewayv1.GetHistoryReque
 }
 
 // Correct implements GatewayService. Both steps carry the same request id, so that a repeated call does what
-// an interrupted one left undone.
+// an interrupted one left undone. A caller who leaves between them does not keep the second from being done.
 func (g *Gateway) Correct(ctx context.Context, req *gatewayv1.CorrectRequest) (*gatewayv1.CorrectResponse, error) {
 	recorded, err := g.corrections.RecordCorrection(ctx, req.Correction)
 	if err != nil {
@@ -74,6 +85,8 @@ func (g *Gateway) Correct(ctx context.Context, req *gatewayv1.CorrectRequest) (*
 	if req.Correction.ConversationId == "" || !recorded.Correction.Active {
 		return resp, nil
 	}
+	ctx, cancel := outliving(ctx, pushTimeout)
+	defer cancel()
 	pushed, err := g.signals.PushSignal(ctx, &conceptv1.PushSignalRequest{
 		Tenant:         req.Correction.Tenant,
 		RequestId:      req.Correction.RequestId,
@@ -120,29 +133,4 @@ func (g *Gateway) GetTrace(ctx context.Context, req *gatewayv1.GetTraceRequest) 
 		return nil, err
 	}
 	return &gatewayv1.GetTraceResponse{Trace: trace}, nil
-}
-
-// GetStatus implements GatewayService.
-func (g *Gateway) GetStatus(ctx context.Context, req *gatewayv1.GetStatusRequest) (*gatewayv1.GetStatusResponse, error) {
-	resp := &gatewayv1.GetStatusResponse{Version: g.options.Version}
-	models, err := g.models.ListModels(ctx, &ngramv1.ListModelsRequest{Tenant: req.Tenant, PageSize: 1000})
-	resp.Peers = append(resp.Peers, peerStatus(serviceNgram, err))
-	for _, m := range models.GetModels() {
-		if m.PublishedBuildId != 0 {
-			resp.Models = append(resp.Models, m)
-		}
-	}
-	_, err = g.conversations.ListConversations(ctx, &memoryv1.ListConversationsRequest{Tenant: req.Tenant, PageSize: 1})
-	resp.Peers = append(resp.Peers, peerStatus("memory", err))
-	_, err = conceptv1.NewCatalogueServiceClient(g.peers.Concept).ListConcepts(ctx, &conceptv1.ListConceptsRequest{Tenant: req.Tenant, PageSize: 1})
-	resp.Peers = append(resp.Peers, peerStatus(serviceConcept, err))
-	return resp, nil
-}
-
-func peerStatus(service string, err error) *gatewayv1.PeerStatus {
-	status := &gatewayv1.PeerStatus{Service: service, Reachable: err == nil}
-	if err != nil {
-		status.Detail = strings.TrimSpace(errors.Public(err))
-	}
-	return status
 }

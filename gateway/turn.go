@@ -3,10 +3,8 @@ package gateway
 import (
 	"context"
 	"strings"
-	"time"
 
 	"dbslm/pkg/errors"
-	"dbslm/pkg/rpc"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
@@ -15,88 +13,69 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-const (
-	// commitReserve is kept of a turn's deadline for storing the reply.
-	commitReserve = 2 * time.Second
-	// turnFloor is the least time in which a turn is begun at all.
-	turnFloor = 200 * time.Millisecond
-	// leaseMargin is how much longer than its deadline a turn may stay open.
-	leaseMargin = 5 * time.Second
-	// leaseMax is the longest lease that is asked for.
-	leaseMax = 10 * time.Minute
-	// defaultSegments bounds the segments of a reply whose request does not.
-	defaultSegments = 4
-)
-
-// emit passes an event of the turn to the caller. Its error ends the turn as cancelled.
-type emit func(*gatewayv1.StreamRespondResponse) error
+// defaultSegments bounds the segments of a reply whose request does not.
+const defaultSegments = 4
 
 // turn is one exchange on its way through the pipeline.
 type turn struct {
 	gateway  *Gateway
 	req      *gatewayv1.RespondRequest
-	emit     emit
+	out      *outlet
 	prepared *memoryv1.PrepareTurnResponse
 	trace    *gatewayv1.Trace
 	text     strings.Builder
-	finish   ngramv1.FinishReason
+	finish   ngramv1.FinishReason // UNSPECIFIED while the reply goes on
 	used     usedUp
-	noModel  error // why level 1 cannot be asked; nil when it can
+	provided map[string]*conceptv1.ProvidedPayload // by concept, so that no provider is asked twice in a turn
+	noModel  error                                 // why level 1 cannot be asked; nil when it can
 }
 
 // usedUp is what a reply must not say twice.
 type usedUp struct{ concepts, signals []string }
 
-// respond runs one turn. The request has passed validation; nothing is stored before PrepareTurn succeeds.
-func (g *Gateway) respond(ctx context.Context, req *gatewayv1.RespondRequest, send emit) (*gatewayv1.RespondResponse, error) {
-	if err := fillRequest(req); err != nil {
+// respond runs one turn. The request has passed validation; nothing is stored before PrepareTurn.
+func (g *Gateway) respond(ctx context.Context, req *gatewayv1.RespondRequest, out *outlet) (*gatewayv1.RespondResponse, error) {
+	if err := checkRequest(req); err != nil {
 		return nil, err
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, g.options.TurnTimeout)
-		defer cancel()
-	}
-	work, cancel, err := rpc.Budget(ctx, commitReserve, turnFloor)
+	work, cancel, err := g.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
 
-	t := &turn{gateway: g, req: req, emit: send, finish: ngramv1.FinishReason_FINISH_REASON_STOP}
+	t := &turn{gateway: g, req: req, out: out, provided: map[string]*conceptv1.ProvidedPayload{}}
 	if err := t.prepare(work); err != nil {
 		return nil, err
 	}
 	if t.prepared.Turn.State == memoryv1.Turn_STATE_COMMITTED {
-		return t.stored()
+		return t.repeat(ctx)
 	}
+	t.announce()
 	if err := t.compose(work); err != nil {
 		return nil, t.fail(ctx, err)
 	}
 	return t.commit(ctx)
 }
 
-// prepare pins the builds, opens the turn and logs what the person said.
+// prepare pins seed and build, opens the turn and logs what the person said.
 func (t *turn) prepare(ctx context.Context) error {
-	model, err := t.gateway.published.get(ctx, t.req.Tenant, modelName(t.req.Model))
-	switch {
-	case err == nil && model.PublishedBuildId == 0:
-		t.noModel = errNoPublishedBuild
-	case errors.KindOf(err) == errors.NotFound && t.req.Model != "":
-		return err // a model asked for by name must exist
-	default:
-		t.noModel = err
+	model, err := t.findModel(ctx)
+	if err != nil {
+		return err
 	}
-	pins := &memoryv1.TurnPins{Seed: t.req.Parameters.GetSeed(), Model: modelName(t.req.Model)}
-	if t.req.Parameters.GetSeed() == 0 && (t.req.Parameters == nil || t.req.Parameters.Seed == nil) {
-		pins.Seed = randomSeed()
-	}
+	pins := &memoryv1.TurnPins{Seed: seedOf(t.req.Parameters), Model: modelName(t.req.Model)}
 	window := t.req.Window
 	if t.noModel == nil {
 		pins.NgramBuildId = model.PublishedBuildId
 		window = withTokenizer(window, model.Settings)
 	}
-	t.prepared, err = t.gateway.turns.PrepareTurn(ctx, &memoryv1.PrepareTurnRequest{
+	if cause := context.Cause(ctx); cause != nil {
+		return errors.From(cause)
+	}
+	opening, cancel := outliving(ctx, commitReserve)
+	defer cancel()
+	t.prepared, err = t.gateway.turns.PrepareTurn(opening, &memoryv1.PrepareTurnRequest{
 		Tenant:         t.req.Tenant,
 		RequestId:      t.req.RequestId,
 		ConversationId: t.req.ConversationId,
@@ -108,14 +87,43 @@ func (t *turn) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if t.prepared.Turn.Pins.GetModel() != pins.Model { // pinned by an earlier attempt; what was found out is about another one
+		t.noModel = nil
+	}
 	t.trace = newTrace(t.req, t.prepared)
-	return t.event(&gatewayv1.StreamRespondResponse{Event: &gatewayv1.StreamRespondResponse_Started{
+	return nil
+}
+
+// findModel asks which build serves. Its error is a caller's mistake; a model that cannot be used leads to a
+// reply without level 1.
+func (t *turn) findModel(ctx context.Context) (*ngramv1.Model, error) {
+	ctx, cancel := part(ctx, modelTimeout)
+	defer cancel()
+	model, err := t.gateway.published.get(ctx, t.req.Tenant, modelName(t.req.Model))
+	switch kind := errors.KindOf(err); {
+	case err == nil && model.PublishedBuildId == 0:
+		t.noModel = errNoPublishedBuild
+	case err == nil:
+	case kind == errors.InvalidArgument, kind == errors.NotFound && t.req.Model != "":
+		return nil, err // a model asked for by name must exist
+	default:
+		t.noModel = err
+	}
+	return model, nil
+}
+
+// announce tells the caller of a stream that the turn is open. A caller who is gone already ends it.
+func (t *turn) announce() {
+	err := t.out.put(&gatewayv1.StreamRespondResponse{Event: &gatewayv1.StreamRespondResponse_Started{
 		Started: &gatewayv1.RespondStarted{
 			TurnId:      t.prepared.Turn.TurnId,
 			UserMessage: t.prepared.UserMessage,
 			Seed:        t.prepared.Turn.Pins.GetSeed(),
 		},
 	}})
+	if err != nil {
+		t.finish = ngramv1.FinishReason_FINISH_REASON_CANCELLED
+	}
 }
 
 // compose speaks: signals and concepts as spans; level 1 only where level 3 said nothing at all, because a
@@ -125,11 +133,11 @@ func (t *turn) compose(ctx context.Context) error {
 	if segments == 0 {
 		segments = defaultSegments
 	}
-	var abstained *decision
-	for segment := 0; segment < segments && t.finish == ngramv1.FinishReason_FINISH_REASON_STOP; segment++ {
+	var silent *decision
+	for segment := 0; segment < segments && t.speaking(ctx) && !t.full(); segment++ {
 		d := t.decide(ctx, segment)
 		if d.span == nil {
-			abstained = d
+			silent = d
 			break
 		}
 		t.say(segment, d)
@@ -137,34 +145,53 @@ func (t *turn) compose(ctx context.Context) error {
 			break
 		}
 	}
-	if t.text.Len() > 0 || t.finish != ngramv1.FinishReason_FINISH_REASON_STOP {
-		return nil
+	if t.text.Len() == 0 && t.speaking(ctx) {
+		if err := t.write(ctx, silent); err != nil {
+			return err
+		}
 	}
-	if err := t.write(ctx, abstained); err != nil {
-		return err
+	if t.text.Len() == 0 && t.finish != ngramv1.FinishReason_FINISH_REASON_CANCELLED {
+		t.speak(0, "", t.withoutText())
 	}
-	if t.text.Len() == 0 && t.finish == ngramv1.FinishReason_FINISH_REASON_STOP {
-		t.speak(0, "", withoutText(modelName(t.req.Model), t.noModel))
+	if t.finish == ngramv1.FinishReason_FINISH_REASON_UNSPECIFIED {
+		t.finish = ngramv1.FinishReason_FINISH_REASON_STOP
 	}
 	return nil
 }
 
+// speaking reports whether the reply goes on. It ends one whose caller has left or whose time is up.
+func (t *turn) speaking(ctx context.Context) bool {
+	switch cause := context.Cause(ctx); {
+	case t.finish != ngramv1.FinishReason_FINISH_REASON_UNSPECIFIED:
+		return false
+	case cause == nil:
+		return true
+	case errors.Is(cause, errTimeUp):
+		t.degrade(serviceGateway, errTimeUp, "the reply ends where the time was up")
+		t.finish = ngramv1.FinishReason_FINISH_REASON_ERROR
+	default:
+		t.finish = ngramv1.FinishReason_FINISH_REASON_CANCELLED
+	}
+	return false
+}
+
 // speak emits text and adds it to the reply. A caller that cannot be reached ends the turn as cancelled.
 func (t *turn) speak(segment int, concept, text string) {
+	text = speakable(text)
+	if room := replyLimit - t.text.Len(); len(text) > room {
+		text = head(text, room)
+		t.finish = ngramv1.FinishReason_FINISH_REASON_LENGTH
+	}
+	if text == "" {
+		return
+	}
 	t.text.WriteString(text)
-	err := t.event(&gatewayv1.StreamRespondResponse{Event: &gatewayv1.StreamRespondResponse_Delta{
+	err := t.out.put(&gatewayv1.StreamRespondResponse{Event: &gatewayv1.StreamRespondResponse_Delta{
 		Delta: &gatewayv1.RespondDelta{Text: text, Segment: uint32(segment), Concept: concept},
 	}})
 	if err != nil {
 		t.finish = ngramv1.FinishReason_FINISH_REASON_CANCELLED
 	}
-}
-
-func (t *turn) event(e *gatewayv1.StreamRespondResponse) error {
-	if t.emit == nil {
-		return nil
-	}
-	return t.emit(e)
 }
 
 // say emits a span of level 3.
@@ -182,27 +209,4 @@ func (t *turn) say(segment int, d *decision) {
 	})
 	t.trace.ConceptBuildId = d.buildID
 	t.speak(segment, d.span.Concept, text)
-}
-
-// fail closes the turn without a reply and returns why.
-func (t *turn) fail(ctx context.Context, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitReserve)
-	defer cancel()
-	_, err := t.gateway.turns.FailTurn(ctx, &memoryv1.FailTurnRequest{
-		Tenant: t.req.Tenant, TurnId: t.prepared.Turn.TurnId, Reason: errors.Public(cause),
-	})
-	if err != nil { // the lease closes it later
-		t.gateway.log.WarnContext(ctx, "a turn stays open until its lease ends", "turn", t.prepared.Turn.TurnId, "err", err)
-	}
-	return cause
-}
-
-// decision is what level 3 said to one segment.
-type decision struct {
-	span       *conceptv1.Span
-	abstained  string
-	considered []*conceptv1.ConsideredConcept
-	provided   *conceptv1.ProvidedPayload
-	threshold  float64
-	buildID    uint32
 }

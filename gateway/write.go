@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"io"
-	"strings"
 
 	"dbslm/pkg/errors"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
@@ -13,47 +12,57 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// biasLimit is how many biases GenerateRequest takes.
-const biasLimit = 64
-
 // write has level 1 answer freely: a new sentence, drawn towards what was said lately. Level 1 out of reach
-// degrades the reply; only a parameter that it refuses is returned, because that is the caller's to mend.
-func (t *turn) write(ctx context.Context, abstained *decision) error {
+// degrades the reply; only what the caller asked for wrongly is returned, because that is the caller's to mend.
+func (t *turn) write(ctx context.Context, silent *decision) error {
 	segment := &gatewayv1.TraceSegment{Seed: segmentSeed(t.prepared.Turn.Pins.GetSeed(), 0)}
-	if abstained != nil {
-		segment.Abstained, segment.Considered, segment.Threshold = abstained.abstained, abstained.considered, abstained.threshold
-		segment.Provided = abstained.provided
-		t.trace.ConceptBuildId = abstained.buildID
+	if silent != nil {
+		segment.Abstained, segment.Considered, segment.Threshold = silent.abstained, silent.considered, silent.threshold
+		segment.Provided = silent.provided
+		t.trace.ConceptBuildId = silent.buildID
 	}
 	t.trace.Segments = append(t.trace.Segments, segment)
 	if t.noModel != nil {
 		t.degrade(serviceNgram, t.noModel, "no free text could be written")
 		return nil
 	}
-	err := t.generate(ctx, segment)
-	switch kind := errors.KindOf(err); {
+	req := t.generateRequest(segment.Seed)
+	err := t.generate(ctx, req, segment)
+	if pinnedBuildGone(err) && req.BuildId != 0 && t.text.Len() == 0 {
+		t.degrade(serviceNgram, err, "the build chosen for this turn is gone; the one that serves now answered")
+		req.BuildId = 0
+		segment.TokenIds = nil
+		err = t.generate(ctx, req, segment)
+	}
+	switch {
 	case err == nil:
-		return nil
-	case kind == errors.InvalidArgument || kind == errors.OutOfRange:
+	case callersMistake(err):
 		return err
-	case ctx.Err() == context.Canceled:
-		t.finish = ngramv1.FinishReason_FINISH_REASON_CANCELLED
-		return nil
+	case !t.speaking(ctx): // the caller left, or the time is up
 	case t.text.Len() > 0:
 		t.degrade(serviceNgram, err, "the reply breaks off where level 1 failed")
 		t.finish = ngramv1.FinishReason_FINISH_REASON_ERROR
-		return nil
 	default:
 		t.degrade(serviceNgram, err, "no free text could be written")
 		t.noModel = err
-		return nil
 	}
+	return nil
 }
 
-func (t *turn) generate(ctx context.Context, segment *gatewayv1.TraceSegment) error {
-	ctx, cancel := context.WithCancel(ctx)
+func pinnedBuildGone(err error) bool {
+	reason := errors.ReasonOf(err)
+	return reason == "BUILD_NOT_FOUND" || reason == "BUILD_DROPPED"
+}
+
+func callersMistake(err error) bool {
+	kind := errors.KindOf(err)
+	return kind == errors.InvalidArgument || kind == errors.OutOfRange || errors.ReasonOf(err) == "PROFILE_NOT_FOUND"
+}
+
+func (t *turn) generate(ctx context.Context, req *ngramv1.GenerateRequest, segment *gatewayv1.TraceSegment) error {
+	ctx, cancel := context.WithCancel(ctx) // ends the stream, and the SQL behind it, when this returns
 	defer cancel()
-	stream, err := t.gateway.inference.Generate(ctx, t.generateRequest(segment.Seed))
+	stream, err := t.gateway.inference.Generate(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -68,16 +77,15 @@ func (t *turn) generate(ctx context.Context, segment *gatewayv1.TraceSegment) er
 		}
 		switch event := resp.Event.(type) {
 		case *ngramv1.GenerateResponse_Header:
+			t.trace.Model = req.Model
 			t.trace.NgramBuildId = event.Header.BuildId
 			t.trace.Parameters = event.Header.Parameters
 		case *ngramv1.GenerateResponse_Chunk:
 			for _, token := range event.Chunk.Tokens {
 				segment.TokenIds = append(segment.TokenIds, token.Token.GetId())
 			}
-			if event.Chunk.Text != "" {
-				t.speak(0, "", event.Chunk.Text)
-			}
-			if t.finish == ngramv1.FinishReason_FINISH_REASON_CANCELLED {
+			t.speak(0, "", event.Chunk.Text)
+			if t.finish != ngramv1.FinishReason_FINISH_REASON_UNSPECIFIED {
 				return nil
 			}
 		case *ngramv1.GenerateResponse_Finish:
@@ -96,24 +104,24 @@ func (t *turn) generateRequest(seed uint64) *ngramv1.GenerateRequest {
 		params = proto.CloneOf(t.req.Parameters)
 	}
 	params.Seed = &seed
-	said := strings.ToLower(t.req.Text)
-	for _, b := range t.prepared.Biases {
-		if len(params.Biases) < biasLimit && (b.Pattern == "" || strings.Contains(said, strings.ToLower(b.Pattern))) {
-			params.Biases = append(params.Biases, &ngramv1.SequenceBias{Text: b.Sequence, StrengthLog10: b.StrengthLog10})
+	for _, b := range t.prepared.Biases { // memory has chosen those that apply
+		bias := &ngramv1.SequenceBias{Text: b.Sequence, StrengthLog10: b.StrengthLog10}
+		if len(params.Biases) < biasLimit && fits(bias) {
+			params.Biases = append(params.Biases, bias)
 			t.trace.Biases = append(t.trace.Biases, &gatewayv1.VersionedId{Id: b.BiasId, Version: 1})
 		}
 	}
-	req := &ngramv1.GenerateRequest{
-		Tenant:     t.req.Tenant,
-		Model:      modelName(t.req.Model),
-		BuildId:    t.prepared.Turn.Pins.GetNgramBuildId(),
-		Parameters: params,
-	}
+	var said []string
 	for _, m := range t.prepared.Window.GetMessages() {
 		if m.Sender == memoryv1.Sender_SENDER_USER {
-			req.History = append(req.History, m.Content)
+			said = append(said, m.Content)
 		}
 	}
-	req.History = append(req.History, t.req.Text)
-	return req
+	return &ngramv1.GenerateRequest{
+		Tenant:     t.req.Tenant,
+		Model:      t.prepared.Turn.Pins.GetModel(),
+		BuildId:    t.prepared.Turn.Pins.GetNgramBuildId(),
+		Parameters: params,
+		History:    recent(append(said, t.req.Text)),
+	}
 }

@@ -8,12 +8,19 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// maxFeatures bounds the features of one utterance; a longer one is judged by its beginning.
-const maxFeatures = 256
+const (
+	// maxFeatures bounds the features of one utterance; a longer one is judged by its beginning.
+	maxFeatures = 256
+	// maxUtterance bounds, in bytes, what is looked at to find them.
+	maxUtterance = 64 << 10
+)
 
 // Features lists the features of an utterance: its folded words and its pairs of neighbouring words, in order,
 // each as often as it occurs. A pair is written with a space, so that no word looks like one.
 func Features(utterance string) []string {
+	if len(utterance) > maxUtterance {
+		utterance = strings.ToValidUTF8(utterance[:maxUtterance], "")
+	}
 	words := strings.FieldsFunc(text.FoldKey(utterance), func(r rune) bool {
 		return r == ' ' || strings.ContainsRune(".,;:!?()[]{}<>\"“”„«»…/\\|", r)
 	})

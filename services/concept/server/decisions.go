@@ -146,6 +146,11 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	payload, from := concept.Fill(slots, d.sources(c, sig))
 	if c.Provider != "" && d.req.Provided.GetConcept() != name {
 		if _, missing, _ := concept.PickTemplate(templates, d.req.LanguageCode, payload, d.req.Seed); len(missing) > 0 {
+			// A request carries one provider's answer. The caller lists the concepts whose provider it has asked
+			// before; without this two failing providers would be asked in turns for ever.
+			if slices.Contains(d.req.UsedConcepts, name) {
+				return skip("missing_slot: " + strings.Join(missing, ", "))
+			}
 			d.resp.Decision = &conceptv1.NextResponse_PayloadNeeded{PayloadNeeded: &conceptv1.PayloadNeeded{
 				Concept: name, ProviderAddress: c.Provider, Slots: missing,
 			}}

@@ -50,7 +50,8 @@ func readSignals(ctx context.Context, q database.Querier, query string, args ...
 	return out, rows.Err()
 }
 
-// PushSignal stores a signal, or returns the one that the same request id stored for the concept before.
+// PushSignal stores a signal, or returns the one that the same request id stored for the concept before. A request
+// id that came with another signal is InvalidArgument.
 func (s *Store) PushSignal(ctx context.Context, sig concept.Signal, requestID string) (stored concept.Signal, err error) {
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		old, err := readSignals(ctx, tx, selectSignalOfRequest, sig.Tenant, requestID, sig.Concept)
@@ -58,8 +59,8 @@ func (s *Store) PushSignal(ctx context.Context, sig concept.Signal, requestID st
 			return err
 		}
 		if len(old) == 1 {
-			stored = old[0]
-			return nil
+			stored, err = repeated(old[0], sig, requestID)
+			return err
 		}
 		stored = sig
 		stored.State = concept.SignalWaiting
@@ -70,14 +71,25 @@ func (s *Store) PushSignal(ctx context.Context, sig concept.Signal, requestID st
 	if database.IsDuplicate(err) { // a repetition of the request was quicker
 		old, readErr := readSignals(ctx, s.db, selectSignalOfRequest, sig.Tenant, requestID, sig.Concept)
 		if readErr == nil && len(old) == 1 {
-			return old[0], nil
+			return repeated(old[0], sig, requestID)
 		}
 	}
 	return stored, err
 }
 
-const selectClaimable = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals
-WHERE tenant = ? AND conversation_id = ? AND state IN ('waiting', 'claimed')
+// repeated returns the stored signal if the request that stored it asked for the same one.
+func repeated(stored, asked concept.Signal, requestID string) (concept.Signal, error) {
+	if stored.Conversation != asked.Conversation || stored.Bot != asked.Bot || stored.Score != asked.Score || stored.Payload != asked.Payload {
+		return concept.Signal{}, errors.New(errors.InvalidArgument, "REQUEST_ID_REUSED",
+			"request id %q was used for another signal of this concept; give every request an id of its own, and repeat a request unchanged", requestID).
+			Field("request_id", "was used for another request")
+	}
+	return stored, nil
+}
+
+// What can be claimed is chosen without payloads: many signals with large ones may wait.
+const selectClaimable = `SELECT signal_id, tenant, conversation_id, bot, concept_id, score, '', state, turn_id, expires_at, created_at FROM tbl_l3_concept_signals
+WHERE tenant = ? AND conversation_id = ? AND (state = 'claimed' OR state = 'waiting' AND (expires_at = 0 OR expires_at > ?))
 ORDER BY CASE WHEN state = 'claimed' THEN 0 ELSE 1 END, claim_seq, score DESC, created_at DESC, signal_id DESC`
 
 const claimSignal = `UPDATE tbl_l3_concept_signals SET state = 'claimed', turn_id = ?, claim_seq = ?
@@ -93,16 +105,16 @@ type Claims struct {
 // that a retry gets the same; then the waiting one with the highest score, the newest of equals. Used ones are
 // passed over. Without a waiting signal nothing is locked or written.
 func (s *Store) Claim(ctx context.Context, bot concept.Bot, conversation, turn string, used []string, now time.Time) (claims Claims, err error) {
-	seen, err := readSignals(ctx, s.db, selectClaimable, bot.Tenant, conversation)
+	seen, err := readSignals(ctx, s.db, selectClaimable, bot.Tenant, conversation, now.UnixMicro())
 	if err != nil {
 		return Claims{}, err
 	}
 	claims, write := nextClaim(seen, bot.Name, turn, used, now)
 	if !write {
-		return claims, nil
+		return s.withPayload(ctx, bot.Tenant, claims)
 	}
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		seen, err := readSignals(ctx, tx, selectClaimable+tx.Dialect().ForUpdate(), bot.Tenant, conversation)
+		seen, err := readSignals(ctx, tx, selectClaimable+tx.Dialect().ForUpdate(), bot.Tenant, conversation, now.UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -116,10 +128,26 @@ func (s *Store) Claim(ctx context.Context, bot concept.Bot, conversation, turn s
 		}
 		return err
 	})
-	if err == nil && write {
-		claims.Signal.State, claims.Signal.Turn = concept.SignalClaimed, turn
+	if err != nil {
+		return Claims{}, err
 	}
-	return claims, err
+	return s.withPayload(ctx, bot.Tenant, claims)
+}
+
+// withPayload reads the claimed signal as it is stored now.
+func (s *Store) withPayload(ctx context.Context, tenant string, claims Claims) (Claims, error) {
+	if claims.Signal == nil {
+		return claims, nil
+	}
+	whole, err := readSignals(ctx, s.db, selectSignal, tenant, claims.Signal.ID)
+	if err == nil && len(whole) != 1 {
+		err = errors.New(errors.Aborted, "SIGNAL_GONE", "the signal was removed meanwhile; try again")
+	}
+	if err != nil {
+		return Claims{}, err
+	}
+	claims.Signal = &whole[0]
+	return claims, nil
 }
 
 // nextClaim decides; write says that the signal is still to be claimed.
