@@ -33,12 +33,18 @@ func TestUnimplementedRPCs(t *testing.T) {
 	sys := open(t, dbslm.Config{DB: ":memory:"})
 	called := map[string]bool{}
 	for level, files := range map[dbslm.Service][]protoreflect.FileDescriptor{
-		dbslm.Ngram: {ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_corpus_proto, ngramv1.File_dbslm_ngram_v1_build_proto,
-			ngramv1.File_dbslm_ngram_v1_inference_proto, ngramv1.File_dbslm_ngram_v1_exchange_proto},
-		dbslm.Memory: {memoryv1.File_dbslm_memory_v1_conversation_proto, memoryv1.File_dbslm_memory_v1_correction_proto,
-			memoryv1.File_dbslm_memory_v1_fact_proto, memoryv1.File_dbslm_memory_v1_turn_proto},
-		dbslm.Concept: {conceptv1.File_dbslm_concept_v1_catalogue_proto, conceptv1.File_dbslm_concept_v1_signal_proto,
-			conceptv1.File_dbslm_concept_v1_decision_proto},
+		dbslm.Ngram: {
+			ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_corpus_proto, ngramv1.File_dbslm_ngram_v1_build_proto,
+			ngramv1.File_dbslm_ngram_v1_inference_proto, ngramv1.File_dbslm_ngram_v1_exchange_proto,
+		},
+		dbslm.Memory: {
+			memoryv1.File_dbslm_memory_v1_conversation_proto, memoryv1.File_dbslm_memory_v1_correction_proto,
+			memoryv1.File_dbslm_memory_v1_fact_proto, memoryv1.File_dbslm_memory_v1_turn_proto,
+		},
+		dbslm.Concept: {
+			conceptv1.File_dbslm_concept_v1_catalogue_proto, conceptv1.File_dbslm_concept_v1_signal_proto,
+			conceptv1.File_dbslm_concept_v1_decision_proto,
+		},
 		dbslm.Gateway: {gatewayv1.File_dbslm_gateway_v1_gateway_proto},
 	} {
 		for _, file := range files {

@@ -130,13 +130,15 @@ func respond(t *testing.T, g gatewayv1.GatewayServiceClient, conversation, id, t
 func (s system) hours(t *testing.T) {
 	t.Helper()
 	_, err := s.catalogue.PutConcept(t.Context(), &conceptv1.PutConceptRequest{Concept: &conceptv1.Concept{
-		Name: "Hours", MetadataSchema: `{"market_day": "string"}`, StaticPayload: `{"market_day": "Sunday"}`}})
+		Name: "Hours", MetadataSchema: `{"market_day": "string"}`, StaticPayload: `{"market_day": "Sunday"}`,
+	}})
 	if err == nil {
 		_, err = s.catalogue.PutTemplate(t.Context(), &conceptv1.PutTemplateRequest{Template: &conceptv1.Template{Concept: "Hours", Text: "The market opens on {market_day}."}})
 	}
 	if err == nil {
 		_, err = s.catalogue.AddExamples(t.Context(), &conceptv1.AddExamplesRequest{Examples: []*conceptv1.Example{
-			{Concept: "Hours", Utterance: "when does the market open"}, {Concept: "Hours", Utterance: "on which day is the market"}}})
+			{Concept: "Hours", Utterance: "when does the market open"}, {Concept: "Hours", Utterance: "on which day is the market"},
+		}})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -410,7 +412,8 @@ func TestCancelledTurn(t *testing.T) {
 		conversation := start(t, s.gateway)
 		ctx, cancel := context.WithCancel(t.Context())
 		stream, err := s.gateway.StreamRespond(ctx, &gatewayv1.StreamRespondRequest{Request: &gatewayv1.RespondRequest{
-			ConversationId: conversation, RequestId: "gone", Text: "Tell me about the boats."}})
+			ConversationId: conversation, RequestId: "gone", Text: "Tell me about the boats.",
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,7 +2,7 @@ package predict_test
 
 import (
 	"math"
-	"math/rand"
+	"math/rand/v2"
 	"testing"
 
 	"dbslm/services/concept/predict"

@@ -142,7 +142,7 @@ func (s *Schema) Validate(payload map[string]any) error {
 	if s == nil {
 		return nil
 	}
-	err := s.compiled.Validate(map[string]any(payload))
+	err := s.compiled.Validate(payload)
 	if err == nil {
 		return nil
 	}

@@ -123,19 +123,24 @@ func TestNextPredictsFillsAndAbstains(t *testing.T) {
 			"language fallback": {&conceptv1.NextRequest{Text: "When are you open?", LanguageCode: "pt-BR"}, "Abrimos de Monday to Friday."},
 			"unknown language":  {&conceptv1.NextRequest{Text: "When are you open?", LanguageCode: "fi"}, "We are open Monday to Friday."},
 			"correction wins": {&conceptv1.NextRequest{Text: "When are you open?", Corrections: []*conceptv1.KnownFact{
-				{Entity: "shop", Attribute: "Days", Value: "every day", CorrectionId: "x"}}}, "We are open every day."},
+				{Entity: "shop", Attribute: "Days", Value: "every day", CorrectionId: "x"},
+			}}, "We are open every day."},
 			"request wins": {&conceptv1.NextRequest{Text: "When are you open?", PayloadJson: `{"days":"never"}`}, "We are open never."},
 			"missing slot": {&conceptv1.NextRequest{Text: "What does it cost?"}, "missing_slot"},
 			"fact":         {&conceptv1.NextRequest{Text: "What does it cost?", Facts: []*conceptv1.KnownFact{{Attribute: "price", Value: "5 euros"}}}, "It costs 5 euros."},
 			"template syntax in a value": {&conceptv1.NextRequest{Text: "What does it cost?", Facts: []*conceptv1.KnownFact{
-				{Attribute: "price", Value: "{days} <b>{{"}}}, "It costs {days} <b>{{."},
+				{Attribute: "price", Value: "{days} <b>{{"},
+			}}, "It costs {days} <b>{{."},
 			"something else": {&conceptv1.NextRequest{Text: "Tell me about the lighthouse keeper's grandmother."}, "below_threshold"},
 			"nothing":        {&conceptv1.NextRequest{Text: "?"}, "below_threshold"},
 			"used already":   {&conceptv1.NextRequest{Text: "When are you open?", UsedConcepts: []string{"Hours"}}, "all_used"},
 			"signals only":   {&conceptv1.NextRequest{Text: "When are you open?", SignalsOnly: true}, "signals_only"},
-			"summary": {&conceptv1.NextRequest{Text: "Remind me what we discussed.", Window: []*conceptv1.Utterance{
-				{Text: "I want to mend my grandfather's radio."}, {Assistant: true, Text: "SECRET REPLY"}}},
-				"Based on our recent exchange: you said “I want to mend my grandfather's radio”."},
+			"summary": {
+				&conceptv1.NextRequest{Text: "Remind me what we discussed.", Window: []*conceptv1.Utterance{
+					{Text: "I want to mend my grandfather's radio."}, {Assistant: true, Text: "SECRET REPLY"},
+				}},
+				"Based on our recent exchange: you said “I want to mend my grandfather's radio”.",
+			},
 			"summary of nothing": {&conceptv1.NextRequest{Text: "Remind me what we discussed."}, "We have only just begun, so there is nothing to sum up yet."},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -169,7 +174,8 @@ func TestCatalogueIsIdempotentAndChecked(t *testing.T) {
 		_, err := c.PutConcept(ctx, put)
 		wantKind(t, err, errors.FailedPrecondition, "TEMPLATE_UNFIT")
 		added := must[*conceptv1.AddExamplesResponse](t)(c.AddExamples(ctx, &conceptv1.AddExamplesRequest{Examples: []*conceptv1.Example{
-			{Concept: "Hours", Utterance: "when are you  open"}, {Concept: "Hours", Utterance: "at what time do you close"}}}))
+			{Concept: "Hours", Utterance: "when are you  open"}, {Concept: "Hours", Utterance: "at what time do you close"},
+		}}))
 		if added.Added != 1 {
 			t.Errorf("added %d examples, want 1", added.Added)
 		}
@@ -286,7 +292,8 @@ func TestExpiredSignalIsSilent(t *testing.T) {
 		c.shop(t)
 		push(t, c, "soon gone", 5, time.Second)
 		resp := must[*conceptv1.NextResponse](t)(c.Next(t.Context(), &conceptv1.NextRequest{
-			ConversationId: "c", TurnId: "t", Text: "x", Now: timestamppb.New(start.Add(time.Second))}))
+			ConversationId: "c", TurnId: "t", Text: "x", Now: timestamppb.New(start.Add(time.Second)),
+		}))
 		if resp.GetSpan() != nil {
 			t.Errorf("an expired signal spoke: %v", resp)
 		}
@@ -296,7 +303,8 @@ func TestExpiredSignalIsSilent(t *testing.T) {
 func TestCorrectionReplay(t *testing.T) {
 	each(t, func(t *testing.T, c clients, _ *database.DB) {
 		must[*conceptv1.PushSignalResponse](t)(c.PushSignal(t.Context(), &conceptv1.PushSignalRequest{
-			RequestId: "r", ConversationId: "c", Concept: "CorrectionReplay", Score: 2, PayloadJson: `{"correction_id":"k2"}`}))
+			RequestId: "r", ConversationId: "c", Concept: "CorrectionReplay", Score: 2, PayloadJson: `{"correction_id":"k2"}`,
+		}))
 		facts := []*conceptv1.KnownFact{
 			{Entity: "Spain", Attribute: "capital", Value: "Madrid", CorrectionId: "k1"},
 			{Entity: "France", Attribute: "capital", Value: "Paris", CorrectionId: "k2"},
