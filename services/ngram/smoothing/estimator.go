@@ -199,17 +199,19 @@ func (e *Estimator) balance(sum, exact int64) int64 {
 	flips := e.flips[:0]
 	for i, code := range codes {
 		logarithm := exactmath.Log10(e.probabilities[i])
-		error := book.Log10[code] - logarithm
+		off := book.Log10[code] - logarithm
 		other := int(code) - 1
 		if excess < 0 {
 			other = int(code) + 1
 		}
-		if (error > 0) != (excess > 0) || error == 0 || other < 0 || other >= len(book.Log10) {
+		if (off > 0) != (excess > 0) || off == 0 || other < 0 || other >= len(book.Log10) {
 			continue
 		}
 		step := book.Log10[code] - book.Log10[other]
-		flips = append(flips, flip{index: i, other: uint64(other), logarithm: logarithm, distance: (step - float64(2*error)) / step,
-			change: int64(book.Fixed(int(code))) - int64(book.Fixed(other))})
+		flips = append(flips, flip{
+			index: i, other: uint64(other), logarithm: logarithm, distance: (step - float64(2*off)) / step,
+			change: int64(book.Fixed(int(code))) - int64(book.Fixed(other)),
+		})
 	}
 	slices.SortFunc(flips, func(a, b flip) int {
 		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.logarithm, b.logarithm))

@@ -18,7 +18,6 @@ WHERE f.model_id = ? AND f.token_id < ? ORDER BY f.token_id, f.form`
 // chosen is how a token is written, where that is not as it is.
 type chosen struct {
 	token int64
-	since int64
 	form  []byte
 }
 

@@ -115,8 +115,6 @@ func agree(model ngram.Model, settings ngram.Settings, kind errors.Kind) error {
 	return nil
 }
 
-const selectLastModel = `SELECT COALESCE(MAX(model_id), 0) FROM tbl_l1_models`
-
 // selectFreeModel finds a gap in the numbers of generations, for stores that made 32,767 of them.
 const selectFreeModel = `SELECT MIN(a.model_id) + 1 FROM tbl_l1_models a
 LEFT JOIN tbl_l1_models b ON b.model_id = a.model_id + 1 WHERE b.model_id IS NULL`
@@ -227,8 +225,10 @@ func (s *Store) readModels(ctx context.Context, tx *database.Tx, query string, a
 			m.Stale = m.Serving != m.ID || *servingVersion != m.CountsVersion
 		}
 		if servingOrder != nil {
-			m.ServingSettings = ngram.Settings{Order: int(*servingOrder), Tokenizer: ngram.Tokenizer(*tokenizer), TokenizerParameters: *parameters,
-				Normalization: ngram.Normalization(*normalization), UnkPolicy: ngram.UnkPolicy(*policy)}
+			m.ServingSettings = ngram.Settings{
+				Order: int(*servingOrder), Tokenizer: ngram.Tokenizer(*tokenizer), TokenizerParameters: *parameters,
+				Normalization: ngram.Normalization(*normalization), UnkPolicy: ngram.UnkPolicy(*policy),
+			}
 		}
 		if owner != nil && until > s.now() {
 			m.TrainingBy = *owner

@@ -115,12 +115,12 @@ func TestGoldenRows(t *testing.T) {
 			if c.ARPA == "" {
 				continue // the corpora are scored in the tests of package server
 			}
-			var train_ strings.Builder
+			var corpus strings.Builder
 			for _, s := range c.Train {
-				train_.WriteString(strings.Join(s, " ") + "\n")
+				corpus.WriteString(strings.Join(s, " ") + "\n")
 			}
 			settings := ngram.Settings{Order: c.Order, Tokenizer: ngram.TokenizerWhitespace}
-			build := train(t, store.New(db, small), c.Name, settings, ngram.BuildOptions{Storage: ngram.StorageExact, KenLMQuirk: true}, train_.String())
+			build := train(t, store.New(db, small), c.Name, settings, ngram.BuildOptions{Storage: ngram.StorageExact, KenLMQuirk: true}, corpus.String())
 			got := read(t, db, c.Name, build.ID)
 			for words, entry := range goldentest.ReadARPA(t, c.ARPA) {
 				if words == "<s>" {
