@@ -76,9 +76,18 @@ func TestRange(t *testing.T) {
 		bits      int
 		least, lo float64
 	}{
-		{quant.Logprob, 8, 0, -7}, {quant.Logprob, 8, -7, -7}, {quant.Logprob, 8, -7.01, -8}, {quant.Logprob, 8, -9.5, -10},
-		{quant.Logprob, 16, -8, -9}, {quant.Logprob, 16, -9.5, -10}, {quant.Logprob, 8, math.Inf(-1), -300},
-		{quant.Unigram, 12, -8.5, -9}, {quant.Backoff, 8, -1, -2.5}, {quant.Backoff, 8, -3, -2.5}, {quant.Backoff, 16, -3, -6}, {quant.Backoff, 16, -6.5, -7},
+		{quant.Logprob, 8, 0, -7},
+		{quant.Logprob, 8, -7, -7},
+		{quant.Logprob, 8, -7.01, -8},
+		{quant.Logprob, 8, -9.5, -10},
+		{quant.Logprob, 16, -8, -9},
+		{quant.Logprob, 16, -9.5, -10},
+		{quant.Logprob, 8, math.Inf(-1), -300},
+		{quant.Unigram, 12, -8.5, -9},
+		{quant.Backoff, 8, -1, -2.5},
+		{quant.Backoff, 8, -3, -2.5},
+		{quant.Backoff, 16, -3, -6},
+		{quant.Backoff, 16, -6.5, -7},
 	} {
 		if got := quant.Range(c.kind, c.bits, c.least); got != c.lo {
 			t.Errorf("Range(%s, %d, %g) = %g, want %g", c.kind, c.bits, c.least, got, c.lo)
