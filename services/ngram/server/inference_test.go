@@ -199,7 +199,7 @@ func TestSamplesFollowPredict(t *testing.T) {
 					whole += prediction.GetProbability()
 				}
 			}
-			const draws = 500
+			const draws = 400
 			counts := map[string]int{}
 			for seed := range uint64(draws) {
 				request := &ngramv1.GenerateRequest{

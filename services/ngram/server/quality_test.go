@@ -119,8 +119,8 @@ func TestRepliesReadAsSentences(t *testing.T) {
 // The first 200 held-out lines of a corpus as prompts.
 func TestRepliesToHeldOutLines(t *testing.T) {
 	for _, c := range goldentest.Cases(t) {
-		if c.Quirk {
-			continue // too small to have sentence marks
+		if c.Quirk || c.Order != 3 {
+			continue // the tiny texts have no sentence marks, and one order is enough
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			training, err := os.ReadFile(c.TrainFile)
