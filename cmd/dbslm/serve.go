@@ -109,6 +109,18 @@ func (a *app) serve(ctx context.Context, config dbslm.Config, addresses map[dbsl
 		return err
 	}
 	defer func() { err = errors.Join(err, tel.Close(context.WithoutCancel(ctx))) }()
+	listeners := map[dbslm.Service]net.Listener{}
+	defer func() {
+		for _, l := range listeners { // those that Serve has taken are closed already
+			_ = l.Close()
+		}
+	}()
+	for name, address := range addresses { // before the stores, because this fails more often and sooner
+		if listeners[name], err = rpc.Listen(ctx, address); err != nil {
+			delete(listeners, name)
+			return err
+		}
+	}
 	config.Telemetry = tel
 	sys, err := dbslm.Open(ctx, config)
 	if err != nil {
@@ -116,18 +128,6 @@ func (a *app) serve(ctx context.Context, config dbslm.Config, addresses map[dbsl
 	}
 	defer func() { err = errors.Join(err, sys.Close()) }()
 
-	listeners := map[dbslm.Service]net.Listener{}
-	defer func() {
-		for _, l := range listeners { // those that Serve has taken are closed already
-			_ = l.Close()
-		}
-	}()
-	for name, address := range addresses {
-		if listeners[name], err = rpc.Listen(ctx, address); err != nil {
-			delete(listeners, name)
-			return err
-		}
-	}
 	run, stop := context.WithCancel(ctx)
 	defer stop()
 	served := make(chan error, 1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 
 	"dbslm/pkg/errors"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
@@ -65,10 +66,16 @@ Interrupted at any moment, the command completes when it is run again. Levels 2 
 	return cmd
 }
 
+// modelNames are the names that a model may have, as the API says.
+var modelNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
 // header is the first message of the training. It checks the flags.
 func (o trainOptions) header(a *app) (*gatewayv1.TrainHeader, error) {
 	if o.orderGiven && (o.order < 1 || o.order > ngram.MaxOrder) {
 		return nil, usagef("--order %d is impossible; an order is 1 to %d", o.order, ngram.MaxOrder)
+	}
+	if !modelNames.MatchString(o.model) {
+		return nil, usagef("--model %q cannot name a model; use at most 128 letters, digits, '.', '_' and '-', beginning with a letter or digit", o.model)
 	}
 	settings := &ngramv1.ModelSettings{Order: uint32(o.order)}
 	var err error

@@ -1,0 +1,392 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"dbslm/pkg/database"
+	conceptstore "dbslm/services/concept/store"
+	memorystore "dbslm/services/memory/store"
+	ngramstore "dbslm/services/ngram/store"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/unicode/norm"
+)
+
+// badInput is a command line that must be refused: in one line, with exit code 2, and without changing anything. The
+// document docs/bad-input.md lists all of them with what they print.
+type badInput struct {
+	given   string   // for the document
+	prepare []string // files and what they hold, in turn
+	stdin   string
+	args    []string
+}
+
+const prototypeHeader = "SQLite format 3\x00"
+
+// refusals run in a directory with harbour.txt and a store in which it is the model "default" (order 3, words).
+func refusals() map[string][]badInput {
+	long := strings.Repeat("x", 1025)
+	in := func(p string, args ...string) []string { return append(args, "--db", p) }
+	return map[string][]badInput{
+		"Command lines": {
+			{given: "a mistyped command", args: []string{"trian"}},
+			{given: "an unknown command", args: []string{"reticulate"}},
+			{given: "an unknown flag", args: []string{"train", "--ordre", "3"}},
+			{given: "a flag that is not a number", args: []string{"train", "harbour.txt", "--order", "three"}},
+			{given: "a missing argument", args: []string{"eval"}},
+			{given: "an argument too many", args: []string{"eval", "harbour.txt", "other.txt"}},
+			{given: "an argument where none is taken", args: []string{"chat", "hello"}},
+			{given: "an unknown log level", args: in("store", "models", "--log-level", "loud")},
+			{given: "an unknown service", args: []string{"serve", "ngrams"}},
+			{given: "a gateway without peers", args: []string{"serve", "gateway"}},
+			{given: "one address for several services", args: []string{"serve", "concept", "memory", "--listen", "127.0.0.1:0"}},
+			{given: "an address that cannot be listened on", args: in("store", "serve", "--listen", "192.0.2.1:7400")},
+			{given: "a server address that is none", args: []string{"models", "--server", "elsewhere"}},
+			{given: "a server on another machine, without TLS", args: []string{"models", "--server", "192.0.2.1:7400"}},
+			{given: "a migration through a server", args: []string{"migrate", "--server", "127.0.0.1:7400"}},
+			{given: "a migration of what has no tables", args: in("store", "migrate", "gateway")},
+			{given: "JSON from a conversation", args: in("store", "chat", "--json")},
+			{given: "a negative number of turns", args: in("store", "chat", "--max-turns", "-1")},
+			{given: "no build but a name", args: in("store", "builds", "publish", "latest")},
+		},
+		"Stores": {
+			{given: "a mistyped path", args: in("stroe", "chat", "--prompt", "Hello.")},
+			{given: "a mistyped path", args: in("stroe", "models")},
+			{given: "a mistyped path", args: in("stroe", "builds")},
+			{given: "a mistyped path", args: in("stroe", "eval", "harbour.txt")},
+			{given: "a mistyped path", args: in("stroe", "serve", "--listen", "127.0.0.1:0")},
+			{given: "a directory without a store", prepare: []string{"texts/a.txt", "A text."}, args: in("texts", "chat", "--prompt", "Hello.")},
+			{given: "no path", args: in("", "models")},
+			{given: "a store that ends with the command", args: in(":memory:", "train", "harbour.txt")},
+			{given: "a file", args: in("harbour.txt", "train", "harbour.txt")},
+			{given: "a path below a file", args: in("harbour.txt/store", "train", "harbour.txt")},
+			{given: "a file of the original prototype", prepare: []string{"var/db_slm.sqlite3", prototypeHeader}, args: in("var/db_slm.sqlite3", "chat", "--prompt", "Hello.")},
+			{given: "a file of the original prototype", prepare: []string{"var/db_slm.sqlite3", prototypeHeader}, args: in("var/db_slm.sqlite3", "train", "harbour.txt")},
+			{given: "the directory of the original prototype", prepare: []string{"var/db_slm.sqlite3", prototypeHeader}, args: in("var", "train", "harbour.txt")},
+			{given: "one file of a store", args: in("store/dbslm_ngram.sqlite3", "models")},
+			{given: "a store whose file is no database", prepare: []string{"broken/dbslm_ngram.sqlite3", strings.Repeat("no database ", 1000)}, args: in("broken", "models")},
+			{given: "an unknown scheme", args: in("postgres://localhost/", "models")},
+			{given: "a database server without scheme", args: in("root@tcp(localhost)/", "models")},
+			{given: "a database server with an unknown parameter", args: in("mysql://root@localhost/?color=red", "models")},
+		},
+		"Models, builds, conversations": {
+			{given: "an unknown model", args: in("store", "models", "nobody")},
+			{given: "an unknown model", args: in("store", "chat", "--model", "nobody")},
+			{given: "an unknown model", args: in("store", "chat", "--model", "nobody", "--prompt", "Hello.")},
+			{given: "an unknown model", args: in("store", "eval", "harbour.txt", "--model", "nobody")},
+			{given: "an unknown model", args: in("store", "builds", "--model", "nobody")},
+			{given: "an unknown model", args: in("store", "builds", "create", "--model", "nobody")},
+			{given: "a model name that is none", args: in("store", "train", "harbour.txt", "--model", "two words")},
+			{given: "an unknown build", args: in("store", "builds", "publish", "99")},
+			{given: "an unknown build", args: in("store", "eval", "harbour.txt", "--build", "99")},
+			{given: "no earlier build", args: in("store", "builds", "rollback")},
+			{given: "an unknown conversation", args: in("store", "chat", "--conversation", "0193e4a1-0000-7000-8000-000000000000")},
+			{given: "an unknown conversation", args: in("store", "chat", "--conversation", "yesterday", "--prompt", "Hello.")},
+			{given: "an order below 1", args: in("store", "train", "harbour.txt", "--order", "0")},
+			{given: "an order below 1", args: in("store", "train", "harbour.txt", "--order", "-2")},
+			{given: "an order above 255", args: in("store", "train", "harbour.txt", "--ngram-order", "256")},
+			{given: "an order other than the model's", args: in("store", "train", "harbour.txt", "--order", "5")},
+			{given: "a tokeniser other than the model's", args: in("store", "train", "harbour.txt", "--tokenizer", "bytes")},
+			{given: "a normalisation other than the model's", args: in("store", "train", "harbour.txt", "--normalization", "nfkc")},
+			{given: "a policy other than the model's", args: in("store", "train", "harbour.txt", "--unk", "literal")},
+			{given: "an unknown tokeniser", args: in("store", "train", "harbour.txt", "--tokenizer", "bpe")},
+			{given: "an unknown storage", args: in("store", "train", "harbour.txt", "--storage", "4")},
+		},
+		"Texts to train on or to measure": {
+			{given: "nothing", args: in("store", "train")},
+			{given: "a missing file", args: in("store", "train", "harbour.txt", "nothere.txt")},
+			{given: "a missing file", args: in("store", "eval", "nothere.txt")},
+			{given: "a directory without text", prepare: []string{"empty/notes.md", "Not a .txt file."}, args: in("store", "train", "empty")},
+			{given: "a directory without text", prepare: []string{"empty/notes.md", "Not a .txt file."}, args: in("store", "train", "empty", "--recursive")},
+			{given: "a directory to measure", prepare: []string{"texts/a.txt", "A text."}, args: in("store", "eval", "texts")},
+			{given: "an empty file", prepare: []string{"empty.txt", ""}, args: in("store", "train", "empty.txt")},
+			{given: "a file of spaces and empty lines", prepare: []string{"blank.txt", " \n\t\r\n\n"}, args: in("store", "train", "blank.txt")},
+			{given: "empty standard input", args: in("store", "train", "--stdin")},
+			{given: "an empty file", prepare: []string{"empty.txt", ""}, args: in("store", "eval", "empty.txt")},
+			{given: "another encoding than UTF-8", prepare: []string{"latin1.txt", "The caf\xe9 is closed.\n"}, args: in("store", "train", "harbour.txt", "latin1.txt")},
+			{given: "another encoding than UTF-8", prepare: []string{"latin1.txt", "The caf\xe9 is closed.\n"}, args: in("store", "eval", "latin1.txt")},
+			{given: "another encoding than UTF-8", stdin: "The caf\xe9 is closed.\n", args: in("store", "train", "--stdin")},
+			{given: "bytes that the encoding does not know", prepare: []string{"cut.txt", "\xff\xfeT\x00h\x00e"}, args: in("store", "train", "cut.txt")},
+			{given: "an unknown encoding", args: in("store", "train", "harbour.txt", "--encoding", "klingon")},
+			{given: "other text under a label that the model has", prepare: []string{"harbour.txt", "Another text under the same name.\n"}, args: in("store", "train", "harbour.txt")},
+			{given: "a model's own mark as a token", prepare: []string{"marks.txt", "the boat <s> is here\n"}, args: in("store", "train", "harbour.txt", "marks.txt", "--model", "quay", "--tokenizer", "whitespace")},
+			{given: "a model's own mark as a token", prepare: []string{"marks.txt", "no\nthe boat is <unk>\n"}, args: in("store", "train", "marks.txt", "--model", "quay", "--tokenizer", "whitespace")},
+			{given: "a token longer than 1024 bytes", prepare: []string{"long.txt", "the boat " + long + " is here\n"}, args: in("store", "train", "long.txt", "--model", "quay", "--tokenizer", "whitespace")},
+		},
+		"What is said in a conversation": {
+			{given: "an empty prompt", args: in("store", "chat", "--prompt", "")},
+			{given: "a prompt of spaces", args: in("store", "chat", "--prompt", " \t\n")},
+			{given: "a prompt longer than 1 MiB", args: in("store", "chat", "--prompt", strings.Repeat("boat ", 1<<20/5+1))},
+			{given: "a prompt with a NUL byte", args: in("store", "chat", "--prompt", "The \x00 boat")},
+			{given: "a prompt that is not UTF-8", args: in("store", "chat", "--prompt", "The caf\xe9")},
+		},
+	}
+}
+
+var refusalSections = []string{"Command lines", "Stores", "Models, builds, conversations", "Texts to train on or to measure", "What is said in a conversation"}
+
+// Every bad input is refused in one line with exit code 2, changes nothing, and stands in docs/bad-input.md.
+func TestRefusals(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := stateOf(t)
+	var doc strings.Builder
+	all := refusals()
+	for _, section := range refusalSections {
+		fmt.Fprintf(&doc, "\n### %s\n\n| given | command | answer |\n|---|---|---|\n", section)
+		for _, bad := range all[section] {
+			t.Run(section+"/"+bad.given, func(t *testing.T) {
+				for i := 0; i < len(bad.prepare); i += 2 {
+					write(t, bad.prepare[i], bad.prepare[i+1])
+				}
+				r := invokeReading(t, bad.stdin, bad.args...)
+				skipped := strings.Count(r.err, "skipped ")
+				if r.code != exitUsage || r.out != "" || strings.Count(r.err, "\n") != 1+skipped {
+					t.Errorf("exit code %d, standard output %q, standard error:\n%s", r.code, r.out, r.err)
+				}
+				for i := 0; i < len(bad.prepare); i += 2 {
+					top, _, _ := strings.Cut(bad.prepare[i], "/")
+					if err := os.RemoveAll(top); err != nil {
+						t.Fatal(err)
+					}
+				}
+				write(t, "harbour.txt", harbour)
+				if diff := cmp.Diff(before, stateOf(t)); diff != "" {
+					t.Errorf("something was changed (-before +after):\n%s", diff)
+				}
+				fmt.Fprintf(&doc, "| %s | %s | %s |\n", bad.given, cell(shell(bad)), cell(strings.ReplaceAll(r.complaint(), here+"/", "")))
+			})
+		}
+	}
+	checkSection(t, "docs/bad-input.md", "refused", doc.String())
+}
+
+// shell shows a command line as a person would type it, long values cut short.
+func shell(bad badInput) string {
+	var words []string
+	for _, arg := range bad.args {
+		quoted := fmt.Sprintf("%q", arg)
+		switch {
+		case len(arg) > 60:
+			arg = arg[:10] + "…" + quoted[len(quoted)-1:]
+			arg = `"` + arg
+		case arg == "" || strings.ContainsAny(arg, " \t\n\x00") || quoted != `"`+arg+`"`:
+			arg = quoted
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
+}
+
+// cell is a text as code in a table of Markdown.
+func cell(s string) string {
+	return "`" + strings.NewReplacer("|", `\|`, "`", "'").Replace(s) + "`"
+}
+
+// stateOf is everything that a command could have changed below the current directory: files, and how many rows each
+// table of the store has.
+func stateOf(t *testing.T) map[string]int {
+	t.Helper()
+	state := map[string]int{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !strings.HasSuffix(path, "-wal") && !strings.HasSuffix(path, "-shm") {
+			state["file "+path] = 1
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := database.ParseTarget("store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, schema := range []database.Schema{ngramstore.Schema, memorystore.Schema, conceptstore.Schema} {
+		for table, rows := range rowCounts(t, target, schema) {
+			state[schema.Name+"."+table] = rows
+		}
+	}
+	return state
+}
+
+func rowCounts(t *testing.T, target database.Target, schema database.Schema) map[string]int {
+	t.Helper()
+	db, err := database.Open(t.Context(), target, schema, database.Options{MustExist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Query(t.Context(), "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'tbl%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tables []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, name)
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, table := range tables {
+		var n int
+		if err := db.QueryRow(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		counts[table] = n
+	}
+	return counts
+}
+
+// utf16le is a text in UTF-16, little-endian, with a byte order mark.
+func utf16le(s string) string {
+	out := []byte{0xff, 0xfe}
+	for _, unit := range utf16.Encode([]rune(s)) {
+		out = append(out, byte(unit), byte(unit>>8))
+	}
+	return string(out)
+}
+
+// sameModel is two texts that must give the same model, or must not.
+type sameModel struct {
+	given, decided string // for the document
+	tokenizers     []string
+	text, like     string
+	differs        bool
+	flags          []string
+}
+
+var everyTokenizer = []string{"words", "whitespace", "bytes"}
+
+func equivalences() []sameModel {
+	const plain = "The boat is here.\nThe café is there. It is closed.\n"
+	return []sameModel{
+		{"a file without a final newline", "the last line counts like any other", everyTokenizer, strings.TrimSuffix(plain, "\n"), plain, false, nil},
+		{"CRLF at the ends of lines", "as LF", []string{"words", "whitespace"}, strings.ReplaceAll(plain, "\n", "\r\n"), plain, false, nil},
+		{"CRLF at the ends of lines", "the CR is a byte before the end", []string{"bytes"}, strings.ReplaceAll(plain, "\n", "\r\n"), plain, true, nil},
+		{"a byte order mark", "is no text; it also names the encoding", everyTokenizer, "\ufeff" + plain, plain, false, nil},
+		{"UTF-16 with a byte order mark", "is read as such, whatever `--encoding` says", everyTokenizer, utf16le(plain), plain, false, nil},
+		{"a decomposed é (e and U+0301)", "equals the composed one (NFC)", everyTokenizer, norm.NFD.String(plain), plain, false, nil},
+		{"a decomposed é under `--normalization none`", "is what it is", everyTokenizer, norm.NFD.String(plain), plain, true, []string{"--normalization", "none"}},
+		{"an empty line", "ends a paragraph", []string{"words"}, "The boat is here.\n\n\nThe café\n", "The boat is here.\n\nThe café\n", false, nil},
+		{"an empty line", "is an empty sentence", []string{"whitespace"}, "the boat\n\nis here\n", "the boat\nis here\n", true, nil},
+		{"a NUL byte in a text", "separates words", []string{"words", "whitespace"}, "the boat\x00is here\n", "the boat is here\n", false, nil},
+		{"a NUL byte in a text", "is a byte", []string{"bytes"}, "the boat\x00is here\n", "the boat is here\n", true, nil},
+		{"`<s>` in a text, with the tokeniser words", "is three tokens: `<`, `s`, `>`", []string{"words"}, "the boat <s> is here\n", "the boat < s > is here\n", false, nil},
+		{"a word longer than 1024 bytes, with the tokeniser words", "is cut into pieces that fit", []string{"words"}, strings.Repeat("x", 5000) + "\n", strings.Repeat("x", 5000) + " \n", false, nil},
+		{"Chinese and Japanese, without spaces", "one token for each character", []string{"words"}, "港の男は船を数えた。", "港 の 男 は 船 を 数 え た 。", false, nil},
+		{"Chinese and Japanese, without spaces", "one token for the line; use words or bytes", []string{"whitespace"}, "港の男は船を数えた。", "港 の 男 は 船 を 数 え た 。", true, nil},
+	}
+}
+
+// What is neither plain nor refused is decided, and stands in docs/bad-input.md.
+func TestDecided(t *testing.T) {
+	inNewDir(t)
+	var doc strings.Builder
+	doc.WriteString("\n| given | tokenisers | what it means |\n|---|---|---|\n")
+	for i, e := range equivalences() {
+		fmt.Fprintf(&doc, "| %s | %s | %s |\n", e.given, strings.Join(e.tokenizers, ", "), e.decided)
+		t.Run(fmt.Sprint(i, " ", e.given), func(t *testing.T) {
+			write(t, "text.txt", e.text)
+			write(t, "like.txt", e.like)
+			for _, tokenizer := range e.tokenizers {
+				train := func(file string) (modelSummary, evaluation) {
+					name := fmt.Sprint(file, "-", i, "-", tokenizer)
+					succeed(t, append([]string{"train", file + ".txt", "--model", name, "--db", "store", "--tokenizer", tokenizer, "--storage", "exact", "--order", "2"}, e.flags...)...)
+					m := modelOf(t, place{[]string{"--db", "store"}}, name)
+					m.Name, m.PublishedBuild = "", 0
+					result := decode[evaluation](t, succeed(t, "eval", "like.txt", "--model", name, "--db", "store", "--json"))
+					result.Model, result.Build = "", 0
+					return m, result
+				}
+				textModel, text := train("text")
+				likeModel, like := train("like")
+				if same := cmp.Equal(textModel, likeModel) && cmp.Equal(text, like); same == e.differs {
+					t.Errorf("%s: a model of it has %+v and gives %+v; its like has %+v and gives %+v", tokenizer, textModel, text, likeModel, like)
+				}
+			}
+		})
+	}
+	checkSection(t, "docs/bad-input.md", "decided", doc.String())
+}
+
+// A text with a reserved mark is refused by default and counted where the model takes it as a word.
+func TestLiteralMarks(t *testing.T) {
+	inNewDir(t)
+	write(t, "marks.txt", "the boat <s> is here\nthe boat </s> is <unk>\n")
+	succeed(t, "train", "marks.txt", "--db", "store", "--tokenizer", "whitespace", "--unk", "literal")
+	if m := modelOf(t, place{[]string{"--db", "store"}}, "default"); m.Tokens != 10 || m.Unk != "literal" || m.Vocabulary != 10 {
+		t.Errorf("%+v; want 10 tokens of 7 words and 3 marks", m)
+	}
+	if r := invoke(t, "eval", "marks.txt", "--db", "store", "--json"); r.code != exitOK {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A longest message is answered, and one line too long does not end a conversation.
+func TestLongMessages(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	longest := strings.Repeat("boat ", 1<<20/5)
+	longest += strings.Repeat("s", 1<<20-len(longest))
+	r := invokeReading(t, longest+"\n"+longest+"s\n"+longest+longest+"\nWho sings?\n\xff\na\x00b\nBye.", "chat", "--db", "store", "--seed", "1")
+	if r.code != exitOK || strings.Count(r.out, "assistant> ") != 3 || !strings.Contains(r.out, "Conversation ended after 3 turns.\n") {
+		t.Errorf("exit code %d, %d replies", r.code, strings.Count(r.out, "assistant> "))
+	}
+	want := "error: the text has 1,048,577 bytes; the longest message has 1,048,576: shorten it\n" +
+		"error: the line is longer than 1 MiB, the longest message; shorten it\n" +
+		"error: the text is not valid UTF-8 at byte offset 0; is the terminal set to another encoding?\n" +
+		"error: the text has a NUL byte at byte offset 1; remove it\n"
+	if r.err != want {
+		t.Errorf("standard error:\n%s", r.err)
+	}
+}
+
+// A store made by a newer program is refused, and so is one that an older program left on a database server.
+func TestOtherVersions(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	target, err := database.ParseTarget("store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := database.Open(t.Context(), target, memorystore.Schema, database.Options{MustExist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(t.Context(), "INSERT INTO tbl_schema_migrations (version_id, is_applied) VALUES (9999, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"models"}, {"chat", "--prompt", "Hello."}, {"train", "harbour.txt"}, {"migrate"}, {"serve", "--listen", "127.0.0.1:0"}} {
+		r := invoke(t, append(args, "--db", "store")...)
+		if r.code != exitUsage || !strings.Contains(r.complaint(), "newer") {
+			t.Errorf("%v: exit code %d, %q", args, r.code, r.complaint())
+		}
+	}
+}
+
+// A store in a directory where nothing can be written is refused.
+func TestUnwritableStore(t *testing.T) {
+	inHarbour(t)
+	if err := os.WriteFile("store", nil, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	refuse(t, "store is a file; --db takes a directory", "train", "harbour.txt", "--db", "store")
+}

@@ -1,0 +1,322 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/database/databasetest"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	ngramstore "dbslm/services/ngram/store"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// corpus is the folder of the demo's texts.
+func corpus() string { return filepath.Join(repository, "examples", "sail-loft", "corpus") }
+
+// finished is a process that has ended.
+func finished(t *testing.T, cmd *exec.Cmd, out, err *bytes.Buffer) result {
+	t.Helper()
+	waitErr := cmd.Wait()
+	if _, exited := waitErr.(*exec.ExitError); waitErr != nil && !exited {
+		t.Fatal(waitErr)
+	}
+	r := result{cmd.ProcessState.ExitCode(), out.String(), err.String()}
+	r.sane(t, cmd.Args)
+	return r
+}
+
+// started starts dbslm as a process and returns how to wait for it.
+func started(t *testing.T, args ...string) (cmd *exec.Cmd, wait func() result) {
+	t.Helper()
+	var out, err bytes.Buffer
+	cmd = process(t.Context(), args...)
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if startErr := cmd.Start(); startErr != nil {
+		t.Fatal(startErr)
+	}
+	return cmd, func() result { t.Helper(); return finished(t, cmd, &out, &err) }
+}
+
+// A training that is interrupted at any moment and run again gives the model that an uninterrupted one gives.
+func TestInterruptedTraining(t *testing.T) {
+	databasetest.EachTarget(t, func(t *testing.T, target database.Target) {
+		inNewDir(t)
+		fresh := func() place {
+			if target.Embedded() {
+				return place{[]string{"--db", fmt.Sprint("store", rand.Uint64())}}
+			}
+			return onMySQL(t)
+		}
+		train := func(p place) []string { return p.on("train", corpus(), "--storage", "exact") }
+
+		whole := fresh()
+		begin := time.Now()
+		_, wait := started(t, train(whole)...)
+		if r := wait(); r.code != exitOK {
+			t.Fatal(r.err)
+		}
+		took := time.Since(begin)
+		want := inWords(t, whole)
+
+		trials := 4
+		if !target.Embedded() {
+			trials = 2
+		}
+		for range trials {
+			p := fresh()
+			var moments []time.Duration
+			for range 2 {
+				moments = append(moments, rand.N(took))
+				cmd, wait := started(t, train(p)...)
+				time.Sleep(moments[len(moments)-1])
+				if err := cmd.Process.Signal([]os.Signal{os.Interrupt, syscall.SIGTERM}[rand.IntN(2)]); err != nil {
+					break // it has ended
+				}
+				asked := time.Now()
+				r := wait()
+				// Before main has run, a signal ends a process as it ends any other.
+				if r.code == exitInterrupted && !strings.Contains(r.err, "dbslm: interrupted; run the same command again to complete what was begun\n") {
+					t.Errorf("interrupted after %v: %q", moments, r.err)
+				}
+				if r.code != exitInterrupted && r.code != exitOK {
+					t.Errorf("interrupted after %v: exit code %d\n%s", moments, r.code, r.err)
+				}
+				if took := time.Since(asked); took > 10*time.Second {
+					t.Errorf("interrupted after %v, it went on for %v", moments, took)
+				}
+			}
+			succeed(t, train(p)...)
+			if diff := cmp.Diff(want, inWords(t, p)); diff != "" {
+				t.Fatalf("interrupted after %v of %v, the model differs (-whole +interrupted):\n%.4000s", moments, took, diff)
+			}
+		}
+	})
+}
+
+// inWords is a model spelled out, so that models which numbered their tokens in another order compare: every n-gram with
+// its count, every surface form with its counts, the figures of the published build, and how the model predicts a text.
+func inWords(t *testing.T, p place) map[string]string {
+	t.Helper()
+	model := modelOf(t, p, "default")
+	build := decode[[]buildSummary](t, succeed(t, p.on("builds", "--json")...))[0]
+	text := decode[evaluation](t, succeed(t, p.on("eval", filepath.Join(corpus(), "01-about.txt"), "--json")...))
+	words := map[string]string{
+		"model": fmt.Sprint(model.Documents, model.Sentences, model.Tokens, model.Vocabulary, model.NGrams, model.Stale),
+		"build": fmt.Sprint(build.Published, build.Vocabulary, build.NGrams, build.Tokens, build.Discounts),
+		"text":  fmt.Sprint(text.Log10, text.OOV, text.MatchedOrders),
+	}
+	maps.Copy(words, spelledOut(t, p.flags[1]))
+	return words
+}
+
+type contextKey struct {
+	n    int64
+	hash int64
+}
+
+// spelledOut reads the tables of level 1 with SQL.
+func spelledOut(t *testing.T, dsn string) map[string]string {
+	t.Helper()
+	target, err := database.ParseTarget(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := database.Open(t.Context(), target, ngramstore.Schema, database.Options{MustExist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	each := func(query string, row func(database.Row) error) {
+		t.Helper()
+		if err := db.Stream(t.Context(), query, nil, row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tokens := map[int64]string{}
+	each("SELECT token_id, token FROM tbl_l1_vocabulary", func(row database.Row) error {
+		tokens[row.Int(0)] = string(row.Bytes(1))
+		return nil
+	})
+	type parent struct {
+		hash   int64
+		oldest string
+	}
+	parents := map[contextKey]parent{}
+	each("SELECT n, context_hash, parent_hash, oldest_token_id FROM tbl_l1_context_registry", func(row database.Row) error {
+		if !row.IsNull(3) {
+			parents[contextKey{row.Int(0), row.Int(1)}] = parent{row.Int(2), tokens[row.Int(3)]}
+		}
+		return nil
+	})
+	words := map[string]string{}
+	each("SELECT n, context_hash, next_token_id, c FROM tbl_l1_ng_counts_n", func(row database.Row) error {
+		var gram []string
+		for key := (contextKey{row.Int(0), row.Int(1)}); ; {
+			p, ok := parents[key]
+			if !ok {
+				break
+			}
+			gram = append(gram, p.oldest)
+			key = contextKey{key.n - 1, p.hash}
+		}
+		gram = append(gram, tokens[row.Int(2)])
+		words["n-gram "+strings.Join(gram, " ")] = fmt.Sprint(row.Int(3))
+		if int64(len(gram)) != row.Int(0) {
+			t.Errorf("an n-gram of order %d is spelled %q", row.Int(0), gram)
+		}
+		return nil
+	})
+	each("SELECT token_id, form, inner_count, start_count FROM tbl_l1_surface_forms", func(row database.Row) error {
+		words["form "+tokens[row.Int(0)]+" "+string(row.Bytes(1))] = fmt.Sprint(row.Int(2), row.Int(3))
+		return nil
+	})
+	return words
+}
+
+// Two processes on one embedded store: while one trains, the other answers.
+func TestTrainHereChatThere(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	_, wait := started(t, "train", corpus(), "--db", "store", "--order", "3")
+	trained := make(chan result, 1)
+	go func() { trained <- wait() }()
+	replies := 0
+	for {
+		_, wait := started(t, "chat", "--prompt", "Who counts the boats?", "--db", "store")
+		if r := wait(); r.code != exitOK || !strings.Contains(r.out, "\nassistant> ") || r.err != "" {
+			t.Errorf("reply %d while another process trains: %+v", replies, r)
+		}
+		replies++
+		select {
+		case r := <-trained:
+			if r.code != exitOK || !strings.Contains(r.out, "build 2: published\n") {
+				t.Errorf("training while another process talks: %+v", r)
+			}
+			if m := modelOf(t, place{[]string{"--db", "store"}}, "default"); m.Documents != 12 {
+				t.Errorf("%+v", m)
+			}
+			return
+		default:
+		}
+	}
+}
+
+// While a model is trained, a second training of it is refused and says who trains it; another model can be trained.
+func TestTwoTrainings(t *testing.T) {
+	eachStore(t, func(t *testing.T, p place) {
+		succeed(t, p.on("train", "harbour.txt")...)
+		release := hold(t, p)
+		r := invoke(t, p.on("train", "harbour.txt")...)
+		if r.code != exitFailure || !strings.Contains(r.complaint(), "the other trainer") {
+			t.Errorf("a second training: %+v; want exit code 1 and the name of who trains", r)
+		}
+		if got := succeed(t, p.on("models")...); !strings.Contains(got, "training by the other trainer") {
+			t.Errorf("models:\n%s", got)
+		}
+		if r := invoke(t, p.on("chat", "--prompt", "Who counts the boats?")...); r.code != exitOK || r.err != "" {
+			t.Errorf("a reply in the meantime: %+v", r)
+		}
+		succeed(t, p.on("train", "harbour.txt", "--model", "quay")...)
+		release()
+		succeed(t, p.on("train", "harbour.txt")...)
+	})
+}
+
+// hold begins a training of the model "default" and leaves it open until release is called.
+func hold(t *testing.T, p place) (release func()) {
+	t.Helper()
+	a := &app{streams: streams{in: strings.NewReader(""), out: &bytes.Buffer{}, err: &bytes.Buffer{}}}
+	switch p.flags[0] {
+	case "--db":
+		a.db = p.flags[1]
+	case "--server":
+		a.server = p.flags[1]
+	}
+	conn, err := a.connect(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := conn.gateway.Train(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Header{Header: &gatewayv1.TrainHeader{
+		Ingest: &ngramv1.IngestHeader{Model: "default", Trainer: "the other trainer"},
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil { // opened
+		t.Fatal(err)
+	}
+	release = sync.OnceFunc(func() {
+		if err := stream.CloseSend(); err != nil {
+			t.Error(err)
+		}
+		for { // until the server has let go
+			if _, err := stream.Recv(); err != nil {
+				break
+			}
+		}
+		cancel()
+		if err := conn.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(release)
+	return release
+}
+
+// Ctrl-C while a command waits for input ends it.
+func TestInterruptedInput(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	for _, args := range [][]string{{"train", "--stdin"}, {"eval", "-"}, {"chat"}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		reading := &endlessInput{asked: make(chan struct{}), end: make(chan struct{})}
+		go func() {
+			<-reading.asked
+			cancel()
+		}()
+		var out, err bytes.Buffer
+		code := run(ctx, append(slices.Clone(args), "--db", "store"), streams{in: reading, out: &out, err: &err})
+		close(reading.end)
+		r := result{code, out.String(), err.String()}
+		r.sane(t, args)
+		if args[0] == "chat" {
+			if code != exitOK || !strings.HasSuffix(r.out, "Conversation ended after 0 turns.\n") {
+				t.Errorf("%v: %+v", args, r)
+			}
+		} else if code != exitInterrupted {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+}
+
+// endlessInput blocks its reader, like a terminal where nobody types.
+type endlessInput struct {
+	once  sync.Once
+	asked chan struct{}
+	end   chan struct{}
+}
+
+func (e *endlessInput) Read([]byte) (int, error) {
+	e.once.Do(func() { close(e.asked) })
+	<-e.end
+	return 0, os.ErrClosed
+}
