@@ -69,8 +69,12 @@ bench: ## Run the Go benchmarks; the figures of the whole system are in docs/ben
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: smoke
-smoke: build build-arm64 mariadb bin/grpcurl ## Run the four services as four processes on MariaDB and compare with one process on SQLite
+smoke: build mariadb bin/grpcurl ## Run the four services as four processes on MariaDB and compare with one process on SQLite
 	tools/smoke
+
+.PHONY: smoke-arm64
+smoke-arm64: build build-arm64 mariadb qemu bin/grpcurl ## The same, and the conversation once more as an arm64 program under emulation
+	tools/smoke bin/dbslm-arm64
 
 .PHONY: mariadb
 mariadb: ## Make sure that the tests find a MariaDB (root on Debian: installs it; else says what is missing)
