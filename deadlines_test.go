@@ -34,9 +34,9 @@ func hang(method string) func(context.Context, string, moment) error {
 func TestShortDeadlines(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		conversation := start(t, w)
-		for i, limit := range []time.Duration{1, 5, 10, 20, 30, 35, 40, 50, 60, 80, 100, 150, 200, 400} {
+		for i, limit := range []int{1, 5, 10, 20, 30, 35, 40, 50, 60, 80, 100, 150, 200, 400} {
 			req := ask(conversation, fmt.Sprint("r", i), fmt.Sprintf("Tell me about boat %d.", i))
-			ctx, cancel := context.WithTimeout(t.Context(), limit*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(limit)*time.Millisecond)
 			first := try(ctx, w, req)
 			cancel()
 			if first.err != nil && errors.KindOf(first.err) != errors.DeadlineExceeded {

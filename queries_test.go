@@ -75,7 +75,8 @@ func matchingCorrections(t *testing.T, s system, target database.Target) {
 	conversation := start(t, s.gateway)
 	for id, wrong := range map[string]string{"1": "the keeper of the lighthouse", "2": "100% of_the boats", "3": "Überfahrt nach Norden"} {
 		_, err := client.RecordCorrection(t.Context(), &memoryv1.RecordCorrectionRequest{
-			RequestId: id, ConversationId: conversation, ErrorContext: wrong, Fact: &memoryv1.CorrectedFact{Value: "right " + id}})
+			RequestId: id, ConversationId: conversation, ErrorContext: wrong, Fact: &memoryv1.CorrectedFact{Value: "right " + id},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,17 +28,6 @@ func modelOf(t *testing.T, p place, name string) modelSummary {
 	return decode[[]modelSummary](t, succeed(t, p.on("models", name, "--json")...))[0]
 }
 
-// lines are the lines of an output that matter: small texts are warned about, which is not this test's business.
-func lines(r result) []string {
-	var kept []string
-	for line := range strings.Lines(r.out + r.err) {
-		if !strings.HasPrefix(line, "warning: Too few n-grams") {
-			kept = append(kept, strings.TrimSuffix(line, "\n"))
-		}
-	}
-	return kept
-}
-
 // From an empty store to a conversation, over each kind of store.
 func TestTrainAndTalk(t *testing.T) {
 	eachStore(t, func(t *testing.T, p place) {

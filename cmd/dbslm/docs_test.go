@@ -1,10 +1,19 @@
 package main
 
 import (
+	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"dbslm/pkg/database/databasetest"
+	"dbslm/pkg/errors"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -45,4 +54,148 @@ func checkSection(t *testing.T, document, name, got string) {
 	if diff := cmp.Diff(old, got); diff != "" {
 		t.Errorf("%s is out of date (-document +now); run: go test ./cmd/dbslm -update\n%s", document, diff)
 	}
+}
+
+// TestDocument runs every command of docs/cli.md in order and compares what it prints with what the document shows.
+func TestDocument(t *testing.T) {
+	path := filepath.Join(repository, "docs", "cli.md")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDocument(t)
+	var got strings.Builder
+	inBlock := false
+	for line := range strings.Lines(string(data)) {
+		switch {
+		case line == "```console\n":
+			inBlock = true
+		case line == "```\n":
+			inBlock = false
+		case inBlock && strings.HasPrefix(line, "$ "):
+			got.WriteString(line + d.run(strings.TrimSpace(line[2:])))
+			continue
+		case inBlock: // what the command printed when the document was written
+			continue
+		}
+		got.WriteString(line)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(got.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(data), got.String()); diff != "" {
+		t.Errorf("docs/cli.md is out of date (-document +now); run: go test ./cmd/dbslm -run TestDocument -update\n%s", diff)
+	}
+}
+
+// The values that stand in the document for those of the machine.
+const (
+	documentAddress  = "127.0.0.1:7400"
+	documentDatabase = "mysql://dbslm:secret@127.0.0.1:3306/"
+	documentID       = "0193e4a1-0000-7000-8000-%012d"
+)
+
+// document is a shell session as a reader of the document would have it.
+type document struct {
+	t       *testing.T
+	env     []string
+	private *strings.Replacer // the document's values → this machine's
+	public  *strings.Replacer
+	ids     map[string]string // this machine's → the document's
+}
+
+func newDocument(t *testing.T) *document {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.CopyFS(filepath.Join("examples", "sail-loft", "corpus"), os.DirFS(corpus())); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if err := os.Symlink(binary, filepath.Join(bin, "dbslm")); err != nil {
+		t.Fatal(err)
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := lis.Addr().String()
+	if err := lis.Close(); err != nil {
+		t.Fatal(err)
+	}
+	target := databasetest.MySQLTarget(t)
+	return &document{
+		t:       t,
+		env:     append(os.Environ(), asCommand+"=1", "PATH="+bin+":"+os.Getenv("PATH"), "TZ=UTC"),
+		private: strings.NewReplacer(documentAddress, address, documentDatabase, "'"+dsn(t, target)+"'"),
+		public: strings.NewReplacer(
+			dsn(t, target), documentDatabase, target.String(), strings.Replace(documentDatabase, ":secret", "", 1), target.Prefix()+"dbslm_", "dbslm_",
+			address, documentAddress, runtime.Version(), "go1.26", runtime.GOOS+"/"+runtime.GOARCH, "linux/amd64",
+		),
+		ids: map[string]string{},
+	}
+}
+
+// run executes a line of shell and returns what it printed, with the document's values. A line that ends with & starts a
+// server, which ends with the test.
+func (d *document) run(line string) string {
+	d.t.Helper()
+	line = d.private.Replace(line)
+	for id, shown := range d.ids {
+		line = strings.ReplaceAll(line, shown, id)
+	}
+	if server, ok := strings.CutSuffix(line, " &"); ok {
+		return d.shown(d.serve(server))
+	}
+	cmd := exec.CommandContext(d.t.Context(), "sh", "-c", line)
+	cmd.Env = d.env
+	out, err := cmd.CombinedOutput()
+	var exited *exec.ExitError
+	if err != nil && !errors.As(err, &exited) {
+		d.t.Fatal(err)
+	}
+	return d.shown(string(out))
+}
+
+func (d *document) serve(line string) string {
+	d.t.Helper()
+	cmd := exec.Command("sh", "-c", "exec "+line)
+	cmd.Env = d.env
+	log := &listening{ready: make(chan struct{})}
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() {
+		if err := errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait()); err != nil {
+			d.t.Errorf("%s: %v\n%s", line, err, log)
+		}
+	})
+	select {
+	case <-log.ready:
+	case <-time.After(time.Minute):
+		d.t.Fatalf("%s does not listen:\n%s", line, log)
+	}
+	return log.String()
+}
+
+var (
+	uuids = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+	times = regexp.MustCompile(`20\d\d-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d+)?`)
+)
+
+func (d *document) shown(out string) string {
+	out = uuids.ReplaceAllStringFunc(out, func(id string) string {
+		if _, ok := d.ids[id]; !ok {
+			d.ids[id] = fmt.Sprintf(documentID, len(d.ids)+1)
+		}
+		return d.ids[id]
+	})
+	return times.ReplaceAllString(d.public.Replace(out), "2026-01-02${1}15:04:05")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -32,7 +33,8 @@ func corpus() string { return filepath.Join(repository, "examples", "sail-loft",
 func finished(t *testing.T, cmd *exec.Cmd, out, err *bytes.Buffer) result {
 	t.Helper()
 	waitErr := cmd.Wait()
-	if _, exited := waitErr.(*exec.ExitError); waitErr != nil && !exited {
+	var exited *exec.ExitError
+	if waitErr != nil && !errors.As(waitErr, &exited) {
 		t.Fatal(waitErr)
 	}
 	r := result{cmd.ProcessState.ExitCode(), out.String(), err.String()}

@@ -63,7 +63,7 @@ func (r *lineReader) read(ctx context.Context) (string, error) {
 		fmt.Fprintln(r.out, r.prompt+strings.ToValidUTF8(got.line, "\uFFFD"))
 	case r.editor != nil && got.err == nil && strings.TrimSpace(got.line) != "":
 		r.editor.AppendHistory(got.line)
-	case got.err == liner.ErrPromptAborted:
+	case errors.Is(got.err, liner.ErrPromptAborted):
 		fmt.Fprintln(r.out)
 		return "", io.EOF
 	case r.editor != nil && got.err == io.EOF:
@@ -84,7 +84,7 @@ func readLine(r *bufio.Reader) (string, error) {
 			line = append(line, part...)
 		}
 		switch {
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err == io.EOF && len(line) == 0 && !long:
 			return "", io.EOF

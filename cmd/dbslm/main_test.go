@@ -211,7 +211,7 @@ func dsn(t *testing.T, target database.Target) string {
 func served(t *testing.T, store place) place {
 	t.Helper()
 	succeed(t, store.on("migrate")...)
-	dir, err := os.MkdirTemp("", "dbslm") // short: a socket's path has 107 bytes
+	dir, err := os.MkdirTemp("", "dbslm") //nolint:usetesting // short: a socket's path has 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func books(t testing.TB) []book {
 	return all
 }
 
-// heldOut is n lines of a file, spread over it. Every other one is cut off in the middle, so that it begs to be continued.
+// heldOut is n lines of a file, spread over it.
 func heldOut(t testing.TB, path string, n int) []string {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -168,7 +168,7 @@ func (s *speaker) say(t testing.TB, prompt string, seed uint64) *gatewayv1.Respo
 	return resp
 }
 
-// Held-out lines as prompts, ten to a conversation: no reply is empty, quotes what was said, or continues the prompt's
+// Held-out lines as prompts, ten to a conversation, every other one cut off so that it begs to be continued: no reply is empty, quotes what was said, or continues the prompt's
 // sentence, and each ends as a sentence or with finish reason "length".
 func TestTwoHundredPrompts(t *testing.T) {
 	for _, b := range books(t) {

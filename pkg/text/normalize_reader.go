@@ -134,5 +134,5 @@ func readAtLeast(r io.Reader, p []byte, least int) (n int, err error) {
 // isEnd reports whether a reader has come to its end. A wrapped io.EOF is a failure like any other: taking
 // it for the end would lose text silently.
 func isEnd(err error) bool {
-	return err == io.EOF //nolint:errorlint // see above
+	return err == io.EOF
 }
