@@ -383,7 +383,7 @@ func (s *Store) retireOthers(ctx context.Context, tx *database.Tx, tenant, model
 
 func (s *Store) held(model, holder string, until int64) error {
 	wait := toTime(until).Sub(s.options.Clock())
-	return errors.New(errors.Aborted, "MODEL_IN_TRAINING", "model %q is being trained by %s, which holds it until %s unless it goes on; wait for it to end",
+	return errors.New(errors.Aborted, "MODEL_IN_TRAINING", "model %q is being trained by %s, which holds it until %s unless it goes on; wait for it to end, or, if it was killed, try again after that time",
 		model, holder, toTime(until).Format("15:04:05 MST")).
 		With("model", model).With("trainer", holder).With("held_until", fmt.Sprint(toTime(until).Format("2006-01-02T15:04:05Z07:00"))).RetryAfter(wait)
 }
