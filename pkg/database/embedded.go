@@ -14,7 +14,7 @@ import (
 const ownFile = "dbslm_*.sqlite3"
 
 // checkDirectory refuses what is no directory of ours, with a text that says what it is and what to do. It never opens a
-// schema file itself: closing any descriptor of a file drops all of SQLite's locks this process holds on it.
+// schema file itself, nor its -wal or -shm: closing any descriptor of a file drops all of SQLite's locks this process holds on it.
 func checkDirectory(target Target, dir, file string, mustExist bool) error {
 	info, err := os.Stat(dir)
 	switch {
@@ -34,8 +34,8 @@ func checkDirectory(target Target, dir, file string, mustExist bool) error {
 	own, foreign := false, ""
 	for _, e := range entries {
 		name := e.Name()
-		if ok, _ := filepath.Match(ownFile, name); ok {
-			own = true
+		if ok, _ := filepath.Match(ownFile+"*", name); ok { // with -wal and -shm, which hold locks too
+			own = own || strings.HasSuffix(name, ".sqlite3")
 		} else if foreign == "" && e.Type().IsRegular() && isSQLite(filepath.Join(dir, name)) {
 			foreign = name
 		}
