@@ -10,6 +10,9 @@ import (
 	"unicode/utf16"
 
 	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 	conceptstore "dbslm/services/concept/store"
 	memorystore "dbslm/services/memory/store"
 	ngramstore "dbslm/services/ngram/store"
@@ -322,6 +325,101 @@ func TestDecided(t *testing.T) {
 		})
 	}
 	checkSection(t, "docs/bad-input.md", "decided", doc.String())
+}
+
+// The API says what is unknown with the kind NotFound, and which of its peers' refusals is which.
+func TestUnknownThroughTheAPI(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	a := &app{db: "store", streams: streams{err: t.Output()}}
+	conn, err := a.connect(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.close()
+	started, err := conn.gateway.StartConversation(t.Context(), &gatewayv1.StartConversationRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conversation := started.Conversation.ConversationId
+	for name, test := range map[string]struct {
+		call   func() error
+		kind   errors.Kind
+		reason string
+	}{
+		"model": {func() error {
+			_, err := conn.gateway.Respond(t.Context(), &gatewayv1.RespondRequest{ConversationId: conversation, Text: "Hello.", Model: "nobody"})
+			return err
+		}, errors.NotFound, "MODEL_NOT_FOUND"},
+		"conversation": {func() error {
+			_, err := conn.gateway.Respond(t.Context(), &gatewayv1.RespondRequest{ConversationId: "nowhere", Text: "Hello."})
+			return err
+		}, errors.NotFound, "CONVERSATION_NOT_FOUND"},
+		"concept": {func() error {
+			_, err := conn.gateway.PushSignal(t.Context(), &gatewayv1.PushSignalRequest{ConversationId: conversation, RequestId: "1", Concept: "Nothing"})
+			return err
+		}, errors.NotFound, "CONCEPT_NOT_FOUND"},
+		"order": {func() error {
+			_, err := ngramv1.NewModelServiceClient(conn).CreateModel(t.Context(), &ngramv1.CreateModelRequest{Name: "big", Settings: &ngramv1.ModelSettings{Order: 256}})
+			return err
+		}, errors.InvalidArgument, ""},
+		"empty text": {func() error {
+			_, err := conn.gateway.Respond(t.Context(), &gatewayv1.RespondRequest{ConversationId: conversation, Text: " \n"})
+			return err
+		}, errors.InvalidArgument, ""},
+		"a text above 1 MiB": {func() error {
+			_, err := conn.gateway.Respond(t.Context(), &gatewayv1.RespondRequest{ConversationId: conversation, Text: strings.Repeat("boat ", 300_000)})
+			return err
+		}, errors.InvalidArgument, ""},
+		"a text that is not UTF-8": {func() error {
+			_, err := conn.gateway.Respond(t.Context(), &gatewayv1.RespondRequest{ConversationId: conversation, Text: "caf\xe9"})
+			return err
+		}, errors.InvalidArgument, ""},
+		"a NUL byte": {func() error {
+			_, err := conn.gateway.Respond(t.Context(), &gatewayv1.RespondRequest{ConversationId: conversation, Text: "a\x00b"})
+			return err
+		}, errors.InvalidArgument, ""},
+	} {
+		err := test.call()
+		if err == nil || errors.KindOf(err) != test.kind || (test.reason != "" && errors.ReasonOf(err) != test.reason) {
+			t.Errorf("unknown or bad %s: %v (kind %v, reason %s); want %v %s", name, err, errors.KindOf(err), errors.ReasonOf(err), test.kind, test.reason)
+		}
+	}
+	history, err := conn.gateway.GetHistory(t.Context(), &gatewayv1.GetHistoryRequest{ConversationId: conversation})
+	if err != nil || len(history.Messages) != 0 {
+		t.Errorf("refused requests left %v, %v", history.GetMessages(), err)
+	}
+}
+
+// A damaged store is said to be damaged.
+func TestDamagedStore(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	for _, name := range []string{"dbslm_ngram", "dbslm_memory", "dbslm_concept"} {
+		path := filepath.Join("store", name+".sqlite3")
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		damaged := append(append([]byte{}, whole[:4096]...), make([]byte, len(whole)-4096)...)
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"models"}, {"train", "harbour.txt"}, {"chat", "--prompt", "Hello."}} {
+			refuse(t, "damaged", append(args, "--db", "store")...)
+		}
+		if name == "dbslm_ngram" { // found out late, while a service works
+			damaged = append(append([]byte{}, whole[:len(whole)/4096/3*4096]...), make([]byte, len(whole)-len(whole)/4096/3*4096)...)
+			if err := os.WriteFile(path, damaged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			refuse(t, "damaged", "builds", "create", "--db", "store")
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	succeed(t, "chat", "--prompt", "Hello.", "--db", "store")
 }
 
 // A text with a reserved mark is refused by default and counted where the model takes it as a word.

@@ -224,7 +224,7 @@ func (c *chat) request(text string) *gatewayv1.RespondRequest {
 		req.RequestId = id.String()
 	}
 	if c.options.seeded {
-		seed := c.options.seed + uint64(c.turns)
+		seed := c.options.seed + c.conversation.Messages/2 + uint64(c.turns) // a resumed conversation goes on where it was
 		req.Parameters = &ngramv1.DecodeParameters{Seed: &seed}
 	}
 	return req

@@ -227,3 +227,34 @@ func TestTrainFromPipe(t *testing.T) {
 		t.Errorf("temporary files are left: %v %v", left, err)
 	}
 }
+
+// With a seed a conversation that was left and resumed goes on as if it had not been left.
+func TestResumedConversation(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	replies := func(r result) (conversation string, replies []string) {
+		t.Helper()
+		if r.code != exitOK {
+			t.Fatal(r.err)
+		}
+		for line := range strings.Lines(r.out) {
+			if id, ok := strings.CutPrefix(line, "Using conversation: "); ok {
+				conversation = strings.TrimSpace(id)
+			}
+			if reply, ok := strings.CutPrefix(line, "assistant> "); ok {
+				replies = append(replies, reply)
+			}
+		}
+		return conversation, replies
+	}
+	talk := func(said string, flags ...string) (string, []string) {
+		return replies(invokeReading(t, said, append([]string{"chat", "--db", "store", "--seed", "3"}, flags...)...))
+	}
+	_, whole := talk("Who sings?\nWhere is the market?\nWhat turns at night?\n")
+	id, first := talk("Who sings?\n")
+	_, second := talk("Where is the market?\nWhat turns at night?\n", "--conversation", id, "--max-turns", "1")
+	_, third := replies(invoke(t, "chat", "--db", "store", "--seed", "3", "--conversation", id, "--prompt", "What turns at night?"))
+	if diff := cmp.Diff(whole, append(append(first, second...), third...)); diff != "" || len(whole) != 3 {
+		t.Errorf("(-in one go +in three):\n%s", diff)
+	}
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 
 	"dbslm"
 	"dbslm/pkg/database"
@@ -21,6 +20,7 @@ type connection struct {
 	where   string // for people: "var/dbslm", "mysql://host/", "server host:port"
 	remote  bool   // others may use what is there
 	close   func() error
+	log     *keptLog // of the services in this process; nil when they are elsewhere
 }
 
 // connect opens the store of --db, or dials --server. With create, a missing embedded store is made.
@@ -30,7 +30,7 @@ func (a *app) connect(ctx context.Context, create bool) (*connection, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &connection{conn, gatewayv1.NewGatewayServiceClient(conn), "server " + a.server, true, conn.Close}, nil
+		return &connection{conn, gatewayv1.NewGatewayServiceClient(conn), "server " + a.server, true, conn.Close, nil}, nil
 	}
 	target, err := database.ParseTarget(a.db)
 	if err != nil {
@@ -39,7 +39,7 @@ func (a *app) connect(ctx context.Context, create bool) (*connection, error) {
 	if target.Memory() {
 		return nil, usagef("--db :memory: would be gone when this command ends; name a directory")
 	}
-	tel, err := a.telemetry("dbslm", slog.LevelError)
+	tel, kept, err := a.quietTelemetry("dbslm")
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +55,7 @@ func (a *app) connect(ctx context.Context, create bool) (*connection, error) {
 		close: func() error {
 			return errors.Join(sys.Close(), tel.Close(context.WithoutCancel(ctx)))
 		},
+		log: kept,
 	}, nil
 }
 
@@ -69,7 +70,11 @@ func (a *app) with(ctx context.Context, create bool, work func(*connection) erro
 			err = closeErr
 		}
 	}()
-	return conn.explain(work(conn))
+	err = conn.explain(work(conn))
+	if err != nil && conn.log != nil && errors.KindOf(err) == errors.Internal {
+		conn.log.show(a.err)
+	}
+	return err
 }
 
 // explain names the server that does not answer, where the connection knows only the service that was called.

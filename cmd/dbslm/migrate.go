@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 
 	"dbslm"
 	"dbslm/pkg/database"
@@ -35,7 +34,7 @@ embedded store is migrated by every command that opens it; a server only by this
 			for _, arg := range args {
 				services = append(services, dbslm.Service(arg))
 			}
-			tel, err := a.telemetry("dbslm-migrate", slog.LevelInfo)
+			tel, err := a.telemetry("dbslm-migrate")
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -235,7 +236,7 @@ func TestFiftyTurns(t *testing.T) {
 	inNewDir(t)
 	b := books(t)[0]
 	succeed(t, append([]string{"train", "--db", "store"}, b.train...)...)
-	tel, err := telemetry.Setup(telemetry.Config{LogWriter: t.Output()})
+	tel, err := telemetry.Setup(telemetry.Config{LogWriter: t.Output(), LogLevel: slog.LevelError})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,12 +2,10 @@ package main
 
 import (
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 
 	"dbslm/pkg/errors"
-	"dbslm/pkg/telemetry"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -74,7 +72,7 @@ Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given,
 	flags.StringVar(&a.server, "server", "", "use the running gateway at `host:port` or unix:///path instead of a store")
 	flags.StringVar(&a.tenant, "tenant", "", "`name` of the tenant; empty is \"default\"")
 	flags.StringVar(&a.logLevel, "log-level", "",
-		"log from this `level` on: debug, info, warn or error (default error; serve and migrate: info)")
+		"log from this `level` on: debug, info, warn or error (default info for serve and migrate, else none)")
 	flags.BoolVar(&a.plaintextPeers, "plaintext-peers", false, "reach peers on other machines without TLS")
 	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newModels(a), newBuilds(a),
 		newVersion(a), newCompletion(a))
@@ -113,15 +111,4 @@ func flagError(err error) error {
 		wanted = "a whole number, 0 or more"
 	}
 	return usagef("--%s %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), wanted)
-}
-
-// telemetry sets up the log of a command that runs services in this process, from the given level on unless
-// --log-level says otherwise.
-func (a *app) telemetry(service string, level slog.Level) (*telemetry.Telemetry, error) {
-	if a.logLevel != "" {
-		if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
-			return nil, usagef("--log-level %q is unknown; use debug, info, warn or error", a.logLevel)
-		}
-	}
-	return telemetry.Setup(telemetry.Config{Service: service, Version: version, LogLevel: level, LogWriter: a.err})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"slices"
 
@@ -104,7 +103,7 @@ func listenAddresses(services []dbslm.Service, listen string, all bool) (map[dbs
 }
 
 func (a *app) serve(ctx context.Context, config dbslm.Config, addresses map[dbslm.Service]string, metrics string) (err error) {
-	tel, err := a.telemetry("dbslm", slog.LevelInfo)
+	tel, err := a.telemetry("dbslm")
 	if err != nil {
 		return err
 	}
