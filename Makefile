@@ -101,6 +101,12 @@ lint-proto: ## Check that generated code is fresh and, if protos changed, their 
 lint-deploy: bin/kustomize-$(KUSTOMIZE_VERSION) bin/kubeconform-$(KUBECONFORM_VERSION) ## Check the Kubernetes files against strict schemas
 	bin/kustomize-$(KUSTOMIZE_VERSION) build deploy/kubernetes/base | bin/kubeconform-$(KUBECONFORM_VERSION) -strict -summary -schema-location 'deploy/kubernetes/schemas/{{.ResourceKind}}{{.KindSuffix}}.json'
 
+.PHONY: prepare packages
+prepare: packages lint-tools ## Install and build everything that the checks need
+packages:
+	tools/ensure-mariadb
+	tools/ensure-qemu
+
 .PHONY: lint-tools
 lint-tools: bin/golangci-lint-$(GOLANGCI_LINT_VERSION) bin/kustomize-$(KUSTOMIZE_VERSION) bin/kubeconform-$(KUBECONFORM_VERSION) ## Build the tools that lint needs
 
