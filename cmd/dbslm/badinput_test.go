@@ -336,7 +336,11 @@ func TestUnknownThroughTheAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.close()
+	defer func() {
+		if err := conn.close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	started, err := conn.gateway.StartConversation(t.Context(), &gatewayv1.StartConversationRequest{})
 	if err != nil {
 		t.Fatal(err)

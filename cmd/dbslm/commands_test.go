@@ -258,3 +258,16 @@ func TestResumedConversation(t *testing.T) {
 		t.Errorf("(-in one go +in three):\n%s", diff)
 	}
 }
+
+// A server that does not answer is a failure that may pass, and it is named.
+func TestServerDown(t *testing.T) {
+	inHarbour(t)
+	for _, p := range []place{{[]string{"--server", "unix://" + t.TempDir() + "/nobody"}}, {[]string{"--db", "mysql://root@127.0.0.1:1/"}}} {
+		for _, args := range [][]string{{"models"}, {"train", "harbour.txt"}, {"chat", "--prompt", "Hello."}, {"eval", "harbour.txt"}, {"builds"}} {
+			r := invoke(t, p.on(args...)...)
+			if r.code != exitFailure || !strings.Contains(r.complaint(), strings.TrimSuffix(p.flags[1], "/")) || strings.Count(r.err, "\n") != 1 {
+				t.Errorf("%v %v: %+v", args, p.flags, r)
+			}
+		}
+	}
+}

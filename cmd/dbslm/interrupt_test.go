@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"dbslm/pkg/database"
-	"dbslm/pkg/database/databasetest"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 	ngramstore "dbslm/services/ngram/store"
@@ -61,57 +60,61 @@ func started(t *testing.T, args ...string) (cmd *exec.Cmd, wait func() result) {
 
 // A training that is interrupted at any moment and run again gives the model that an uninterrupted one gives.
 func TestInterruptedTraining(t *testing.T) {
-	databasetest.EachTarget(t, func(t *testing.T, target database.Target) {
-		inNewDir(t)
-		fresh := func() place {
-			if target.Embedded() {
-				return place{[]string{"--db", fmt.Sprint("store", rand.Uint64())}}
-			}
-			return onMySQL(t)
-		}
-		train := func(p place) []string { return p.on("train", corpus(), "--storage", "exact") }
-
-		whole := fresh()
-		begin := time.Now()
-		_, wait := started(t, train(whole)...)
-		if r := wait(); r.code != exitOK {
-			t.Fatal(r.err)
-		}
-		took := time.Since(begin)
-		want := inWords(t, whole)
-
-		trials := 4
-		if !target.Embedded() {
-			trials = 2
-		}
-		for range trials {
-			p := fresh()
-			var moments []time.Duration
-			for range 2 {
-				moments = append(moments, rand.N(took))
-				cmd, wait := started(t, train(p)...)
-				time.Sleep(moments[len(moments)-1])
-				if err := cmd.Process.Signal([]os.Signal{os.Interrupt, syscall.SIGTERM}[rand.IntN(2)]); err != nil {
-					break // it has ended
-				}
-				asked := time.Now()
-				r := wait()
-				if r.code == exitInterrupted && !strings.Contains(r.err, "dbslm: interrupted; run the same command again to complete what was begun\n") {
-					t.Errorf("interrupted after %v: %q", moments, r.err)
-				}
-				if r.code != exitInterrupted && r.code != exitOK && r.code != endedBySignal {
-					t.Errorf("interrupted after %v: exit code %d\n%s", moments, r.code, r.err)
-				}
-				if took := time.Since(asked); took > 10*time.Second {
-					t.Errorf("interrupted after %v, it went on for %v", moments, took)
-				}
-			}
-			succeed(t, train(p)...)
-			if diff := cmp.Diff(want, inWords(t, p)); diff != "" {
-				t.Fatalf("interrupted after %v of %v, the model differs (-whole +interrupted):\n%.4000s", moments, took, diff)
-			}
-		}
+	embedded := func() place { return place{[]string{"--db", fmt.Sprint("store", rand.Uint64())}} }
+	t.Run("embedded", func(t *testing.T) {
+		interruptTraining(t, 3, func() (at, store place) { p := embedded(); return p, p })
 	})
+	t.Run("mysql", func(t *testing.T) {
+		interruptTraining(t, 2, func() (at, store place) { p := onMySQL(t); return p, p })
+	})
+	t.Run("server", func(t *testing.T) {
+		interruptTraining(t, 2, func() (at, store place) { p := embedded(); return served(t, p), p })
+	})
+}
+
+// interruptTraining trains in as many fresh stores as trials says, each time interrupted twice. Where a training runs may
+// be another way to the store than the one it is read by.
+func interruptTraining(t *testing.T, trials int, fresh func() (at, store place)) {
+	t.Helper()
+	inNewDir(t)
+	train := func(p place) []string { return p.on("train", corpus(), "--storage", "exact") }
+	at, store := fresh()
+	begin := time.Now()
+	_, wait := started(t, train(at)...)
+	if r := wait(); r.code != exitOK {
+		t.Fatal(r.err)
+	}
+	took := time.Since(begin)
+	want := inWords(t, store)
+	for range trials {
+		at, store := fresh()
+		moments := []time.Duration{rand.N(took), rand.N(took)}
+		for _, moment := range moments {
+			interrupt(t, moment, train(at)...)
+		}
+		succeed(t, train(at)...)
+		if diff := cmp.Diff(want, inWords(t, store)); diff != "" {
+			t.Fatalf("interrupted after %v of %v, the model differs (-whole +interrupted):\n%.4000s", moments, took, diff)
+		}
+	}
+}
+
+// interrupt runs a command and interrupts it after a while, unless it ends before that.
+func interrupt(t *testing.T, after time.Duration, args ...string) {
+	t.Helper()
+	cmd, wait := started(t, args...)
+	time.Sleep(after)
+	asked := time.Now()
+	err := cmd.Process.Signal([]os.Signal{os.Interrupt, syscall.SIGTERM}[rand.IntN(2)])
+	r := wait()
+	switch {
+	case r.code == exitInterrupted && !strings.Contains(r.err, "dbslm: interrupted; run the same command again to complete what was begun\n"):
+		t.Errorf("interrupted after %v: %q", after, r.err)
+	case r.code != exitInterrupted && r.code != exitOK && r.code != endedBySignal:
+		t.Errorf("interrupted after %v (%v): exit code %d\n%s", after, err, r.code, r.err)
+	case time.Since(asked) > 10*time.Second:
+		t.Errorf("interrupted after %v, it went on for %v", after, time.Since(asked))
+	}
 }
 
 // inWords is a model spelled out, so that models which numbered their tokens in another order compare: every n-gram with
