@@ -9,23 +9,12 @@ import (
 	"time"
 
 	"dbslm"
-	"dbslm/pkg/database"
-	"dbslm/pkg/database/databasetest"
 	"dbslm/pkg/errors"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 )
-
-func eachWorld(t *testing.T, f func(t *testing.T, w *world)) {
-	databasetest.EachTarget(t, func(t *testing.T, target database.Target) {
-		w := newWorld(t, target)
-		train(t, w, "harbour.txt", harbour)
-		w.notices(t)
-		f(t, w)
-	})
-}
 
 // losing returns a hook that lets calls of a method fail at a moment, and counts them.
 func losing(method string, when moment, times int32) (hook func(context.Context, string, moment) error, met *atomic.Int32) {
@@ -40,42 +29,40 @@ func losing(method string, when moment, times int32) (hook func(context.Context,
 
 // A retry after a crash says the same with the same seed and build, whatever was published in between; when the build
 // is gone, the one that serves answers and the trace says so.
-func TestRetryKeepsSeedAndBuild(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		builds := ngramv1.NewBuildServiceClient(w.conn)
-		conversation := start(t, w)
-		lost := func(id, text string) attempt {
-			f := w.gateway(t)
-			hook, _ := losing("CommitTurn", before, 1)
-			f.lines[dbslm.Memory].on(hook)
-			a := try(t.Context(), f, ask(conversation, id, text))
-			if a.text == "" || errors.KindOf(a.err) != errors.Unavailable {
-				t.Fatalf("the lost attempt: %+v", a)
-			}
-			return a
+func testRetryKeepsSeedAndBuild(t *testing.T, w *world) {
+	builds := ngramv1.NewBuildServiceClient(w.conn)
+	conversation := start(t, w)
+	lost := func(id, text string) attempt {
+		f := w.gateway(t)
+		hook, _ := losing("CommitTurn", before, 1)
+		f.lines[dbslm.Memory].on(hook)
+		a := try(t.Context(), f, ask(conversation, id, text))
+		if a.text == "" || errors.KindOf(a.err) != errors.Unavailable {
+			t.Fatalf("the lost attempt: %v", a)
 		}
-		first := lost("kept", "Tell me about the boats.")
-		newer := train(t, w, "more.txt", "The boats are painted blue in the spring. The quay is made of old stone and new wood.")
-		again := try(t.Context(), w, ask(conversation, "kept", "Tell me about the boats."))
-		if again.err != nil || again.text != first.text || again.finished.Trace.Seed != first.started.Seed || again.finished.Trace.NgramBuildId >= newer.BuildId {
-			t.Errorf("first said %q with seed %d, then %+v", first.text, first.started.Seed, again)
-		}
-		if next := try(t.Context(), w, ask(conversation, "next", "And the quay?")); next.err != nil || next.finished.Trace.NgramBuildId != newer.BuildId {
-			t.Errorf("a new request: %+v, want build %d", next, newer.BuildId)
-		}
+		return a
+	}
+	first := lost("kept", "Tell me about the boats.")
+	newer := train(t, w, "more.txt", "The boats are painted blue in the spring. The quay is made of old stone and new wood.")
+	again := try(t.Context(), w, ask(conversation, "kept", "Tell me about the boats."))
+	if again.err != nil || again.text != first.text || again.finished.Trace.Seed != first.started.Seed || again.finished.Trace.NgramBuildId >= newer.BuildId {
+		t.Errorf("first said %q with seed %d, then %v", first.text, first.started.Seed, again)
+	}
+	if next := try(t.Context(), w, ask(conversation, "next", "And the quay?")); next.err != nil || next.finished.Trace.NgramBuildId != newer.BuildId {
+		t.Errorf("a new request: %v, want build %d", next, newer.BuildId)
+	}
 
-		gone := lost("gone", "Who paints them?")
-		newest := train(t, w, "yet-more.txt", "In autumn the nets hang between the poles. Nobody sails in a storm.")
-		if _, err := builds.DropBuild(t.Context(), &ngramv1.DropBuildRequest{Model: "default", BuildId: newer.BuildId}); err != nil {
-			t.Fatal(err)
-		}
-		a := try(t.Context(), w, ask(conversation, "gone", "Who paints them?"))
-		if a.err != nil || a.finished.Trace.NgramBuildId != newest.BuildId || a.finished.Trace.Seed != gone.started.Seed ||
-			len(a.finished.Trace.Degradations) != 1 || !strings.HasPrefix(a.finished.Trace.Degradations[0].Reason, "BUILD_") {
-			t.Errorf("after the pinned build was dropped: %+v", a)
-		}
-		w.checkClosed(t, w.history(t, conversation))
-	})
+	gone := lost("gone", "Who paints them?")
+	newest := train(t, w, "yet-more.txt", "In autumn the nets hang between the poles. Nobody sails in a storm.")
+	if _, err := builds.DropBuild(t.Context(), &ngramv1.DropBuildRequest{Model: "default", BuildId: newer.BuildId}); err != nil {
+		t.Fatal(err)
+	}
+	a := try(t.Context(), w, ask(conversation, "gone", "Who paints them?"))
+	if a.err != nil || a.finished.Trace.NgramBuildId != newest.BuildId || a.finished.Trace.Seed != gone.started.Seed ||
+		len(a.finished.Trace.Degradations) != 1 || !strings.HasPrefix(a.finished.Trace.Degradations[0].Reason, "BUILD_") {
+		t.Errorf("after the pinned build was dropped: %v", a)
+	}
+	w.checkClosed(t, w.history(t, conversation))
 }
 
 // gate holds a call until it is opened.
@@ -98,202 +85,190 @@ func (g *gate) at(method string, when moment) func(context.Context, string, mome
 
 // Two gateways work on one request at once, as when a client gives up waiting and repeats: both answer with the one reply
 // that was stored, and its signal is spoken once.
-func TestTwoAttemptsAtOnce(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		conversation := start(t, w)
-		signal := w.push(t, conversation, "s")
-		slow, g := w.gateway(t), newGate()
-		slow.lines[dbslm.Memory].on(g.at("CommitTurn", before))
-		var first attempt
-		var both sync.WaitGroup
-		both.Go(func() { first = try(t.Context(), slow, ask(conversation, "same", "Tell me about the boats.")) })
-		<-g.arrived
-		second := try(t.Context(), w, ask(conversation, "same", "Tell me about the boats."))
-		close(g.open)
-		both.Wait()
-		if first.err != nil || second.err != nil || first.finished.Message.MessageId != second.finished.Message.MessageId ||
-			first.finished.Message.Content != notice || first.text != second.text {
-			t.Errorf("first %+v\nsecond %+v", first, second)
-		}
-		if got := w.signal(t, conversation, signal); got.State != conceptv1.Signal_STATE_CONFIRMED {
-			t.Errorf("the signal is %v", got)
-		}
-		if got := len(w.history(t, conversation)); got != 2 {
-			t.Errorf("%d messages of one turn", got)
-		}
-	})
+func testTwoAttemptsAtOnce(t *testing.T, w *world) {
+	conversation := start(t, w)
+	signal := w.push(t, conversation, "s")
+	slow, g := w.gateway(t), newGate()
+	slow.lines[dbslm.Memory].on(g.at("CommitTurn", before))
+	var first attempt
+	var both sync.WaitGroup
+	both.Go(func() { first = try(t.Context(), slow, ask(conversation, "same", "Tell me about the boats.")) })
+	<-g.arrived
+	second := try(t.Context(), w, ask(conversation, "same", "Tell me about the boats."))
+	close(g.open)
+	both.Wait()
+	if first.err != nil || second.err != nil || first.finished.Message.MessageId != second.finished.Message.MessageId ||
+		first.finished.Message.Content != notice || first.text != second.text {
+		t.Errorf("first %v\nsecond %v", first, second)
+	}
+	if got := w.signal(t, conversation, signal); got.State != conceptv1.Signal_STATE_CONFIRMED {
+		t.Errorf("the signal is %v", got)
+	}
+	if got := len(w.history(t, conversation)); got != 2 {
+		t.Errorf("%d messages of one turn", got)
+	}
 }
 
 // The first attempt is cancelled before it spoke, while a second one has spoken but not stored: the stored, cancelled
 // reply counts for both, and the signal that nobody heard of speaks in the next turn.
-func TestCancelledAttemptBeatsItsRetry(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		conversation := start(t, w)
-		signal := w.push(t, conversation, "s")
-		early, hold := w.gateway(t), newGate()
-		early.lines[dbslm.Concept].on(hold.at("Next", before))
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		var first attempt
-		var both sync.WaitGroup
-		both.Go(func() { first = try(ctx, early, ask(conversation, "same", "Tell me about the boats.")) })
-		<-hold.arrived
+func testCancelledAttemptBeatsItsRetry(t *testing.T, w *world) {
+	conversation := start(t, w)
+	signal := w.push(t, conversation, "s")
+	early, hold := w.gateway(t), newGate()
+	early.lines[dbslm.Concept].on(hold.at("Next", before))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var first attempt
+	var both sync.WaitGroup
+	both.Go(func() { first = try(ctx, early, ask(conversation, "same", "Tell me about the boats.")) })
+	<-hold.arrived
 
-		late, g := w.gateway(t), newGate()
-		late.lines[dbslm.Memory].on(g.at("CommitTurn", before))
-		var second attempt
-		both.Go(func() { second = try(t.Context(), late, ask(conversation, "same", "Tell me about the boats.")) })
-		<-g.arrived
-		cancel()
-		close(hold.open)
-		for range 200 { // until the cancelled attempt has been stored
-			if len(w.history(t, conversation)) == 2 {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
+	late, g := w.gateway(t), newGate()
+	late.lines[dbslm.Memory].on(g.at("CommitTurn", before))
+	var second attempt
+	both.Go(func() { second = try(t.Context(), late, ask(conversation, "same", "Tell me about the boats.")) })
+	<-g.arrived
+	cancel()
+	close(hold.open)
+	for range 200 { // until the cancelled attempt has been stored
+		if len(w.history(t, conversation)) == 2 {
+			break
 		}
-		close(g.open)
-		both.Wait()
-		if errors.KindOf(first.err) != errors.Canceled {
-			t.Errorf("the cancelled attempt: %+v", first)
-		}
-		if second.err != nil || second.finished.FinishReason != ngramv1.FinishReason_FINISH_REASON_CANCELLED ||
-			second.finished.Message.Content != "" || len(second.finished.Trace.Segments) != 0 {
-			t.Errorf("the retry must report what is stored: %+v", second)
-		}
-		next := try(t.Context(), w, ask(conversation, "next", "And the fog?"))
-		if next.err != nil || !strings.Contains(next.text, notice) {
-			t.Errorf("the signal nobody heard of was lost: %+v, %v", next, w.signal(t, conversation, signal))
-		}
-		if got := w.signal(t, conversation, signal); got.State != conceptv1.Signal_STATE_CONFIRMED || got.TurnId != next.started.TurnId {
-			t.Errorf("the signal is %v", got)
-		}
-		w.checkClosed(t, w.history(t, conversation))
-	})
+		time.Sleep(10 * time.Millisecond)
+	}
+	close(g.open)
+	both.Wait()
+	if errors.KindOf(first.err) != errors.Canceled {
+		t.Errorf("the cancelled attempt: %v", first)
+	}
+	if second.err != nil || second.finished.FinishReason != ngramv1.FinishReason_FINISH_REASON_CANCELLED ||
+		second.finished.Message.Content != "" || len(second.finished.Trace.Segments) != 0 {
+		t.Errorf("the retry must report what is stored: %v", second)
+	}
+	next := try(t.Context(), w, ask(conversation, "next", "And the fog?"))
+	if next.err != nil || !strings.Contains(next.text, notice) {
+		t.Errorf("the signal nobody heard of was lost: %v, %v", next, w.signal(t, conversation, signal))
+	}
+	if got := w.signal(t, conversation, signal); got.State != conceptv1.Signal_STATE_CONFIRMED || got.TurnId != next.started.TurnId {
+		t.Errorf("the signal is %v", got)
+	}
+	w.checkClosed(t, w.history(t, conversation))
 }
 
 // A gateway that stalls beyond its lease can neither answer any more nor take the signal from the turn that came after.
-func TestLeaseEndsUnderATurn(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		conversation := start(t, w)
-		signal := w.push(t, conversation, "s")
-		stalled, g := w.gateway(t), newGate()
-		stalled.lines[dbslm.Memory].on(g.at("CommitTurn", before))
-		var first attempt
-		var both sync.WaitGroup
-		both.Go(func() { first = try(t.Context(), stalled, ask(conversation, "stalled", "Tell me about the boats.")) })
-		<-g.arrived
-		if a := try(t.Context(), w, ask(conversation, "early", "And the fog?")); errors.KindOf(a.err) != errors.Aborted || errors.ReasonOf(a.err) != "TURN_OPEN" {
-			t.Errorf("while the turn is open: %+v", a)
-		}
-		w.ahead.Add(int64(2 * time.Minute))
-		second := try(t.Context(), w, ask(conversation, "next", "And the fog?"))
-		if second.err != nil || !strings.Contains(second.text, notice) {
-			t.Errorf("after the lease: %+v", second)
-		}
-		close(g.open)
-		both.Wait()
-		if errors.ReasonOf(first.err) != "TURN_FAILED" || errors.KindOf(first.err) != errors.FailedPrecondition {
-			t.Errorf("the stalled turn: %+v", first)
-		}
-		if a := try(t.Context(), w, ask(conversation, "stalled", "Tell me about the boats.")); errors.ReasonOf(a.err) != "TURN_FAILED" {
-			t.Errorf("a failed turn is not repeated: %+v", a)
-		}
-		if got := w.signal(t, conversation, signal); got.State != conceptv1.Signal_STATE_CONFIRMED || got.TurnId != second.started.TurnId {
-			t.Errorf("the signal is %v", got)
-		}
-		messages := w.history(t, conversation)
-		w.checkClosed(t, messages)
-		if len(messages) != 3 {
-			t.Errorf("two messages and one reply were said: %v", messages)
-		}
-	})
+func testLeaseEndsUnderATurn(t *testing.T, w *world) {
+	conversation := start(t, w)
+	signal := w.push(t, conversation, "s")
+	stalled, g := w.gateway(t), newGate()
+	stalled.lines[dbslm.Memory].on(g.at("CommitTurn", before))
+	var first attempt
+	var both sync.WaitGroup
+	both.Go(func() { first = try(t.Context(), stalled, ask(conversation, "stalled", "Tell me about the boats.")) })
+	<-g.arrived
+	if a := try(t.Context(), w, ask(conversation, "early", "And the fog?")); errors.KindOf(a.err) != errors.Aborted || errors.ReasonOf(a.err) != "TURN_OPEN" {
+		t.Errorf("while the turn is open: %v", a)
+	}
+	w.ahead.Add(int64(2 * time.Minute))
+	second := try(t.Context(), w, ask(conversation, "next", "And the fog?"))
+	if second.err != nil || !strings.Contains(second.text, notice) {
+		t.Errorf("after the lease: %v", second)
+	}
+	close(g.open)
+	both.Wait()
+	if errors.ReasonOf(first.err) != "TURN_FAILED" || errors.KindOf(first.err) != errors.FailedPrecondition {
+		t.Errorf("the stalled turn: %v", first)
+	}
+	if a := try(t.Context(), w, ask(conversation, "stalled", "Tell me about the boats.")); errors.ReasonOf(a.err) != "TURN_FAILED" {
+		t.Errorf("a failed turn is not repeated: %v", a)
+	}
+	if got := w.signal(t, conversation, signal); got.State != conceptv1.Signal_STATE_CONFIRMED || got.TurnId != second.started.TurnId {
+		t.Errorf("the signal is %v", got)
+	}
+	messages := w.history(t, conversation)
+	w.checkClosed(t, messages)
+	if len(messages) != 3 {
+		t.Errorf("two messages and one reply were said: %v", messages)
+	}
 }
 
 // gRPC repeats what is marked idempotent by itself. With a request id that mends a lost commit; without one it would log
 // the message twice, so the gateway asks the library not to.
-func TestLibraryRetries(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		for _, id := range []string{"mine", ""} {
-			conversation := start(t, w)
-			f := w.gateway(t)
-			var prepared atomic.Int32
-			hook, _ := losing("CommitTurn", before, 1)
-			f.lines[dbslm.Memory].on(func(ctx context.Context, method string, when moment) error {
-				if method == "PrepareTurn" && when == before {
-					prepared.Add(1)
-				}
-				return hook(ctx, method, when)
-			})
-			resp, err := f.Respond(t.Context(), ask(conversation, id, "Tell me about the boats."))
-			messages := w.history(t, conversation)
-			if id != "" {
-				if err != nil || prepared.Load() != 2 || len(messages) != 2 {
-					t.Errorf("with an id: %v, %v, %d attempts, %v", resp, err, prepared.Load(), messages)
-				}
-				continue
+func testLibraryRetries(t *testing.T, w *world) {
+	for _, id := range []string{"mine", ""} {
+		conversation := start(t, w)
+		f := w.gateway(t)
+		var prepared atomic.Int32
+		hook, _ := losing("CommitTurn", before, 1)
+		f.lines[dbslm.Memory].on(func(ctx context.Context, method string, when moment) error {
+			if method == "PrepareTurn" && when == before {
+				prepared.Add(1)
 			}
-			if errors.KindOf(err) != errors.Unavailable || prepared.Load() != 1 || len(messages) != 1 {
-				t.Errorf("without an id: %v, %d attempts, %v", err, prepared.Load(), messages)
+			return hook(ctx, method, when)
+		})
+		resp, err := f.Respond(t.Context(), ask(conversation, id, "Tell me about the boats."))
+		messages := w.history(t, conversation)
+		if id != "" {
+			if err != nil || prepared.Load() != 2 || len(messages) != 2 {
+				t.Errorf("with an id: %v, %v, %d attempts, %v", resp, err, prepared.Load(), messages)
 			}
-			e, _ := errors.AsType[*errors.Error](err)
-			repeated, err := f.Respond(t.Context(), ask(conversation, e.Metadata()["request_id"], "Tell me about the boats."))
-			if err != nil || repeated.Message.Content == "" || len(w.history(t, conversation)) != 2 {
-				t.Errorf("repeated with the id from the error: %v, %v", repeated, err)
-			}
+			continue
 		}
-	})
+		if errors.KindOf(err) != errors.Unavailable || prepared.Load() != 1 || len(messages) != 1 {
+			t.Errorf("without an id: %v, %d attempts, %v", err, prepared.Load(), messages)
+		}
+		e, _ := errors.AsType[*errors.Error](err)
+		repeated, err := f.Respond(t.Context(), ask(conversation, e.Metadata()["request_id"], "Tell me about the boats."))
+		if err != nil || repeated.Message.Content == "" || len(w.history(t, conversation)) != 2 {
+			t.Errorf("repeated with the id from the error: %v, %v", repeated, err)
+		}
+	}
 }
 
 // A correction and its acknowledgement are two writes in two services. Whatever dies between them, repeating the request
 // makes both true, once.
-func TestCorrectIsRepairedByRepeating(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		for i, when := range []moment{before, after} {
-			conversation := start(t, w)
-			f := w.gateway(t)
-			hook, met := losing("PushSignal", when, 100)
-			f.lines[dbslm.Concept].on(hook)
-			req := &gatewayv1.CorrectRequest{Correction: &memoryv1.RecordCorrectionRequest{
-				RequestId: "c" + string(when), ConversationId: conversation,
-				Fact: &memoryv1.CorrectedFact{Entity: "quay", Attribute: "length", Value: "ninety metres"},
-			}}
-			first, err := f.Correct(t.Context(), req)
-			if err != nil || first.SignalId != "" || len(first.Warnings) != 1 || met.Load() == 0 {
-				t.Fatalf("without concept: %v, %v", first, err)
-			}
-			second, err := w.Correct(t.Context(), req)
-			if err != nil || second.SignalId == "" || len(second.Warnings) != 0 || second.Correction.CorrectionId != first.Correction.CorrectionId {
-				t.Fatalf("repeated: %v, %v", second, err)
-			}
-			a := try(t.Context(), w, ask(conversation, "1", "Hello."))
-			b := try(t.Context(), w, ask(conversation, "2", "How long is it?"))
-			if want := "the length of quay is ninety metres"; !strings.Contains(a.text, want) || strings.Contains(b.text, "Incorporating") {
-				t.Errorf("%d: acknowledged with %q, then %q", i, a.text, b.text)
-			}
+func testCorrectIsRepairedByRepeating(t *testing.T, w *world) {
+	for i, when := range []moment{before, after} {
+		conversation := start(t, w)
+		f := w.gateway(t)
+		hook, met := losing("PushSignal", when, 100)
+		f.lines[dbslm.Concept].on(hook)
+		req := &gatewayv1.CorrectRequest{Correction: &memoryv1.RecordCorrectionRequest{
+			RequestId: "c" + string(when), ConversationId: conversation,
+			Fact: &memoryv1.CorrectedFact{Entity: "quay", Attribute: "length", Value: "ninety metres"},
+		}}
+		first, err := f.Correct(t.Context(), req)
+		if err != nil || first.SignalId != "" || len(first.Warnings) != 1 || met.Load() == 0 {
+			t.Fatalf("without concept: %v, %v", first, err)
 		}
-	})
+		second, err := w.Correct(t.Context(), req)
+		if err != nil || second.SignalId == "" || len(second.Warnings) != 0 || second.Correction.CorrectionId != first.Correction.CorrectionId {
+			t.Fatalf("repeated: %v, %v", second, err)
+		}
+		a := try(t.Context(), w, ask(conversation, "1", "Hello."))
+		b := try(t.Context(), w, ask(conversation, "2", "How long is it?"))
+		if want := "the length of quay is ninety metres"; !strings.Contains(a.text, want) || strings.Contains(b.text, "Incorporating") {
+			t.Errorf("%d: acknowledged with %q, then %q", i, a.text, b.text)
+		}
+	}
 }
 
 // Seeds are the caller's when given, 0 included, and random otherwise.
-func TestSeeds(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		zero := uint64(0)
-		var said []string
-		for i, params := range []*ngramv1.DecodeParameters{{Seed: &zero}, {Seed: &zero}, {}, nil} {
-			resp, err := w.Respond(t.Context(), &gatewayv1.RespondRequest{
-				ConversationId: start(t, w), RequestId: "r", Text: "Tell me about the boats.", Parameters: params,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if explicit := params != nil && params.Seed != nil; explicit != (resp.Trace.Seed == 0) {
-				t.Errorf("%d: the seed is %d", i, resp.Trace.Seed)
-			}
-			said = append(said, resp.Message.Content)
+func testSeeds(t *testing.T, w *world) {
+	zero := uint64(0)
+	var said []string
+	for i, params := range []*ngramv1.DecodeParameters{{Seed: &zero}, {Seed: &zero}, {}, nil} {
+		resp, err := w.Respond(t.Context(), &gatewayv1.RespondRequest{
+			ConversationId: start(t, w), RequestId: "r", Text: "Tell me about the boats.", Parameters: params,
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if said[0] != said[1] {
-			t.Errorf("seed 0 said %q and %q", said[0], said[1])
+		if explicit := params != nil && params.Seed != nil; explicit != (resp.Trace.Seed == 0) {
+			t.Errorf("%d: the seed is %d", i, resp.Trace.Seed)
 		}
-	})
+		said = append(said, resp.Message.Content)
+	}
+	if said[0] != said[1] {
+		t.Errorf("seed 0 said %q and %q", said[0], said[1])
+	}
 }

@@ -90,10 +90,14 @@ func (w *world) signalFor(t *testing.T, conversation, concept string, score floa
 
 // However a provider misbehaves, the turn answers in bounded time, says what the provider failed at, and keeps the signal
 // for a later turn.
-func TestMisbehavingProviders(t *testing.T) {
+func testMisbehavingProviders(t *testing.T, w *world) {
 	slow := func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }
 	refuse := func(code codes.Code, text string) answer {
 		return func(context.Context) ([]byte, error) { return nil, status.Error(code, text) }
+	}
+	huge := 100 << 20
+	if raceDetector {
+		huge >>= 4
 	}
 	tests := []struct {
 		name   string
@@ -108,7 +112,7 @@ func TestMisbehavingProviders(t *testing.T) {
 		{"nothing", says(""), "INVALID_ARGUMENT"},
 		{"two objects", says(`{"hour":"six"}{}`), "INVALID_ARGUMENT"},
 		{"not UTF-8", says("{\"hour\":\"\xff\"}"), "INTERNAL"},
-		{"100 MB", says(`{"hour":"` + strings.Repeat("6", 100<<20) + `"}`), "RESOURCE_EXHAUSTED"},
+		{"100 MB", says(`{"hour":"` + strings.Repeat("6", huge) + `"}`), "RESOURCE_EXHAUSTED"},
 		{"just too large", says(`{"hour":"` + strings.Repeat("6", 256<<10) + `"}`), "RESOURCE_EXHAUSTED"},
 		{"long complaint", refuse(codes.FailedPrecondition, strings.Repeat("no ", 3000)), "FAILED_PRECONDITION"},
 		{"unimplemented", refuse(codes.Unimplemented, "later"), "UNIMPLEMENTED"},
@@ -119,97 +123,91 @@ func TestMisbehavingProviders(t *testing.T) {
 		{"a value too long to say", says(`{"hour":"` + strings.Repeat("6", 200<<10) + `"}`), ""},
 		{"deeply nested", says(`{"hour":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`), "INVALID_ARGUMENT"},
 	}
-	eachWorld(t, func(t *testing.T, w *world) {
-		for _, test := range tests {
-			t.Run(test.name, func(t *testing.T) {
-				address := "127.0.0.1:1" // where nobody listens
-				if test.answer != nil {
-					address, _ = provider(t, test.answer)
-				}
-				w.tide(t, "Tide", address)
-				conversation := start(t, w)
-				id := w.signalFor(t, conversation, "Tide", 1)
-				begun := time.Now()
-				a := try(t.Context(), w, ask(conversation, "1", "Tell me about the boats."))
-				if took := time.Since(begun); a.err != nil || a.text == "" || strings.Contains(a.text, "turns") || took > 6*time.Second {
-					t.Fatalf("answered %+v after %v", a, took)
-				}
-				degradations := a.finished.Trace.Degradations
-				if test.code == "" && len(degradations) != 0 {
-					t.Errorf("degraded: %v", degradations)
-				}
-				if test.code != "" && (len(degradations) != 1 || degradations[0].Service != "provider" || degradations[0].Code != test.code) {
-					t.Errorf("degraded: %v, want provider %s", degradations, test.code)
-				}
-				address, _ = provider(t, says(`{"hour":"six"}`)) // the provider is mended
-				w.tide(t, "Tide", address)
-				b := try(t.Context(), w, ask(conversation, "2", "And now?"))
-				if b.err != nil || b.text != "Tide turns at six." || b.finished.Trace.Segments[0].Provided.GetPayloadJson() != `{"hour":"six"}` {
-					t.Errorf("after it was mended: %+v", b)
-				}
-				if got := w.signal(t, conversation, id); got.State != conceptv1.Signal_STATE_CONFIRMED {
-					t.Errorf("the signal is %v", got)
-				}
-			})
-		}
-	})
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			address := "127.0.0.1:1" // where nobody listens
+			if test.answer != nil {
+				address, _ = provider(t, test.answer)
+			}
+			w.tide(t, "Tide", address)
+			conversation := start(t, w)
+			id := w.signalFor(t, conversation, "Tide", 1)
+			begun := time.Now()
+			a := try(t.Context(), w, ask(conversation, "1", "Tell me about the boats."))
+			if took := time.Since(begun); a.err != nil || a.text == "" || strings.Contains(a.text, "turns") || took > 6*time.Second {
+				t.Fatalf("answered %v after %v", a, took)
+			}
+			degradations := a.finished.Trace.Degradations
+			if test.code == "" && len(degradations) != 0 {
+				t.Errorf("degraded: %v", degradations)
+			}
+			if test.code != "" && (len(degradations) != 1 || degradations[0].Service != "provider" || degradations[0].Code != test.code) {
+				t.Errorf("degraded: %v, want provider %s", degradations, test.code)
+			}
+			address, _ = provider(t, says(`{"hour":"six"}`)) // the provider is mended
+			w.tide(t, "Tide", address)
+			b := try(t.Context(), w, ask(conversation, "2", "And now?"))
+			if b.err != nil || b.text != "Tide turns at six." || b.finished.Trace.Segments[0].Provided.GetPayloadJson() != `{"hour":"six"}` {
+				t.Errorf("after it was mended: %v", b)
+			}
+			if got := w.signal(t, conversation, id); got.State != conceptv1.Signal_STATE_CONFIRMED {
+				t.Errorf("the signal is %v", got)
+			}
+		})
+	}
 }
 
 // Providers that fail do not keep a concept with a working one from speaking, and none is asked twice in a turn.
-func TestSeveralProviders(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		conversation := start(t, w)
-		var asked []*atomic.Int32
-		for i, test := range []struct {
-			concept string
-			answer  answer
-		}{
-			{"Ebb", says("nonsense")}, {"Flood", says("{}")}, {"Tide", says(`{"hour":"six"}`)},
-		} {
-			address, calls := provider(t, test.answer)
-			asked = append(asked, calls)
-			w.tide(t, test.concept, address)
-			if _, err := w.PushSignal(t.Context(), &gatewayv1.PushSignalRequest{
-				RequestId: test.concept, ConversationId: conversation, Concept: test.concept, Score: float64(9 - i),
-			}); err != nil {
-				t.Fatal(err)
-			}
+func testSeveralProviders(t *testing.T, w *world) {
+	conversation := start(t, w)
+	var asked []*atomic.Int32
+	for i, test := range []struct {
+		concept string
+		answer  answer
+	}{
+		{"Ebb", says("nonsense")}, {"Flood", says("{}")}, {"Tide", says(`{"hour":"six"}`)},
+	} {
+		address, calls := provider(t, test.answer)
+		asked = append(asked, calls)
+		w.tide(t, test.concept, address)
+		if _, err := w.PushSignal(t.Context(), &gatewayv1.PushSignalRequest{
+			RequestId: test.concept, ConversationId: conversation, Concept: test.concept, Score: float64(9 - i),
+		}); err != nil {
+			t.Fatal(err)
 		}
-		a := try(t.Context(), w, ask(conversation, "1", "Tell me about the boats."))
-		if a.err != nil || a.text != "Tide turns at six." {
-			t.Errorf("got %+v", a)
+	}
+	a := try(t.Context(), w, ask(conversation, "1", "Tell me about the boats."))
+	if a.err != nil || a.text != "Tide turns at six." {
+		t.Errorf("got %v", a)
+	}
+	for i, calls := range asked {
+		if calls.Load() != 1 {
+			t.Errorf("provider %d was asked %d times", i, calls.Load())
 		}
-		for i, calls := range asked {
-			if calls.Load() != 1 {
-				t.Errorf("provider %d was asked %d times", i, calls.Load())
-			}
-		}
-	})
+	}
 }
 
 // A request id belongs to one signal: using it for another is told, not answered with the first one.
-func TestSignalRequestIDIsNotReused(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		push := func(conversation, hour string) (*gatewayv1.PushSignalResponse, error) {
-			return w.PushSignal(t.Context(), &gatewayv1.PushSignalRequest{
-				RequestId: "one", ConversationId: conversation, Concept: "Notice", PayloadJson: `{"hour":"` + hour + `"}`,
-			})
+func testSignalRequestIDIsNotReused(t *testing.T, w *world) {
+	push := func(conversation, hour string) (*gatewayv1.PushSignalResponse, error) {
+		return w.PushSignal(t.Context(), &gatewayv1.PushSignalRequest{
+			RequestId: "one", ConversationId: conversation, Concept: "Notice", PayloadJson: `{"hour":"` + hour + `"}`,
+		})
+	}
+	here, there := start(t, w), start(t, w)
+	first, err := push(here, "six")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := push(here, "six"); err != nil || again.SignalId != first.SignalId {
+		t.Errorf("repeated: %v, %v", again, err)
+	}
+	for _, other := range [][2]string{{there, "six"}, {here, "seven"}} {
+		if _, err := push(other[0], other[1]); errors.KindOf(err) != errors.InvalidArgument || errors.ReasonOf(err) != "REQUEST_ID_REUSED" {
+			t.Errorf("%v: %v", other, err)
 		}
-		here, there := start(t, w), start(t, w)
-		first, err := push(here, "six")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if again, err := push(here, "six"); err != nil || again.SignalId != first.SignalId {
-			t.Errorf("repeated: %v, %v", again, err)
-		}
-		for _, other := range [][2]string{{there, "six"}, {here, "seven"}} {
-			if _, err := push(other[0], other[1]); errors.KindOf(err) != errors.InvalidArgument || errors.ReasonOf(err) != "REQUEST_ID_REUSED" {
-				t.Errorf("%v: %v", other, err)
-			}
-		}
-		if _, err := push("0193e4a1-0000-7000-8000-000000000000", "six"); errors.ReasonOf(err) != "CONVERSATION_NOT_FOUND" {
-			t.Errorf("an unknown conversation: %v", err)
-		}
-	})
+	}
+	if _, err := push("0193e4a1-0000-7000-8000-000000000000", "six"); errors.ReasonOf(err) != "CONVERSATION_NOT_FOUND" {
+		t.Errorf("an unknown conversation: %v", err)
+	}
 }

@@ -2,6 +2,7 @@ package dbslm_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"path"
 	"sync"
@@ -29,6 +30,50 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
+
+// faults are the tests of what a gateway does when something goes wrong. They share one world on each engine, so each
+// begins conversations of its own.
+var faults = []struct {
+	name string
+	test func(*testing.T, *world)
+}{
+	{"RetryKeepsSeedAndBuild", testRetryKeepsSeedAndBuild},
+	{"TwoAttemptsAtOnce", testTwoAttemptsAtOnce},
+	{"CancelledAttemptBeatsItsRetry", testCancelledAttemptBeatsItsRetry},
+	{"LeaseEndsUnderATurn", testLeaseEndsUnderATurn},
+	{"LibraryRetries", testLibraryRetries},
+	{"CorrectIsRepairedByRepeating", testCorrectIsRepairedByRepeating},
+	{"Seeds", testSeeds},
+	{"ShortDeadlines", testShortDeadlines},
+	{"HangingPeers", testHangingPeers},
+	{"CallerWhoDoesNotRead", testCallerWhoDoesNotRead},
+	{"CancelStopsSQL", testCancelStopsSQL},
+	{"DyingAtEveryStep", testDyingAtEveryStep},
+	{"MisbehavingProviders", testMisbehavingProviders},
+	{"SeveralProviders", testSeveralProviders},
+	{"SignalRequestIDIsNotReused", testSignalRequestIDIsNotReused},
+	{"MegabyteMessages", testMegabyteMessages},
+	{"WidestWindow", testWidestWindow},
+	{"ManyBiasesAndFacts", testManyBiasesAndFacts},
+	{"LongSignals", testLongSignals},
+	{"MistakesInStreams", testMistakesInStreams},
+	{"CancelledTraining", testCancelledTraining},
+	{"ParallelConversations", testParallelConversations},
+	{"PublishingIsSeenAtOnce", testPublishingIsSeenAtOnce},
+}
+
+// Nothing that can happen to a gateway, its peers, its callers or its providers loses or doubles a message, holds a
+// conversation beyond its lease, or keeps a reply from coming that can come.
+func TestFaults(t *testing.T) {
+	databasetest.EachTarget(t, func(t *testing.T, target database.Target) {
+		w := newWorld(t, target)
+		train(t, w, "harbour.txt", harbour)
+		w.notices(t)
+		for _, f := range faults {
+			t.Run(f.name, func(t *testing.T) { f.test(t, w) })
+		}
+	})
+}
 
 // world is the three real levels over one real store, with a clock that can be put forward and gateways whose
 // connections fail on command.
@@ -203,6 +248,10 @@ type attempt struct {
 	text     string
 	finished *gatewayv1.RespondResponse
 	err      error
+}
+
+func (a attempt) String() string {
+	return fmt.Sprintf("%.200q, seed %d, error %v, finished %.2000v", a.text, a.started.GetSeed(), a.err, a.finished)
 }
 
 func try(ctx context.Context, g gatewayv1.GatewayServiceClient, req *gatewayv1.RespondRequest) (a attempt) {

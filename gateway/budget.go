@@ -8,14 +8,16 @@ import (
 )
 
 const (
-	// commitReserve is what storing a reply may take. It is kept of a turn's deadline, a quarter of short ones.
+	// commitReserve is kept of a turn's deadline for storing the reply, a quarter of short ones.
 	commitReserve = 2 * time.Second
+	// closeGrace is how much longer than its turn, or than its caller stays, a write goes on that opens or closes it.
+	closeGrace = 3 * time.Second
 	// turnFloor is the least time in which a turn is begun at all.
 	turnFloor = 20 * time.Millisecond
 	// turnMax bounds a turn whatever deadline its caller set, so that it ends before the longest lease does.
 	turnMax = 9 * time.Minute
-	// leaseMargin is how much longer than its turn a lease runs. It covers commitReserve and a last event to a
-	// caller who does not read it.
+	// leaseMargin is how much longer than its turn a lease runs. It covers two events that the caller does not read,
+	// and closeGrace.
 	leaseMargin = 8 * time.Second
 	// leaseMax is the longest lease that memory gives.
 	leaseMax = 10 * time.Minute
@@ -24,8 +26,9 @@ const (
 	modelTimeout = 2 * time.Second
 	// decideTimeout bounds one call to level 3, so that one that hangs leaves time for level 1.
 	decideTimeout = 5 * time.Second
-	// pushTimeout bounds having a recorded correction acknowledged.
-	pushTimeout = 2 * time.Second
+	// pushTimeout bounds having a recorded correction acknowledged, confirmTimeout settling the claims of a reply.
+	pushTimeout    = 2 * time.Second
+	confirmTimeout = 2 * time.Second
 )
 
 // errTimeUp ends a turn that used up its own time while its caller still waits.
@@ -71,11 +74,6 @@ func outliving(ctx context.Context, grace time.Duration) (context.Context, conte
 		}
 	})
 	return out, func() { stop(); cancel() }
-}
-
-// reserved returns the context in which a turn is closed, whether or not its caller still waits.
-func reserved(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), commitReserve)
 }
 
 // leaseFor keeps a turn open longer than it may work, so that a lease never ends under a turn that still runs.

@@ -10,13 +10,13 @@ import (
 )
 
 // commit stores the reply with its trace, even when the caller is gone, and confirms the signals in it.
-func (t *turn) commit(ctx context.Context) (*gatewayv1.RespondResponse, error) {
-	ctx, cancel := reserved(ctx)
+func (t *turn) commit(work context.Context) (*gatewayv1.RespondResponse, error) {
+	ctx, cancel := outliving(work, closeGrace)
 	defer cancel()
 	content, finish := t.text.String(), finishName(t.finish)
 	body, err := packTrace(t.trace)
 	if err != nil {
-		return nil, t.fail(ctx, err)
+		return nil, t.fail(work, err)
 	}
 	resp, err := t.gateway.turns.CommitTurn(ctx, &memoryv1.CommitTurnRequest{
 		Tenant:       t.req.Tenant,
@@ -31,7 +31,7 @@ func (t *turn) commit(ctx context.Context) (*gatewayv1.RespondResponse, error) {
 	switch kind := errors.KindOf(err); {
 	case err == nil:
 	case kind == errors.InvalidArgument, kind == errors.ResourceExhausted: // repeating it would not help
-		return nil, t.fail(ctx, err)
+		return nil, t.fail(work, err)
 	default:
 		return nil, err
 	}
@@ -64,8 +64,6 @@ func (t *turn) repeat(ctx context.Context) (*gatewayv1.RespondResponse, error) {
 		return nil, err
 	}
 	if len(spokenSignals(trace)) > 0 { // the earlier request may have ended before it confirmed them
-		ctx, cancel := reserved(ctx)
-		defer cancel()
 		t.confirmNow(ctx, trace)
 	}
 	t.announce()
@@ -81,8 +79,8 @@ func (t *turn) repeat(ctx context.Context) (*gatewayv1.RespondResponse, error) {
 }
 
 // fail closes the turn without a reply and returns why.
-func (t *turn) fail(ctx context.Context, cause error) error {
-	ctx, cancel := reserved(ctx)
+func (t *turn) fail(work context.Context, cause error) error {
+	ctx, cancel := outliving(work, closeGrace)
 	defer cancel()
 	_, err := t.gateway.turns.FailTurn(ctx, &memoryv1.FailTurnRequest{
 		Tenant: t.req.Tenant, TurnId: t.prepared.Turn.TurnId, Reason: head(speakable(errors.Public(cause)), failureBytes),

@@ -56,6 +56,8 @@ func (g *Gateway) confirm(ctx context.Context, tenant, turnID string, stored *ga
 
 // confirmNow is confirm for the turn at hand, whose reply is due whether or not level 3 answers.
 func (t *turn) confirmNow(ctx context.Context, stored *gatewayv1.Trace) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmTimeout)
+	defer cancel()
 	if _, err := t.gateway.confirm(ctx, t.req.Tenant, t.prepared.Turn.TurnId, stored); err != nil {
 		t.gateway.log.WarnContext(ctx, "claims stay unsettled", "turn", t.prepared.Turn.TurnId, "err", err)
 	}

@@ -49,13 +49,13 @@ func (g *Gateway) respond(ctx context.Context, req *gatewayv1.RespondRequest, ou
 		return nil, err
 	}
 	if t.prepared.Turn.State == memoryv1.Turn_STATE_COMMITTED {
-		return t.repeat(ctx)
+		return t.repeat(work)
 	}
 	t.announce()
 	if err := t.compose(work); err != nil {
-		return nil, t.fail(ctx, err)
+		return nil, t.fail(work, err)
 	}
-	return t.commit(ctx)
+	return t.commit(work)
 }
 
 // prepare pins seed and build, opens the turn and logs what the person said.
@@ -73,7 +73,7 @@ func (t *turn) prepare(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return errors.From(cause)
 	}
-	opening, cancel := outliving(ctx, commitReserve)
+	opening, cancel := outliving(ctx, closeGrace)
 	defer cancel()
 	t.prepared, err = t.gateway.turns.PrepareTurn(opening, &memoryv1.PrepareTurnRequest{
 		Tenant:         t.req.Tenant,

@@ -1,0 +1,5 @@
+//go:build !race
+
+package dbslm_test
+
+const raceDetector = false
