@@ -22,9 +22,9 @@ const (
 	// leaseMax is the longest lease that memory gives.
 	leaseMax = 10 * time.Minute
 
-	// modelTimeout bounds learning which build is published.
-	modelTimeout = 2 * time.Second
-	// decideTimeout bounds one call to level 3, so that one that hangs leaves time for level 1.
+	// modelTimeout bounds learning which build is published, decideTimeout one call to level 3, so that one that hangs
+	// leaves time for the other.
+	modelTimeout  = 5 * time.Second
 	decideTimeout = 5 * time.Second
 	// pushTimeout bounds having a recorded correction acknowledged, confirmTimeout settling the claims of a reply.
 	pushTimeout    = 2 * time.Second

@@ -21,6 +21,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"dbslm/pkg/text"
 )
 
 const (
@@ -98,8 +100,15 @@ type Candidate struct {
 }
 
 // Predict judges an utterance: every concept that shares a feature with it, most probable first, ties by name.
-// The probabilities and that of the background sum to 1.
-func (m *Model) Predict(utterance string) []Candidate { return m.judge(Features(utterance)) }
+// The probabilities and that of the background sum to 1. A concept that shares nothing but single words without a
+// content of their own ("you were") is left out: a short utterance of such words would look like any example.
+func (m *Model) Predict(utterance string) []Candidate {
+	return slices.DeleteFunc(m.judge(Features(utterance)), func(c Candidate) bool {
+		return !slices.ContainsFunc(c.Features, func(f string) bool {
+			return strings.ContainsRune(f, ' ') || len(text.ContentWords(f, "")) > 0
+		})
+	})
+}
 
 // Single judges the context that consists of one feature; "" is the context without any, where priors decide.
 func (m *Model) Single(feature string) []Candidate {

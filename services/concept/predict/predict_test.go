@@ -86,3 +86,13 @@ func TestPinnedBits(t *testing.T) {
 }
 
 const pinned = 0x3fd99da147758616
+
+// Words without content are no evidence by themselves; together, as an example has them, they are.
+func TestFunctionWordsAloneMeanNothing(t *testing.T) {
+	m := predict.New(predict.Learn([][2]string{{"Where", "where were we"}, {"Hours", "when are you open"}}))
+	for utterance, want := range map[string]bool{"You were": false, "you": false, "were": false, "Where were we?": true, "open": true} {
+		if got := len(m.Predict(utterance)) > 0; got != want {
+			t.Errorf("%q: candidates %v, want any: %v", utterance, m.Predict(utterance), want)
+		}
+	}
+}
