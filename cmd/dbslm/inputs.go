@@ -75,12 +75,13 @@ func filesOf(path string, recursive bool) ([]input, error) {
 		return []input{{label: label(path), path: path, size: info.Size(), once: !info.Mode().IsRegular()}}, nil
 	}
 	var files []input
-	err = filepath.WalkDir(path, func(p string, entry fs.DirEntry, err error) error {
+	root := path + string(filepath.Separator) // so that a link to a directory is walked too
+	err = filepath.WalkDir(root, func(p string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return usagef("cannot read %s: %v", p, reason(err))
 		}
 		if entry.IsDir() {
-			if p != path && !recursive {
+			if p != root && !recursive {
 				return fs.SkipDir
 			}
 			return nil
