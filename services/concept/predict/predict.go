@@ -97,17 +97,21 @@ type Candidate struct {
 	Concept     string
 	Probability float64
 	Features    []string // that spoke for it, most telling first
+	// Weak tells that nothing but single words without content ("you were") speaks for it. A short utterance of such
+	// words looks like any example, so it should not be followed whatever its probability.
+	Weak bool
 }
 
 // Predict judges an utterance: every concept that shares a feature with it, most probable first, ties by name.
-// The probabilities and that of the background sum to 1. A concept that shares nothing but single words without a
-// content of their own ("you were") is left out: a short utterance of such words would look like any example.
+// The probabilities and that of the background sum to 1.
 func (m *Model) Predict(utterance string) []Candidate {
-	return slices.DeleteFunc(m.judge(Features(utterance)), func(c Candidate) bool {
-		return !slices.ContainsFunc(c.Features, func(f string) bool {
+	candidates := m.judge(Features(utterance))
+	for i, c := range candidates {
+		candidates[i].Weak = !slices.ContainsFunc(c.Features, func(f string) bool {
 			return strings.ContainsRune(f, ' ') || len(text.ContentWords(f, "")) > 0
 		})
-	})
+	}
+	return candidates
 }
 
 // Single judges the context that consists of one feature; "" is the context without any, where priors decide.
@@ -157,7 +161,7 @@ func (m *Model) judge(features []string) []Candidate {
 		if len(telling[i]) == 0 && len(features) > 0 {
 			continue
 		}
-		out = append(out, Candidate{c, scores[i].over(total), strongest(telling[i])})
+		out = append(out, Candidate{Concept: c, Probability: scores[i].over(total), Features: strongest(telling[i])})
 	}
 	slices.SortStableFunc(out, func(a, b Candidate) int { return cmp.Compare(b.Probability, a.Probability) })
 	return out

@@ -91,8 +91,12 @@ const pinned = 0x3fd99da147758616
 func TestFunctionWordsAloneMeanNothing(t *testing.T) {
 	m := predict.New(predict.Learn([][2]string{{"Where", "where were we"}, {"Hours", "when are you open"}}))
 	for utterance, want := range map[string]bool{"You were": false, "you": false, "were": false, "Where were we?": true, "open": true} {
-		if got := len(m.Predict(utterance)) > 0; got != want {
-			t.Errorf("%q: candidates %v, want any: %v", utterance, m.Predict(utterance), want)
+		got := false
+		for _, c := range m.Predict(utterance) {
+			got = got || !c.Weak
+		}
+		if got != want {
+			t.Errorf("%q: candidates %v, want a strong one: %v", utterance, m.Predict(utterance), want)
 		}
 	}
 }

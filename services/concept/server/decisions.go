@@ -98,11 +98,15 @@ func (d *decision) predict() {
 			d.consider(c.Concept, c.Probability, c.Features, "spoke in this reply already")
 		case c.Concept == concept.CorrectionReplay && d.req.ForceConcept == "":
 			d.consider(c.Concept, c.Probability, c.Features, "speaks only by its signal")
-		case c.Probability < predict.Threshold:
+		case c.Probability < predict.Threshold, c.Weak:
 			if reason == "no_concepts" {
 				reason = "below_threshold"
 			}
-			d.consider(c.Concept, c.Probability, c.Features, "below the threshold")
+			why := "below the threshold"
+			if c.Weak {
+				why = "only words without content speak for it"
+			}
+			d.consider(c.Concept, c.Probability, c.Features, why)
 		case d.try(c.Concept, c.Probability, c.Features, nil, time.Time{}):
 			return
 		default:
