@@ -2,6 +2,7 @@ package dbslm_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,8 @@ import (
 
 // answer is what a payload provider does. Its bytes have the wire form of ProvidePayloadResponse, but need not be text.
 type answer func(context.Context) ([]byte, error)
+
+var providersMade atomic.Int32
 
 // provider serves one payload provider on a port of its own, as users do: a plain gRPC server without our interceptors.
 func provider(t *testing.T, a answer) (address string, calls *atomic.Int32) {
@@ -42,7 +45,9 @@ func provider(t *testing.T, a answer) (address string, calls *atomic.Int32) {
 			},
 		}},
 	}, nil)
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address of its own: the gateway remembers a dead one for a while, and the system may give its port again.
+	n := providersMade.Add(1)
+	lis, err := net.Listen("tcp", fmt.Sprintf("127.1.%d.%d:0", n/250, n%250+1))
 	if err != nil {
 		t.Fatal(err)
 	}
