@@ -17,7 +17,8 @@ FUZZTIME  ?= 30s
 LONG_CASES ?= 20000
 
 # Packages with goroutines of their own; the pure ones would only make the race build longer.
-RACE_PACKAGES ?= . ./gateway/... ./pkg/database/... ./pkg/rpc/... ./pkg/telemetry/... ./services/.../server/... ./services/.../store/...
+# `make test-race RACE_PACKAGES=.` adds the fault tests of the whole system, which take many minutes under the detector.
+RACE_PACKAGES ?= ./gateway/... ./pkg/database/... ./pkg/rpc/... ./pkg/telemetry/... ./services/.../server/... ./services/memory/store/...
 # Tests of arithmetic on one goroutine, which the detector only slows down; `make test` runs them.
 RACE_SKIP     ?= KenLM|Deterministic|SamplesFollow|RepliesRead|AnyHistory|GoldenRows|TestFaults/.*/(MegabyteMessages|WidestWindow)
 
