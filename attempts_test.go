@@ -65,7 +65,7 @@ func testRetryKeepsSeedAndBuild(t *testing.T, w *world) {
 	w.checkClosed(t, w.history(t, conversation))
 }
 
-// gate holds a call until it is opened.
+// gate holds a call until it is opened or its caller gives up.
 type gate struct {
 	arrived, open chan struct{}
 	arrive        sync.Once
@@ -74,12 +74,17 @@ type gate struct {
 func newGate() *gate { return &gate{arrived: make(chan struct{}), open: make(chan struct{})} }
 
 func (g *gate) at(method string, when moment) func(context.Context, string, moment) error {
-	return func(_ context.Context, m string, at moment) error {
-		if m == method && at == when {
-			g.arrive.Do(func() { close(g.arrived) })
-			<-g.open
+	return func(ctx context.Context, m string, at moment) error {
+		if m != method || at != when {
+			return nil
 		}
-		return nil
+		g.arrive.Do(func() { close(g.arrived) })
+		select {
+		case <-g.open:
+			return nil
+		case <-ctx.Done():
+			return errors.From(ctx.Err())
+		}
 	}
 }
 
@@ -128,8 +133,7 @@ func testCancelledAttemptBeatsItsRetry(t *testing.T, w *world) {
 	var second attempt
 	both.Go(func() { second = try(t.Context(), late, ask(conversation, "same", "Tell me about the boats.")) })
 	<-g.arrived
-	cancel()
-	close(hold.open)
+	cancel() // which reaches the early gateway some time later, and only this ends its call
 	for range 200 { // until the cancelled attempt has been stored
 		if len(w.history(t, conversation)) == 2 {
 			break
