@@ -30,7 +30,7 @@ func play(role string) int {
 		fmt.Println(err)
 		return 1
 	}
-	db, err := database.Open(ctx, place, testSchema(), database.Options{MustExist: what != "migrate"})
+	db, err := database.Open(ctx, place, testSchema(), database.Options{MustExist: what != "begin"})
 	if err != nil {
 		fmt.Println(errors.Public(err))
 		return 1
@@ -60,6 +60,20 @@ func play(role string) int {
 			time.Sleep(time.Hour)
 			return nil
 		})
+	case "begin": // as a program does that finds no store: its schemas one after the other, then work
+		for name, schema := range map[string]database.Schema{"first": testSchema(), "second": otherSchema()} {
+			db, err := database.Open(ctx, place, schema, database.Options{})
+			if err != nil {
+				fmt.Println(name, errors.Public(err))
+				return 1
+			}
+			defer db.Close()
+			if _, err := db.Migrate(ctx); err != nil {
+				fmt.Println(name, err)
+				return 1
+			}
+		}
+		fallthrough
 	case "count":
 		for i := range 50 {
 			err := db.InTx(ctx, func(tx *database.Tx) error {
@@ -159,6 +173,34 @@ func TestTwoProcessesCountTogether(t *testing.T) {
 	var c int
 	if err := db.QueryRow(context.Background(), "SELECT c FROM tbl_counts").Scan(&c); err != nil || c != 50*processes {
 		t.Errorf("counted %d, %v", c, err)
+	}
+}
+
+func otherSchema() database.Schema {
+	schema := testSchema()
+	schema.Name = "dbslm_other"
+	return schema
+}
+
+// Several processes begin one store at once, each opening its schemas beside files that the others hold locks on.
+func TestProcessesBeginAStoreTogether(t *testing.T) {
+	for range 5 {
+		place := databasetest.SQLiteTarget(t)
+		const processes = 4
+		var outs []*bufio.Scanner
+		for range processes {
+			_, out := second(t, "begin "+place.Dir(), nil)
+			outs = append(outs, out)
+			time.Sleep(30 * time.Millisecond) // the first ones work by then
+		}
+		for _, out := range outs {
+			line(t, out, "done")
+		}
+		db := databasetest.Open(t, place, testSchema(), database.Options{MustExist: true})
+		var c int
+		if err := db.QueryRow(context.Background(), "SELECT c FROM tbl_counts").Scan(&c); err != nil || c != 50*processes {
+			t.Errorf("counted %d, %v", c, err)
+		}
 	}
 }
 

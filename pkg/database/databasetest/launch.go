@@ -206,7 +206,8 @@ func initialise(daemon, version, dir string) error {
 	name, args := daemon, []string{"--no-defaults", "--initialize-insecure", "--datadir=" + dir}
 	if strings.Contains(version, "MariaDB") {
 		name = program("mariadb-install-db", "mysql_install_db")
-		args = []string{"--no-defaults", "--datadir=" + dir, "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=16M"}
+		// A container may know no name for itself, not even localhost; --force makes nothing of it.
+		args = []string{"--no-defaults", "--force", "--datadir=" + dir, "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=16M"}
 		if name == "" {
 			return errors.New(missingServer + "\n  (found " + daemon + " but no mariadb-install-db)")
 		}
