@@ -55,10 +55,21 @@ func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progres
 	if err != nil {
 		return ngram.Build{}, err
 	}
-	for {
-		build, need, err := t.derive(ctx, options, totals, lo, progress)
+	for retried := false; ; {
+		d, need, err := t.derive(ctx, options, totals, lo, progress)
+		if errors.ReasonOf(err) == reasonInconsistent && d.packed && !retried {
+			retried = true // the packed integers may be wrong; the rows tell
+			t.store.options.Logger.WarnContext(ctx, "the packed counts contradict the model's totals; the build is derived from the rows", "model", t.model.Name, "error", err)
+			if err := t.store.db.InTx(ctx, func(tx *database.Tx) error { return dropAllSegments(ctx, tx, t.model.ID) }); err != nil {
+				return ngram.Build{}, err
+			}
+			if err := t.sweepFailed(ctx); err != nil {
+				return ngram.Build{}, err
+			}
+			continue
+		}
 		if err != nil || need == lo {
-			return build, err
+			return d.build, err
 		}
 		lo = need // some value does not fit, or the ranges of the last build are wider than what this one needs
 	}
@@ -140,8 +151,8 @@ func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (smooth
 
 // derive makes one build with the given ranges. If the ranges that the model needs are others, the build is failed and
 // need says which.
-func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals []orderTotals, lo smoothing.Least, progress ngram.Progress) (_ ngram.Build, need smoothing.Least, err error) {
-	d := &derivation{t: t, totals: totals, progress: progress, bits: options.Storage.Bits()}
+func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals []orderTotals, lo smoothing.Least, progress ngram.Progress) (d *derivation, need smoothing.Least, err error) {
+	d = &derivation{t: t, totals: totals, progress: progress, bits: options.Storage.Bits()}
 	build := &d.build
 	*build = ngram.Build{
 		Model: t.model.ID, Tenant: t.model.Tenant, Name: t.model.Name, State: ngram.BuildBuilding, Order: t.model.Settings.Order,
@@ -151,16 +162,16 @@ func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals
 	}
 	params := smoothing.Params{Order: build.Order, VocabularySize: build.VocabularySize}
 	if params.Unigram, params.Logprob, params.Backoff, err = books(options.Storage, lo); err != nil {
-		return *build, lo, err
+		return d, lo, err
 	}
 	if err := d.discounts(ctx, options.KenLMQuirk); err != nil {
-		return *build, lo, err
+		return d, lo, err
 	}
 	params.Discounts = build.Discounts
 	d.books = [3]*quant.Book{params.Unigram, params.Logprob, params.Backoff}
 	d.estimator = smoothing.NewEstimator(params)
 	if err := d.begin(ctx); err != nil {
-		return *build, lo, err
+		return d, lo, err
 	}
 	defer func() {
 		if err != nil || need != lo {
@@ -169,13 +180,13 @@ func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals
 	}()
 	for n := 1; n <= build.Order; n++ {
 		if err := d.order(ctx, n); err != nil {
-			return *build, lo, err
+			return d, lo, err
 		}
 	}
 	if need = rangesOf(options.Storage, d.estimator.Least()); need != lo {
-		return *build, need, nil
+		return d, need, nil
 	}
-	return *build, lo, d.finish(ctx)
+	return d, lo, d.finish(ctx)
 }
 
 // derivation is a build in the making.
@@ -187,6 +198,7 @@ type derivation struct {
 	estimator *smoothing.Estimator
 	books     [3]*quant.Book // of unigrams, n-grams and backoff weights; nil for exact storage
 	open      bool           // the model has rows of earlier builds
+	packed    bool           // some integers were read packed
 	progress  ngram.Progress
 	grams     int64 // derived so far
 }

@@ -236,6 +236,9 @@ func (t *Trainer) addCounts(ctx context.Context, tx *database.Tx, batch *countin
 			return err
 		}
 	}
+	if err := dropSegments(ctx, tx, t.model.ID, resolved); err != nil {
+		return err
+	}
 	if err := t.saveWords(ctx, tx, resolved[0]); err != nil {
 		return err
 	}

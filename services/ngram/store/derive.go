@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"dbslm/pkg/database"
-	"dbslm/pkg/errors"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/packed"
 	"dbslm/services/ngram/smoothing"
@@ -16,12 +16,14 @@ import (
 type part struct {
 	n        int
 	from, to int64 // hashes, both included
+	bits     int   // the contexts lie in whole segments of so many bits
 
 	contexts []derived
 	tokens   []uint32
 	codes    []uint64
 	chunks   []chunkRow
 	blobs    []byte
+	segments []segmentRow // integers read from rows, packed for the next build
 }
 
 // derived is what the build has for a context.
@@ -54,22 +56,23 @@ func (d *derivation) order(ctx context.Context, n int) error {
 	}
 	found.Raw = totals.Raw // not read: a build needs adjusted counts only
 	if found != totals {
-		return errors.New(errors.DataLoss, "COUNTS_INCONSISTENT",
-			"the counts of the model contradict their totals and no build can be derived from them; reset the model and train again").
+		return inconsistentCounts("their totals").
 			With("order", fmt.Sprint(n)).With("found", fmt.Sprintf("%+v", found)).With("totals", fmt.Sprintf("%+v", totals))
 	}
 	return nil
 }
 
-// parts cuts the hashes of an order into even ranges: hashes are spread evenly, and so are contexts.
+// parts cuts the hashes of an order into even ranges, a power of two of them: hashes are spread evenly, and so are contexts.
 func (d *derivation) parts(n int) func(yield func(part) bool) {
-	count := (d.totals[n-1].NGrams-1)/int64(d.t.store.options.PartRows) + 1
+	grams := d.totals[n-1].NGrams
+	cut := bits.Len64(uint64((grams - 1) / int64(d.t.store.options.PartRows)))
 	if n == 1 {
-		count = 1
+		cut = 0
 	}
 	return func(yield func(part) bool) {
-		for from, to := range hashRanges(count) {
-			if !yield(part{n: n, from: from, to: to}) {
+		for i := range int64(1) << cut {
+			from, to := segmentRange(i, cut)
+			if !yield(part{n: n, from: from, to: to, bits: segmentBits(grams, cut)}) {
 				return
 			}
 		}
@@ -92,73 +95,6 @@ func hashRanges(count int64) func(yield func(from, to int64) bool) {
 			from = to + 1
 		}
 	}
-}
-
-const (
-	selectParentage = `SELECT context_hash, parent_hash FROM tbl_l1_context_registry WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ? ORDER BY context_hash`
-	selectGrams     = `SELECT context_hash, next_token_id, COALESCE(a, c) FROM tbl_l1_ng_counts_n WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ?
-ORDER BY context_hash, next_token_id`
-)
-
-// read derives the contexts of a part from the counts.
-func (d *derivation) read(ctx context.Context, p *part, found *orderTotals, scratch *smoothing.Scratch) error {
-	args := []any{int64(d.build.Model), p.n, p.from, p.to}
-	empty := d.t.store.options.Hash(nil)
-	var hashes, parents []int64
-	context := smoothing.Context{N: p.n, Parent: empty}
-	end := func() error {
-		if len(context.Tokens) == 0 {
-			return nil
-		}
-		if p.n > 2 {
-			if len(hashes) == 0 || hashes[0] != context.Hash {
-				return errors.New(errors.DataLoss, "COUNTS_INCONSISTENT",
-					"the counts of the model contradict their contexts and no build can be derived from them; reset the model and train again").
-					With("order", fmt.Sprint(p.n)).With("context_hash", fmt.Sprint(context.Hash))
-			}
-			context.Parent = parents[0]
-			hashes, parents = hashes[1:], parents[1:]
-		}
-		found.Contexts++
-		err := d.context(p, context, scratch)
-		context.Tokens, context.Adjusted = context.Tokens[:0], context.Adjusted[:0]
-		return err
-	}
-	err := d.t.store.db.InReadTx(ctx, func(tx *database.Tx) error {
-		if p.n > 2 { // the parent of a context of one token is the empty one
-			err := tx.Stream(ctx, selectParentage, args, func(row database.Row) error {
-				hashes, parents = append(hashes, row.Int(0)), append(parents, row.Int(1))
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return tx.Stream(ctx, selectGrams, args, func(row database.Row) error {
-			hash, token, adjusted := row.Int(0), uint32(row.Int(1)), row.Int(2)
-			if hash != context.Hash || len(context.Tokens) == 0 {
-				if err := end(); err != nil {
-					return err
-				}
-				context.Hash = hash
-			}
-			context.Tokens, context.Adjusted = append(context.Tokens, token), append(context.Adjusted, adjusted)
-			found.NGrams++
-			found.Adjusted += adjusted
-			if adjusted >= 1 && adjusted <= 4 {
-				found.CountsOfCounts[adjusted-1]++
-			}
-			return nil
-		})
-	})
-	if err == nil {
-		err = end()
-	}
-	if err == nil && len(hashes) > 0 {
-		err = errors.New(errors.DataLoss, "COUNTS_INCONSISTENT",
-			"a context of the model has no followers and no build can be derived; reset the model and train again").With("context_hash", fmt.Sprint(hashes[0]))
-	}
-	return err
 }
 
 // context derives one context and packs it.

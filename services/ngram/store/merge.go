@@ -44,7 +44,7 @@ func (d *derivation) write(ctx context.Context, p *part) error {
 			}
 			added, closed = added+a, closed+c
 		}
-		return nil
+		return d.saveSegments(ctx, tx, p)
 	})
 	if err != nil {
 		return err
@@ -226,7 +226,7 @@ func (d *derivation) saveTopK(ctx context.Context, tx *database.Tx, p *part, cha
 	if err != nil {
 		return 0, 0, err
 	}
-	return added, closed, d.verify(ctx, tx, p, sumTopK, added, size)
+	return added, closed, d.verify(ctx, tx, p, changed, sumTopK, added, size)
 }
 
 var (
@@ -291,28 +291,51 @@ func (d *derivation) saveProbs(ctx context.Context, tx *database.Tx, p *part, ch
 	if err != nil {
 		return 0, 0, err
 	}
-	return added, int64(len(closing)), d.verify(ctx, tx, p, sumProbs, added, sum)
+	return added, int64(len(closing)), d.verify(ctx, tx, p, changed, sumProbs, added, sum)
 }
 
 // The sums are doubles, which are exact here (below 2^53) and cheaper than the DECIMAL that MySQL adds integers in.
 const (
-	sumTopK = `SELECT COUNT(*), COALESCE(SUM(LENGTH(packed) * 1e0), 0) FROM tbl_l1_ng_topk_n
-WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ? AND since_build = ?`
-	sumProbs = `SELECT COUNT(*), COALESCE(SUM(next_token_id + COALESCE(q_logprob, 0) * 3e0), 0) FROM tbl_l1_ng_probs_n
-WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ? AND since_build = ?`
+	sumTopK  = `SELECT COUNT(*), COALESCE(SUM(LENGTH(packed) * 1e0), 0) FROM tbl_l1_ng_topk_n WHERE model_id = ? AND n = ? AND since_build = ?`
+	sumProbs = `SELECT COUNT(*), COALESCE(SUM(next_token_id + COALESCE(q_logprob, 0) * 3e0), 0) FROM tbl_l1_ng_probs_n WHERE model_id = ? AND n = ? AND since_build = ?`
+	inHashes = ` AND context_hash BETWEEN ? AND ?`
 )
 
-// verify reads back what a load wrote, as a count and a sum: a bulk load may lose or clamp silently.
-func (d *derivation) verify(ctx context.Context, tx *database.Tx, p *part, query string, rows, sum int64) error {
+// verify reads back what a load wrote, as a count and a sum: a bulk load may lose or clamp silently. Where few contexts were
+// written it reads those alone.
+func (d *derivation) verify(ctx context.Context, tx *database.Tx, p *part, changed []bool, query string, rows, sum int64) error {
 	if rows == 0 {
 		return nil
 	}
+	var written []any
+	for i := range p.contexts {
+		if changed[i] {
+			written = append(written, p.contexts[i].hash)
+		}
+	}
 	var count int64
-	var found float64
-	err := tx.QueryRow(ctx, query, int64(d.build.Model), p.n, p.from, p.to, int64(d.build.ID)).Scan(&count, &found)
-	if err == nil && (count != rows || found != float64(sum)) {
+	var total float64
+	add := func(where string, args ...any) error {
+		var c int64
+		var s float64
+		args = append([]any{int64(d.build.Model), p.n, int64(d.build.ID)}, args...)
+		err := tx.QueryRow(ctx, query+where, args...).Scan(&c, &s)
+		count, total = count+c, total+s
+		return err
+	}
+	var err error
+	if len(written)*4 > len(p.contexts) {
+		err = add(inHashes, p.from, p.to)
+	} else {
+		for some := range slices.Chunk(written, idsPerQuery) {
+			if err == nil {
+				err = add(inContexts+database.In(len(some)), some...)
+			}
+		}
+	}
+	if err == nil && (count != rows || total != float64(sum)) {
 		err = errors.New(errors.DataLoss, "LOAD_NOT_VERIFIED", "the database did not keep the rows of the build as they were written; nothing was published").
-			With("written", fmt.Sprint(rows, sum)).With("found", fmt.Sprint(count, found))
+			With("written", fmt.Sprint(rows, sum)).With("found", fmt.Sprint(count, total))
 	}
 	return err
 }

@@ -138,6 +138,9 @@ func (s *Store) purge(ctx context.Context, model ngram.ModelID) error {
 			}
 		}
 	}
+	if err := s.purgeSegments(ctx, model); err != nil {
+		return err
+	}
 	for {
 		var documents []string
 		err := s.db.Stream(ctx, selectAnyLabels, []any{int64(model)}, func(row database.Row) error {

@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/ngram/packed"
+	"dbslm/services/ngram/smoothing"
+)
+
+const (
+	selectParentage = `SELECT context_hash, parent_hash FROM tbl_l1_context_registry WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ? ORDER BY context_hash`
+	selectGrams     = `SELECT context_hash, next_token_id, COALESCE(a, c) FROM tbl_l1_ng_counts_n WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ?
+ORDER BY context_hash, next_token_id`
+)
+
+// read derives the contexts of a part from the integers: packed where a build before packed them and nothing changed since,
+// else from the rows, which it packs for the next build.
+func (d *derivation) read(ctx context.Context, p *part, found *orderTotals, scratch *smoothing.Scratch) error {
+	return d.t.store.db.InReadTx(ctx, func(tx *database.Tx) error {
+		r := &integers{d: d, p: p, found: found, scratch: scratch}
+		if p.n == 1 {
+			return r.rows(ctx, tx, p.from, p.to)
+		}
+		first, last := segmentOf(p.from, p.bits), segmentOf(p.to, p.bits)
+		known := make(map[int64][]byte, last-first+1)
+		args := []any{int64(d.build.Model), p.n, p.bits, first, last}
+		err := tx.Stream(ctx, selectSegments, args, func(row database.Row) error {
+			known[row.Int(0)] = append([]byte{}, row.Bytes(1)...)
+			return nil
+		})
+		for segment := first; err == nil && segment <= last; {
+			if blob, ok := known[segment]; ok {
+				d.packed = true
+				err = r.segment(blob)
+				segment++
+				continue
+			}
+			end := segment
+			for end < last && known[end+1] == nil {
+				end++
+			}
+			err = r.missing(ctx, tx, segment, end)
+			segment = end + 1
+		}
+		return err
+	})
+}
+
+// integers reads the contexts of a part in the order of their hashes.
+type integers struct {
+	d       *derivation
+	p       *part
+	found   *orderTotals
+	scratch *smoothing.Scratch
+	counts  packed.Counts // of the context at hand
+
+	packing      bool
+	at           int64 // the segment that is packed
+	segmentBytes []byte
+}
+
+// inconsistentCounts says that the integers contradict each other.
+func inconsistentCounts(format string, args ...any) *errors.Error {
+	return errors.New(errors.DataLoss, reasonInconsistent, "the counts of the model contradict "+format+
+		" and no build can be derived from them; reset the model and train again", args...)
+}
+
+const reasonInconsistent = "COUNTS_INCONSISTENT"
+
+func (r *integers) segment(blob []byte) error {
+	err := packed.EachCounts(blob, &r.counts, r.context)
+	if err != nil && errors.ReasonOf(err) == "" {
+		err = inconsistentCounts("themselves").With("order", fmt.Sprint(r.p.n)).With("detail", err.Error())
+	}
+	return err
+}
+
+// context hands a context on.
+func (r *integers) context(c *packed.Counts) error {
+	r.found.Contexts++
+	r.found.NGrams += int64(len(c.Tokens))
+	for _, adjusted := range c.Adjusted {
+		r.found.Adjusted += adjusted
+		if adjusted >= 1 && adjusted <= 4 {
+			r.found.CountsOfCounts[adjusted-1]++
+		}
+	}
+	return r.d.context(r.p, smoothing.Context{N: r.p.n, Hash: c.Hash, Parent: c.Parent, Tokens: c.Tokens, Adjusted: c.Adjusted}, r.scratch)
+}
+
+// missing reads segments from the rows and packs them.
+func (r *integers) missing(ctx context.Context, tx *database.Tx, first, last int64) error {
+	from, _ := segmentRange(first, r.p.bits)
+	_, to := segmentRange(last, r.p.bits)
+	r.packing, r.at = true, first
+	err := r.rows(ctx, tx, from, to)
+	for err == nil && r.at <= last {
+		r.endSegment()
+	}
+	r.packing = false
+	return err
+}
+
+func (r *integers) endSegment() {
+	r.p.segments = append(r.p.segments, segmentRow{r.at, append([]byte{}, r.segmentBytes...)})
+	r.segmentBytes = r.segmentBytes[:0]
+	r.at++
+}
+
+// end ends the context at hand.
+func (r *integers) end() error {
+	if r.packing {
+		for segment := segmentOf(r.counts.Hash, r.p.bits); r.at < segment; {
+			r.endSegment()
+		}
+		r.segmentBytes = packed.AppendCounts(r.segmentBytes, &r.counts)
+	}
+	err := r.context(&r.counts)
+	r.counts.Tokens, r.counts.Adjusted = r.counts.Tokens[:0], r.counts.Adjusted[:0]
+	return err
+}
+
+// rows reads the rows of a range of hashes.
+func (r *integers) rows(ctx context.Context, tx *database.Tx, from, to int64) error {
+	args := []any{int64(r.d.build.Model), r.p.n, from, to}
+	c := &r.counts
+	c.Tokens, c.Adjusted = c.Tokens[:0], c.Adjusted[:0]
+	c.Parent = r.d.t.store.options.Hash(nil) // of a context of one token
+	var hashes, parents []int64
+	if r.p.n > 2 {
+		err := tx.Stream(ctx, selectParentage, args, func(row database.Row) error {
+			hashes, parents = append(hashes, row.Int(0)), append(parents, row.Int(1))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	end := func() error {
+		if len(c.Tokens) == 0 {
+			return nil
+		}
+		if r.p.n > 2 {
+			if len(hashes) == 0 || hashes[0] != c.Hash {
+				return inconsistentCounts("their contexts").With("order", fmt.Sprint(r.p.n)).With("context_hash", fmt.Sprint(c.Hash))
+			}
+			c.Parent = parents[0]
+			hashes, parents = hashes[1:], parents[1:]
+		}
+		return r.end()
+	}
+	err := tx.Stream(ctx, selectGrams, args, func(row database.Row) error {
+		if hash := row.Int(0); hash != c.Hash || len(c.Tokens) == 0 {
+			if err := end(); err != nil {
+				return err
+			}
+			c.Hash = hash
+		}
+		c.Tokens, c.Adjusted = append(c.Tokens, uint32(row.Int(1))), append(c.Adjusted, row.Int(2))
+		return nil
+	})
+	if err == nil {
+		err = end()
+	}
+	if err == nil && len(hashes) > 0 {
+		err = inconsistentCounts("their contexts, one of which has no followers,").With("context_hash", fmt.Sprint(hashes[0]))
+	}
+	return err
+}
