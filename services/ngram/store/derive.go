@@ -46,13 +46,16 @@ func (d *derivation) order(ctx context.Context, n int) error {
 	totals := d.totals[n-1]
 	var found orderTotals
 	scratch := &smoothing.Scratch{}
+	var memory part // of the part before, used again
 	for p := range d.parts(n) {
+		p.contexts, p.tokens, p.codes, p.chunks, p.blobs = memory.contexts[:0], memory.tokens[:0], memory.codes[:0], memory.chunks[:0], memory.blobs[:0]
 		if err := d.read(ctx, &p, &found, scratch); err != nil {
 			return err
 		}
 		if err := d.write(ctx, &p); err != nil {
 			return err
 		}
+		memory = p
 	}
 	found.Raw = totals.Raw // not read: a build needs adjusted counts only
 	if found != totals {
