@@ -42,6 +42,7 @@ func (g *Gateway) forwarded() []forwarding {
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_corpus_proto, "CorpusService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_build_proto, "BuildService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_inference_proto, "InferenceService")...)
+	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_evaluation_proto, "EvaluationService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_conversation_proto, "ConversationService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_correction_proto, "CorrectionService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_fact_proto, "FactService", "BiasService")...)

@@ -16,6 +16,14 @@ type Tally struct {
 	Log10, LogOOV float64
 	// Matched counts the tokens by the length of the n-gram found; element 0 is length 1.
 	Matched []uint64
+	// Known are the known tokens by that length, and what their log10 probabilities add up to.
+	Known []Sum
+}
+
+// Sum is a number of tokens and the sum of their log10 probabilities.
+type Sum struct {
+	Tokens uint64
+	Log10  float64
 }
 
 // Add counts one record.
@@ -28,8 +36,14 @@ func (t *Tally) Add(record Record) {
 	}
 	for len(t.Matched) < record.Matched {
 		t.Matched = append(t.Matched, 0)
+		t.Known = append(t.Known, Sum{})
 	}
 	t.Matched[record.Matched-1]++
+	if !record.OOV() {
+		known := &t.Known[record.Matched-1]
+		known.Tokens++
+		known.Log10 += record.Log10
+	}
 }
 
 // PerplexityIncludingOOV is 10^(-L/T): every token counts, an unknown one with the probability of <unk>. NaN without

@@ -21,6 +21,9 @@ const maxHistoryBytes = 1 << 20
 // orders, and of all candidates, in one round trip at most.
 func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.InferenceService_GenerateServer) error {
 	ctx := stream.Context()
+	if err := unexplained(request.GetExplain()); err != nil {
+		return err
+	}
 	build, err := s.open(ctx, request)
 	if err != nil {
 		return err

@@ -13,6 +13,9 @@ const defaultPredictions = 10
 
 // Predict implements ngramv1.InferenceServiceServer.
 func (s *Inference) Predict(ctx context.Context, request *ngramv1.PredictRequest) (*ngramv1.PredictResponse, error) {
+	if err := unexplained(request.GetExplain()); err != nil {
+		return nil, err
+	}
 	build, err := s.open(ctx, request)
 	if err != nil {
 		return nil, err

@@ -108,6 +108,9 @@ func (r *records) add(sentence, place int, record scoring.Record) {
 
 // Score implements ngramv1.InferenceServiceServer.
 func (s *Inference) Score(ctx context.Context, request *ngramv1.ScoreRequest) (*ngramv1.ScoreResponse, error) {
+	if err := unexplained(request.GetExplain()); err != nil {
+		return nil, err
+	}
 	build, err := s.open(ctx, request)
 	if err != nil {
 		return nil, err

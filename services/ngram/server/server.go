@@ -69,6 +69,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	ngramv1.RegisterModelServiceServer(r, &models{store: s.store})
 	ngramv1.RegisterCorpusServiceServer(r, &corpus{store: s.store})
 	ngramv1.RegisterBuildServiceServer(r, &builds{store: s.store})
+	ngramv1.RegisterEvaluationServiceServer(r, &evaluations{store: s.store})
 	ngramv1.RegisterExchangeServiceServer(r, ngramv1.UnimplementedExchangeServiceServer{})
 	s.inference.Register(r)
 	s.start.Do(func() { s.background.Go(s.purge) })

@@ -344,6 +344,9 @@ func (s *Store) DeleteModel(ctx context.Context, tenant, model string) error {
 		if _, err := tx.Exec(ctx, deleteName, tenant, model); err != nil {
 			return err
 		}
+		if err := forgetEvaluations(ctx, tx, tenant, model); err != nil {
+			return err
+		}
 		return s.retireOthers(ctx, tx, tenant, model, 0, 0)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -337,7 +338,9 @@ type PredictRequest struct {
 	// Text whose last sentence is the context; empty for the beginning of a sentence. At most 1 MiB.
 	Context string `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
 	// Tokens wanted, 1 to 1000; 0 means 10.
-	TopK          uint32 `protobuf:"varint,5,opt,name=top_k,json=topK,proto3" json:"top_k,omitempty"`
+	TopK uint32 `protobuf:"varint,5,opt,name=top_k,json=topK,proto3" json:"top_k,omitempty"`
+	// Return the rows that each prediction came from; unset returns none.
+	Explain       *ExplainOptions `protobuf:"bytes,20,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -407,6 +410,13 @@ func (x *PredictRequest) GetTopK() uint32 {
 	return 0
 }
 
+func (x *PredictRequest) GetExplain() *ExplainOptions {
+	if x != nil {
+		return x.Explain
+	}
+	return nil
+}
+
 // Prediction is one candidate for the next token.
 type Prediction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -419,7 +429,13 @@ type Prediction struct {
 	// Length in tokens of the n-gram that was found, its own token included.
 	MatchedOrder uint32 `protobuf:"varint,4,opt,name=matched_order,json=matchedOrder,proto3" json:"matched_order,omitempty"`
 	// Hash of the context that was found, as stored.
-	ContextHash   int64 `protobuf:"varint,5,opt,name=context_hash,json=contextHash,proto3" json:"context_hash,omitempty"`
+	ContextHash int64 `protobuf:"varint,5,opt,name=context_hash,json=contextHash,proto3" json:"context_hash,omitempty"`
+	// The n-gram's counts, where a row of counts exists: of its matched order.
+	Count *CountRow `protobuf:"bytes,6,opt,name=count,proto3" json:"count,omitempty"`
+	// What each order of the chain did, as "3 backed off, 2 matched"; longest first.
+	BackoffPath string `protobuf:"bytes,7,opt,name=backoff_path,json=backoffPath,proto3" json:"backoff_path,omitempty"`
+	// The rows it came from, when asked for.
+	Explanation   *Explanation `protobuf:"bytes,20,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -489,6 +505,27 @@ func (x *Prediction) GetContextHash() int64 {
 	return 0
 }
 
+func (x *Prediction) GetCount() *CountRow {
+	if x != nil {
+		return x.Count
+	}
+	return nil
+}
+
+func (x *Prediction) GetBackoffPath() string {
+	if x != nil {
+		return x.BackoffPath
+	}
+	return ""
+}
+
+func (x *Prediction) GetExplanation() *Explanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
+}
+
 // PredictResponse lists candidates.
 type PredictResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -497,7 +534,9 @@ type PredictResponse struct {
 	// Tokens of the context that were used, oldest first.
 	Context []*Token `protobuf:"bytes,2,rep,name=context,proto3" json:"context,omitempty"`
 	// Build that was used.
-	BuildId       uint32 `protobuf:"varint,3,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	BuildId uint32 `protobuf:"varint,3,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	// What the explanations share, when asked for.
+	Explained     *ExplanationSummary `protobuf:"bytes,20,opt,name=explained,proto3" json:"explained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +592,13 @@ func (x *PredictResponse) GetBuildId() uint32 {
 	return 0
 }
 
+func (x *PredictResponse) GetExplained() *ExplanationSummary {
+	if x != nil {
+		return x.Explained
+	}
+	return nil
+}
+
 // ScoreRequest asks for the probability of texts.
 type ScoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -565,7 +611,9 @@ type ScoreRequest struct {
 	// Texts; each is cut into sentences by the model's tokeniser. At most 1000 texts.
 	Texts []string `protobuf:"bytes,4,rep,name=texts,proto3" json:"texts,omitempty"`
 	// Return a record per token.
-	Tokens        bool `protobuf:"varint,5,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	Tokens bool `protobuf:"varint,5,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Return the rows that each token's score came from; implies `tokens`. Unset returns none.
+	Explain       *ExplainOptions `protobuf:"bytes,20,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -635,6 +683,13 @@ func (x *ScoreRequest) GetTokens() bool {
 	return false
 }
 
+func (x *ScoreRequest) GetExplain() *ExplainOptions {
+	if x != nil {
+		return x.Explain
+	}
+	return nil
+}
+
 // TokenScore is the record of one scored token.
 type TokenScore struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -645,7 +700,9 @@ type TokenScore struct {
 	// Length in tokens of the n-gram that was found; 1 for an unknown token.
 	MatchedOrder uint32 `protobuf:"varint,3,opt,name=matched_order,json=matchedOrder,proto3" json:"matched_order,omitempty"`
 	// True when the model does not know the token.
-	Oov           bool `protobuf:"varint,4,opt,name=oov,proto3" json:"oov,omitempty"`
+	Oov bool `protobuf:"varint,4,opt,name=oov,proto3" json:"oov,omitempty"`
+	// The rows it came from, when asked for.
+	Explanation   *Explanation `protobuf:"bytes,20,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -706,6 +763,13 @@ func (x *TokenScore) GetOov() bool {
 		return x.Oov
 	}
 	return false
+}
+
+func (x *TokenScore) GetExplanation() *Explanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
 }
 
 // SentenceScore is the score of one sentence.
@@ -851,7 +915,9 @@ type ScoreResponse struct {
 	// Scores in the order of the texts.
 	Scores []*TextScore `protobuf:"bytes,1,rep,name=scores,proto3" json:"scores,omitempty"`
 	// Build that was used.
-	BuildId       uint32 `protobuf:"varint,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	BuildId uint32 `protobuf:"varint,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	// What the explanations share, when asked for.
+	Explained     *ExplanationSummary `protobuf:"bytes,20,opt,name=explained,proto3" json:"explained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -898,6 +964,13 @@ func (x *ScoreResponse) GetBuildId() uint32 {
 		return x.BuildId
 	}
 	return 0
+}
+
+func (x *ScoreResponse) GetExplained() *ExplanationSummary {
+	if x != nil {
+		return x.Explained
+	}
+	return nil
 }
 
 // SequenceBias prefers or suppresses a text sequence.
@@ -1165,7 +1238,9 @@ type GenerateRequest struct {
 	// What this reply already says; counts for penalties and for no-repeat. At most 64 KiB.
 	ReplySoFar string `protobuf:"bytes,7,opt,name=reply_so_far,json=replySoFar,proto3" json:"reply_so_far,omitempty"`
 	// Parameters.
-	Parameters    *DecodeParameters `protobuf:"bytes,8,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	Parameters *DecodeParameters `protobuf:"bytes,8,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	// Return the rows that each chosen token's probability came from; unset returns none.
+	Explain       *ExplainOptions `protobuf:"bytes,20,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1256,6 +1331,13 @@ func (x *GenerateRequest) GetParameters() *DecodeParameters {
 	return nil
 }
 
+func (x *GenerateRequest) GetExplain() *ExplainOptions {
+	if x != nil {
+		return x.Explain
+	}
+	return nil
+}
+
 // GeneratedToken is one chosen token.
 type GeneratedToken struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1268,7 +1350,9 @@ type GeneratedToken struct {
 	// Length in tokens of the n-gram that was found.
 	MatchedOrder uint32 `protobuf:"varint,4,opt,name=matched_order,json=matchedOrder,proto3" json:"matched_order,omitempty"`
 	// Candidates left after truncation.
-	Candidates    uint32 `protobuf:"varint,5,opt,name=candidates,proto3" json:"candidates,omitempty"`
+	Candidates uint32 `protobuf:"varint,5,opt,name=candidates,proto3" json:"candidates,omitempty"`
+	// The rows that log10_probability came from, when asked for.
+	Explanation   *Explanation `protobuf:"bytes,20,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1336,6 +1420,13 @@ func (x *GeneratedToken) GetCandidates() uint32 {
 		return x.Candidates
 	}
 	return 0
+}
+
+func (x *GeneratedToken) GetExplanation() *Explanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
 }
 
 // GenerateHeader comes first in a generate stream.
@@ -1458,7 +1549,9 @@ type GenerateFinish struct {
 	// Tokens chosen, sentence ends included.
 	Tokens uint32 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
 	// Which of the `best_of` segments this is, from 0.
-	Chosen        uint32 `protobuf:"varint,4,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	Chosen uint32 `protobuf:"varint,4,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	// What the explanations share, when asked for.
+	Explained     *ExplanationSummary `protobuf:"bytes,20,opt,name=explained,proto3" json:"explained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1519,6 +1612,13 @@ func (x *GenerateFinish) GetChosen() uint32 {
 		return x.Chosen
 	}
 	return 0
+}
+
+func (x *GenerateFinish) GetExplained() *ExplanationSummary {
+	if x != nil {
+		return x.Explained
+	}
+	return nil
 }
 
 // GenerateResponse is one message of a generate stream.
@@ -1643,7 +1743,11 @@ type EvaluateHeader struct {
 	// Return a record per token.
 	Tokens bool `protobuf:"varint,7,opt,name=tokens,proto3" json:"tokens,omitempty"`
 	// Name of the text, kept with a stored evaluation.
-	Label         string `protobuf:"bytes,8,opt,name=label,proto3" json:"label,omitempty"`
+	Label string `protobuf:"bytes,8,opt,name=label,proto3" json:"label,omitempty"`
+	// Store the result, to be listed and compared by EvaluationService.
+	Store bool `protobuf:"varint,9,opt,name=store,proto3" json:"store,omitempty"`
+	// Return the rows that each token's score came from; implies `tokens`. Unset returns none.
+	Explain       *ExplainOptions `protobuf:"bytes,20,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1734,6 +1838,20 @@ func (x *EvaluateHeader) GetLabel() string {
 	return ""
 }
 
+func (x *EvaluateHeader) GetStore() bool {
+	if x != nil {
+		return x.Store
+	}
+	return false
+}
+
+func (x *EvaluateHeader) GetExplain() *ExplainOptions {
+	if x != nil {
+		return x.Explain
+	}
+	return nil
+}
+
 // EvaluateRequest is one message of the text to evaluate.
 type EvaluateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1821,6 +1939,172 @@ func (*EvaluateRequest_Header) isEvaluateRequest_Part() {}
 
 func (*EvaluateRequest_Chunk) isEvaluateRequest_Part() {}
 
+// EvaluatedOrder is what the tokens add up to that were found as n-grams of one order. With stored evaluations it is a row
+// of tbl_l1_evaluation_orders, from which SQL computes the perplexities again.
+type EvaluatedOrder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Length of the n-grams found.
+	Order uint32 `protobuf:"varint,1,opt,name=order,proto3" json:"order,omitempty"`
+	// Tokens known to the model.
+	Tokens uint64 `protobuf:"varint,2,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Sum of their log10 probabilities.
+	Log10Probability float64 `protobuf:"fixed64,3,opt,name=log10_probability,json=log10Probability,proto3" json:"log10_probability,omitempty"`
+	// Unknown tokens; all are found at order 1.
+	Oov uint64 `protobuf:"varint,4,opt,name=oov,proto3" json:"oov,omitempty"`
+	// Sum of the log10 probabilities of the unknown tokens.
+	Log10Oov      float64 `protobuf:"fixed64,5,opt,name=log10_oov,json=log10Oov,proto3" json:"log10_oov,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvaluatedOrder) Reset() {
+	*x = EvaluatedOrder{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvaluatedOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvaluatedOrder) ProtoMessage() {}
+
+func (x *EvaluatedOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvaluatedOrder.ProtoReflect.Descriptor instead.
+func (*EvaluatedOrder) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *EvaluatedOrder) GetOrder() uint32 {
+	if x != nil {
+		return x.Order
+	}
+	return 0
+}
+
+func (x *EvaluatedOrder) GetTokens() uint64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *EvaluatedOrder) GetLog10Probability() float64 {
+	if x != nil {
+		return x.Log10Probability
+	}
+	return 0
+}
+
+func (x *EvaluatedOrder) GetOov() uint64 {
+	if x != nil {
+		return x.Oov
+	}
+	return 0
+}
+
+func (x *EvaluatedOrder) GetLog10Oov() float64 {
+	if x != nil {
+		return x.Log10Oov
+	}
+	return 0
+}
+
+// EvaluationLatency says how long scoring took in the service. The text is scored in batches of about 8,192 tokens; the
+// percentiles are of the time of a batch over its tokens.
+type EvaluationLatency struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Batches scored.
+	Batches uint64 `protobuf:"varint,1,opt,name=batches,proto3" json:"batches,omitempty"`
+	// Microseconds per token, at the middle batch.
+	P50Micros float64 `protobuf:"fixed64,2,opt,name=p50_micros,json=p50Micros,proto3" json:"p50_micros,omitempty"`
+	// At nine tenths of the batches.
+	P90Micros float64 `protobuf:"fixed64,3,opt,name=p90_micros,json=p90Micros,proto3" json:"p90_micros,omitempty"`
+	// At 99 of 100.
+	P99Micros float64 `protobuf:"fixed64,4,opt,name=p99_micros,json=p99Micros,proto3" json:"p99_micros,omitempty"`
+	// At the slowest batch.
+	MaxMicros     float64 `protobuf:"fixed64,5,opt,name=max_micros,json=maxMicros,proto3" json:"max_micros,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvaluationLatency) Reset() {
+	*x = EvaluationLatency{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvaluationLatency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvaluationLatency) ProtoMessage() {}
+
+func (x *EvaluationLatency) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvaluationLatency.ProtoReflect.Descriptor instead.
+func (*EvaluationLatency) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *EvaluationLatency) GetBatches() uint64 {
+	if x != nil {
+		return x.Batches
+	}
+	return 0
+}
+
+func (x *EvaluationLatency) GetP50Micros() float64 {
+	if x != nil {
+		return x.P50Micros
+	}
+	return 0
+}
+
+func (x *EvaluationLatency) GetP90Micros() float64 {
+	if x != nil {
+		return x.P90Micros
+	}
+	return 0
+}
+
+func (x *EvaluationLatency) GetP99Micros() float64 {
+	if x != nil {
+		return x.P99Micros
+	}
+	return 0
+}
+
+func (x *EvaluationLatency) GetMaxMicros() float64 {
+	if x != nil {
+		return x.MaxMicros
+	}
+	return 0
+}
+
 // Evaluation is the result of an evaluation.
 type Evaluation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1852,13 +2136,33 @@ type Evaluation struct {
 	SampledPerplexity float64 `protobuf:"fixed64,13,opt,name=sampled_perplexity,json=sampledPerplexity,proto3" json:"sampled_perplexity,omitempty"`
 	// Perplexity of those positions, each probability divided by the true mass of its context.
 	RenormalisedPerplexity float64 `protobuf:"fixed64,14,opt,name=renormalised_perplexity,json=renormalisedPerplexity,proto3" json:"renormalised_perplexity,omitempty"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	// Sum of log10 probabilities over the unknown tokens; part of log10_probability.
+	Log10Oov float64 `protobuf:"fixed64,15,opt,name=log10_oov,json=log10Oov,proto3" json:"log10_oov,omitempty"`
+	// Bytes of the text.
+	TextBytes uint64 `protobuf:"varint,16,opt,name=text_bytes,json=textBytes,proto3" json:"text_bytes,omitempty"`
+	// SHA-256 of the text.
+	TextSha256 []byte `protobuf:"bytes,17,opt,name=text_sha256,json=textSha256,proto3" json:"text_sha256,omitempty"`
+	// -log2 of the probability of the text over its bytes: compares models of any tokeniser.
+	BitsPerByte float64 `protobuf:"fixed64,18,opt,name=bits_per_byte,json=bitsPerByte,proto3" json:"bits_per_byte,omitempty"`
+	// Results by matched order, ascending; orders without a token are left out.
+	Orders []*EvaluatedOrder `protobuf:"bytes,19,rep,name=orders,proto3" json:"orders,omitempty"`
+	// How long scoring took.
+	Latency *EvaluationLatency `protobuf:"bytes,20,opt,name=latency,proto3" json:"latency,omitempty"`
+	// Id under which the result is stored (UUIDv7); empty when it is not.
+	EvaluationId string `protobuf:"bytes,21,opt,name=evaluation_id,json=evaluationId,proto3" json:"evaluation_id,omitempty"`
+	// Name of the text, as sent.
+	Label string `protobuf:"bytes,22,opt,name=label,proto3" json:"label,omitempty"`
+	// When the evaluation ended.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Seed of the sampling, where something was sampled.
+	SampleSeed    uint64 `protobuf:"varint,24,opt,name=sample_seed,json=sampleSeed,proto3" json:"sample_seed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Evaluation) Reset() {
 	*x = Evaluation{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +2174,7 @@ func (x *Evaluation) String() string {
 func (*Evaluation) ProtoMessage() {}
 
 func (x *Evaluation) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +2187,7 @@ func (x *Evaluation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evaluation.ProtoReflect.Descriptor instead.
 func (*Evaluation) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Evaluation) GetModel() string {
@@ -1984,6 +2288,76 @@ func (x *Evaluation) GetRenormalisedPerplexity() float64 {
 	return 0
 }
 
+func (x *Evaluation) GetLog10Oov() float64 {
+	if x != nil {
+		return x.Log10Oov
+	}
+	return 0
+}
+
+func (x *Evaluation) GetTextBytes() uint64 {
+	if x != nil {
+		return x.TextBytes
+	}
+	return 0
+}
+
+func (x *Evaluation) GetTextSha256() []byte {
+	if x != nil {
+		return x.TextSha256
+	}
+	return nil
+}
+
+func (x *Evaluation) GetBitsPerByte() float64 {
+	if x != nil {
+		return x.BitsPerByte
+	}
+	return 0
+}
+
+func (x *Evaluation) GetOrders() []*EvaluatedOrder {
+	if x != nil {
+		return x.Orders
+	}
+	return nil
+}
+
+func (x *Evaluation) GetLatency() *EvaluationLatency {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+func (x *Evaluation) GetEvaluationId() string {
+	if x != nil {
+		return x.EvaluationId
+	}
+	return ""
+}
+
+func (x *Evaluation) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Evaluation) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Evaluation) GetSampleSeed() uint64 {
+	if x != nil {
+		return x.SampleSeed
+	}
+	return 0
+}
+
 // EvaluateProgress tells how far an evaluation is.
 type EvaluateProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1999,7 +2373,7 @@ type EvaluateProgress struct {
 
 func (x *EvaluateProgress) Reset() {
 	*x = EvaluateProgress{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2385,7 @@ func (x *EvaluateProgress) String() string {
 func (*EvaluateProgress) ProtoMessage() {}
 
 func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +2398,7 @@ func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateProgress.ProtoReflect.Descriptor instead.
 func (*EvaluateProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EvaluateProgress) GetPhase() string {
@@ -2058,6 +2432,7 @@ type EvaluateResponse struct {
 	//	*EvaluateResponse_Progress
 	//	*EvaluateResponse_Sentence
 	//	*EvaluateResponse_Evaluation
+	//	*EvaluateResponse_Explained
 	Event         isEvaluateResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2065,7 +2440,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2452,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2465,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EvaluateResponse) GetEvent() isEvaluateResponse_Event {
@@ -2127,6 +2502,15 @@ func (x *EvaluateResponse) GetEvaluation() *Evaluation {
 	return nil
 }
 
+func (x *EvaluateResponse) GetExplained() *ExplanationSummary {
+	if x != nil {
+		if x, ok := x.Event.(*EvaluateResponse_Explained); ok {
+			return x.Explained
+		}
+	}
+	return nil
+}
+
 type isEvaluateResponse_Event interface {
 	isEvaluateResponse_Event()
 }
@@ -2146,11 +2530,18 @@ type EvaluateResponse_Evaluation struct {
 	Evaluation *Evaluation `protobuf:"bytes,3,opt,name=evaluation,proto3,oneof"`
 }
 
+type EvaluateResponse_Explained struct {
+	// What the explanations share, when asked for; comes before the result.
+	Explained *ExplanationSummary `protobuf:"bytes,4,opt,name=explained,proto3,oneof"`
+}
+
 func (*EvaluateResponse_Progress) isEvaluateResponse_Event() {}
 
 func (*EvaluateResponse_Sentence) isEvaluateResponse_Event() {}
 
 func (*EvaluateResponse_Evaluation) isEvaluateResponse_Event() {}
+
+func (*EvaluateResponse_Explained) isEvaluateResponse_Event() {}
 
 // ListContextsRequest asks for the contexts used most.
 type ListContextsRequest struct {
@@ -2169,7 +2560,7 @@ type ListContextsRequest struct {
 
 func (x *ListContextsRequest) Reset() {
 	*x = ListContextsRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2572,7 @@ func (x *ListContextsRequest) String() string {
 func (*ListContextsRequest) ProtoMessage() {}
 
 func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2585,7 @@ func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsRequest.ProtoReflect.Descriptor instead.
 func (*ListContextsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListContextsRequest) GetTenant() string {
@@ -2237,14 +2628,18 @@ type ContextUse struct {
 	// Distinct followers.
 	Followers uint64 `protobuf:"varint,4,opt,name=followers,proto3" json:"followers,omitempty"`
 	// Sum of adjusted counts.
-	Count         uint64 `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
+	Count uint64 `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
+	// Share of this context in all recorded use of the model, in [0, 1].
+	Share float64 `protobuf:"fixed64,6,opt,name=share,proto3" json:"share,omitempty"`
+	// True when the context is in the memory of the process that answers.
+	Cached        bool `protobuf:"varint,7,opt,name=cached,proto3" json:"cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ContextUse) Reset() {
 	*x = ContextUse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2256,7 +2651,7 @@ func (x *ContextUse) String() string {
 func (*ContextUse) ProtoMessage() {}
 
 func (x *ContextUse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2269,7 +2664,7 @@ func (x *ContextUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextUse.ProtoReflect.Descriptor instead.
 func (*ContextUse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ContextUse) GetContextHash() int64 {
@@ -2307,6 +2702,93 @@ func (x *ContextUse) GetCount() uint64 {
 	return 0
 }
 
+func (x *ContextUse) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *ContextUse) GetCached() bool {
+	if x != nil {
+		return x.Cached
+	}
+	return false
+}
+
+// ContextCache says how much of what was looked up came from memory, since the process began, over all models.
+type ContextCache struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Contexts in memory.
+	Entries uint64 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
+	// Bytes they take, about.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Look-ups answered from memory.
+	Hits uint64 `protobuf:"varint,3,opt,name=hits,proto3" json:"hits,omitempty"`
+	// Look-ups that read the store.
+	Misses        uint64 `protobuf:"varint,4,opt,name=misses,proto3" json:"misses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContextCache) Reset() {
+	*x = ContextCache{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContextCache) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContextCache) ProtoMessage() {}
+
+func (x *ContextCache) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContextCache.ProtoReflect.Descriptor instead.
+func (*ContextCache) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ContextCache) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *ContextCache) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ContextCache) GetHits() uint64 {
+	if x != nil {
+		return x.Hits
+	}
+	return 0
+}
+
+func (x *ContextCache) GetMisses() uint64 {
+	if x != nil {
+		return x.Misses
+	}
+	return 0
+}
+
 // ListContextsResponse is a page of contexts.
 type ListContextsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2314,13 +2796,15 @@ type ListContextsResponse struct {
 	Contexts []*ContextUse `protobuf:"bytes,1,rep,name=contexts,proto3" json:"contexts,omitempty"`
 	// Token of the next page; empty at the end.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The cache of contexts in the process that answers.
+	Cache         *ContextCache `protobuf:"bytes,3,opt,name=cache,proto3" json:"cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListContextsResponse) Reset() {
 	*x = ListContextsResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2332,7 +2816,7 @@ func (x *ListContextsResponse) String() string {
 func (*ListContextsResponse) ProtoMessage() {}
 
 func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2345,7 +2829,7 @@ func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsResponse.ProtoReflect.Descriptor instead.
 func (*ListContextsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListContextsResponse) GetContexts() []*ContextUse {
@@ -2362,11 +2846,18 @@ func (x *ListContextsResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListContextsResponse) GetCache() *ContextCache {
+	if x != nil {
+		return x.Cache
+	}
+	return nil
+}
+
 var File_dbslm_ngram_v1_inference_proto protoreflect.FileDescriptor
 
 const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\n" +
-	"\x1edbslm/ngram/v1/inference.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\"=\n" +
+	"\x1edbslm/ngram/v1/inference.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cdbslm/ngram/v1/explain.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x10\n" +
@@ -2381,38 +2872,45 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x06tokens\x18\x01 \x03(\v2\x15.dbslm.ngram.v1.TokenR\x06tokens\"n\n" +
 	"\x10TokenizeResponse\x12?\n" +
 	"\tsentences\x18\x01 \x03(\v2!.dbslm.ngram.v1.TokenizedSentenceR\tsentences\x12\x19\n" +
-	"\bbuild_id\x18\x02 \x01(\rR\abuildId\"\xb2\x01\n" +
+	"\bbuild_id\x18\x02 \x01(\rR\abuildId\"\xec\x01\n" +
 	"\x0ePredictRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12#\n" +
 	"\acontext\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\acontext\x12\x1d\n" +
-	"\x05top_k\x18\x05 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x04topK\"\xd0\x01\n" +
+	"\x05top_k\x18\x05 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x04topK\x128\n" +
+	"\aexplain\x18\x14 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\aexplain\"\xe2\x02\n" +
 	"\n" +
 	"Prediction\x12+\n" +
 	"\x05token\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.TokenR\x05token\x12 \n" +
 	"\vprobability\x18\x02 \x01(\x01R\vprobability\x12+\n" +
 	"\x11log10_probability\x18\x03 \x01(\x01R\x10log10Probability\x12#\n" +
 	"\rmatched_order\x18\x04 \x01(\rR\fmatchedOrder\x12!\n" +
-	"\fcontext_hash\x18\x05 \x01(\x03R\vcontextHash\"\x9b\x01\n" +
+	"\fcontext_hash\x18\x05 \x01(\x03R\vcontextHash\x12.\n" +
+	"\x05count\x18\x06 \x01(\v2\x18.dbslm.ngram.v1.CountRowR\x05count\x12!\n" +
+	"\fbackoff_path\x18\a \x01(\tR\vbackoffPath\x12=\n" +
+	"\vexplanation\x18\x14 \x01(\v2\x1b.dbslm.ngram.v1.ExplanationR\vexplanation\"\xdd\x01\n" +
 	"\x0fPredictResponse\x12<\n" +
 	"\vpredictions\x18\x01 \x03(\v2\x1a.dbslm.ngram.v1.PredictionR\vpredictions\x12/\n" +
 	"\acontext\x18\x02 \x03(\v2\x15.dbslm.ngram.v1.TokenR\acontext\x12\x19\n" +
-	"\bbuild_id\x18\x03 \x01(\rR\abuildId\"\xa7\x01\n" +
+	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12@\n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xe1\x01\n" +
 	"\fScoreRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12!\n" +
 	"\x05texts\x18\x04 \x03(\tB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05texts\x12\x16\n" +
-	"\x06tokens\x18\x05 \x01(\bR\x06tokens\"\x9d\x01\n" +
+	"\x06tokens\x18\x05 \x01(\bR\x06tokens\x128\n" +
+	"\aexplain\x18\x14 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\aexplain\"\xdc\x01\n" +
 	"\n" +
 	"TokenScore\x12+\n" +
 	"\x05token\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.TokenR\x05token\x12+\n" +
 	"\x11log10_probability\x18\x02 \x01(\x01R\x10log10Probability\x12#\n" +
 	"\rmatched_order\x18\x03 \x01(\rR\fmatchedOrder\x12\x10\n" +
-	"\x03oov\x18\x04 \x01(\bR\x03oov\"\x82\x01\n" +
+	"\x03oov\x18\x04 \x01(\bR\x03oov\x12=\n" +
+	"\vexplanation\x18\x14 \x01(\v2\x1b.dbslm.ngram.v1.ExplanationR\vexplanation\"\x82\x01\n" +
 	"\rSentenceScore\x12+\n" +
 	"\x11log10_probability\x18\x01 \x01(\x01R\x10log10Probability\x12\x10\n" +
 	"\x03oov\x18\x02 \x01(\x04R\x03oov\x122\n" +
@@ -2421,10 +2919,11 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x11log10_probability\x18\x01 \x01(\x01R\x10log10Probability\x12\x16\n" +
 	"\x06tokens\x18\x02 \x01(\x04R\x06tokens\x12\x10\n" +
 	"\x03oov\x18\x03 \x01(\x04R\x03oov\x12;\n" +
-	"\tsentences\x18\x04 \x03(\v2\x1d.dbslm.ngram.v1.SentenceScoreR\tsentences\"]\n" +
+	"\tsentences\x18\x04 \x03(\v2\x1d.dbslm.ngram.v1.SentenceScoreR\tsentences\"\x9f\x01\n" +
 	"\rScoreResponse\x121\n" +
 	"\x06scores\x18\x01 \x03(\v2\x19.dbslm.ngram.v1.TextScoreR\x06scores\x12\x19\n" +
-	"\bbuild_id\x18\x02 \x01(\rR\abuildId\"p\n" +
+	"\bbuild_id\x18\x02 \x01(\rR\abuildId\x12@\n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"p\n" +
 	"\fSequenceBias\x12\x1e\n" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x02R\x04text\x12@\n" +
@@ -2465,7 +2964,7 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\r_cache_weightB\x0e\n" +
 	"\f_max_backoffB\n" +
 	"\n" +
-	"\b_best_of\"\xd2\x02\n" +
+	"\b_best_of\"\x8c\x03\n" +
 	"\x0fGenerateRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -2479,7 +2978,8 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"replySoFar\x12@\n" +
 	"\n" +
 	"parameters\x18\b \x01(\v2 .dbslm.ngram.v1.DecodeParametersR\n" +
-	"parameters\"\xd0\x01\n" +
+	"parameters\x128\n" +
+	"\aexplain\x18\x14 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\aexplain\"\x8f\x02\n" +
 	"\x0eGeneratedToken\x12+\n" +
 	"\x05token\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.TokenR\x05token\x12+\n" +
 	"\x11log10_probability\x18\x02 \x01(\x01R\x10log10Probability\x12\x1f\n" +
@@ -2488,7 +2988,8 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\rmatched_order\x18\x04 \x01(\rR\fmatchedOrder\x12\x1e\n" +
 	"\n" +
 	"candidates\x18\x05 \x01(\rR\n" +
-	"candidates\"m\n" +
+	"candidates\x12=\n" +
+	"\vexplanation\x18\x14 \x01(\v2\x1b.dbslm.ngram.v1.ExplanationR\vexplanation\"m\n" +
 	"\x0eGenerateHeader\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\rR\abuildId\x12@\n" +
 	"\n" +
@@ -2496,17 +2997,18 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"parameters\"[\n" +
 	"\rGenerateChunk\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x126\n" +
-	"\x06tokens\x18\x02 \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\"\x8a\x01\n" +
+	"\x06tokens\x18\x02 \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\"\xcc\x01\n" +
 	"\x0eGenerateFinish\x124\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1c.dbslm.ngram.v1.FinishReasonR\x06reason\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x16\n" +
 	"\x06tokens\x18\x03 \x01(\rR\x06tokens\x12\x16\n" +
-	"\x06chosen\x18\x04 \x01(\rR\x06chosen\"\xc6\x01\n" +
+	"\x06chosen\x18\x04 \x01(\rR\x06chosen\x12@\n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xc6\x01\n" +
 	"\x10GenerateResponse\x128\n" +
 	"\x06header\x18\x01 \x01(\v2\x1e.dbslm.ngram.v1.GenerateHeaderH\x00R\x06header\x125\n" +
 	"\x05chunk\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.GenerateChunkH\x00R\x05chunk\x128\n" +
 	"\x06finish\x18\x03 \x01(\v2\x1e.dbslm.ngram.v1.GenerateFinishH\x00R\x06finishB\a\n" +
-	"\x05event\"\x9e\x02\n" +
+	"\x05event\"\xee\x02\n" +
 	"\x0eEvaluateHeader\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -2518,11 +3020,29 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\vsample_seed\x18\x06 \x01(\x04R\n" +
 	"sampleSeed\x12\x16\n" +
 	"\x06tokens\x18\a \x01(\bR\x06tokens\x12\x1e\n" +
-	"\x05label\x18\b \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\x05label\"}\n" +
+	"\x05label\x18\b \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\x05label\x12\x14\n" +
+	"\x05store\x18\t \x01(\bR\x05store\x128\n" +
+	"\aexplain\x18\x14 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\aexplain\"}\n" +
 	"\x0fEvaluateRequest\x128\n" +
 	"\x06header\x18\x01 \x01(\v2\x1e.dbslm.ngram.v1.EvaluateHeaderH\x00R\x06header\x12!\n" +
 	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunkB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\xb7\x04\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\x9a\x01\n" +
+	"\x0eEvaluatedOrder\x12\x14\n" +
+	"\x05order\x18\x01 \x01(\rR\x05order\x12\x16\n" +
+	"\x06tokens\x18\x02 \x01(\x04R\x06tokens\x12+\n" +
+	"\x11log10_probability\x18\x03 \x01(\x01R\x10log10Probability\x12\x10\n" +
+	"\x03oov\x18\x04 \x01(\x04R\x03oov\x12\x1b\n" +
+	"\tlog10_oov\x18\x05 \x01(\x01R\blog10Oov\"\xa9\x01\n" +
+	"\x11EvaluationLatency\x12\x18\n" +
+	"\abatches\x18\x01 \x01(\x04R\abatches\x12\x1d\n" +
+	"\n" +
+	"p50_micros\x18\x02 \x01(\x01R\tp50Micros\x12\x1d\n" +
+	"\n" +
+	"p90_micros\x18\x03 \x01(\x01R\tp90Micros\x12\x1d\n" +
+	"\n" +
+	"p99_micros\x18\x04 \x01(\x01R\tp99Micros\x12\x1d\n" +
+	"\n" +
+	"max_micros\x18\x05 \x01(\x01R\tmaxMicros\"\xc6\a\n" +
 	"\n" +
 	"Evaluation\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x19\n" +
@@ -2539,17 +3059,32 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x0emass_error_max\x18\v \x01(\x01R\fmassErrorMax\x125\n" +
 	"\x16renormalised_positions\x18\f \x01(\rR\x15renormalisedPositions\x12-\n" +
 	"\x12sampled_perplexity\x18\r \x01(\x01R\x11sampledPerplexity\x127\n" +
-	"\x17renormalised_perplexity\x18\x0e \x01(\x01R\x16renormalisedPerplexity\"R\n" +
+	"\x17renormalised_perplexity\x18\x0e \x01(\x01R\x16renormalisedPerplexity\x12\x1b\n" +
+	"\tlog10_oov\x18\x0f \x01(\x01R\blog10Oov\x12\x1d\n" +
+	"\n" +
+	"text_bytes\x18\x10 \x01(\x04R\ttextBytes\x12\x1f\n" +
+	"\vtext_sha256\x18\x11 \x01(\fR\n" +
+	"textSha256\x12\"\n" +
+	"\rbits_per_byte\x18\x12 \x01(\x01R\vbitsPerByte\x126\n" +
+	"\x06orders\x18\x13 \x03(\v2\x1e.dbslm.ngram.v1.EvaluatedOrderR\x06orders\x12;\n" +
+	"\alatency\x18\x14 \x01(\v2!.dbslm.ngram.v1.EvaluationLatencyR\alatency\x12#\n" +
+	"\revaluation_id\x18\x15 \x01(\tR\fevaluationId\x12\x14\n" +
+	"\x05label\x18\x16 \x01(\tR\x05label\x12;\n" +
+	"\vcreate_time\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x1f\n" +
+	"\vsample_seed\x18\x18 \x01(\x04R\n" +
+	"sampleSeed\"R\n" +
 	"\x10EvaluateProgress\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x04R\x05total\"\xd6\x01\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\x9a\x02\n" +
 	"\x10EvaluateResponse\x12>\n" +
 	"\bprogress\x18\x01 \x01(\v2 .dbslm.ngram.v1.EvaluateProgressH\x00R\bprogress\x12;\n" +
 	"\bsentence\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.SentenceScoreH\x00R\bsentence\x12<\n" +
 	"\n" +
 	"evaluation\x18\x03 \x01(\v2\x1a.dbslm.ngram.v1.EvaluationH\x00R\n" +
-	"evaluationB\a\n" +
+	"evaluation\x12B\n" +
+	"\texplained\x18\x04 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryH\x00R\texplainedB\a\n" +
 	"\x05event\"\xaa\x01\n" +
 	"\x13ListContextsRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
@@ -2558,17 +3093,25 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"\xac\x01\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"\xda\x01\n" +
 	"\n" +
 	"ContextUse\x12!\n" +
 	"\fcontext_hash\x18\x01 \x01(\x03R\vcontextHash\x12-\n" +
 	"\x06tokens\x18\x02 \x03(\v2\x15.dbslm.ngram.v1.TokenR\x06tokens\x12\x18\n" +
 	"\ahotness\x18\x03 \x01(\x01R\ahotness\x12\x1c\n" +
 	"\tfollowers\x18\x04 \x01(\x04R\tfollowers\x12\x14\n" +
-	"\x05count\x18\x05 \x01(\x04R\x05count\"v\n" +
+	"\x05count\x18\x05 \x01(\x04R\x05count\x12\x14\n" +
+	"\x05share\x18\x06 \x01(\x01R\x05share\x12\x16\n" +
+	"\x06cached\x18\a \x01(\bR\x06cached\"j\n" +
+	"\fContextCache\x12\x18\n" +
+	"\aentries\x18\x01 \x01(\x04R\aentries\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x12\n" +
+	"\x04hits\x18\x03 \x01(\x04R\x04hits\x12\x16\n" +
+	"\x06misses\x18\x04 \x01(\x04R\x06misses\"\xaa\x01\n" +
 	"\x14ListContextsResponse\x126\n" +
 	"\bcontexts\x18\x01 \x03(\v2\x1a.dbslm.ngram.v1.ContextUseR\bcontexts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xb6\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x122\n" +
+	"\x05cache\x18\x03 \x01(\v2\x1c.dbslm.ngram.v1.ContextCacheR\x05cache*\xb6\x01\n" +
 	"\fFinishReason\x12\x1d\n" +
 	"\x19FINISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12FINISH_REASON_STOP\x10\x01\x12\x18\n" +
@@ -2597,80 +3140,104 @@ func file_dbslm_ngram_v1_inference_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_inference_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_dbslm_ngram_v1_inference_proto_goTypes = []any{
-	(FinishReason)(0),            // 0: dbslm.ngram.v1.FinishReason
-	(*Token)(nil),                // 1: dbslm.ngram.v1.Token
-	(*TokenizeRequest)(nil),      // 2: dbslm.ngram.v1.TokenizeRequest
-	(*TokenizedSentence)(nil),    // 3: dbslm.ngram.v1.TokenizedSentence
-	(*TokenizeResponse)(nil),     // 4: dbslm.ngram.v1.TokenizeResponse
-	(*PredictRequest)(nil),       // 5: dbslm.ngram.v1.PredictRequest
-	(*Prediction)(nil),           // 6: dbslm.ngram.v1.Prediction
-	(*PredictResponse)(nil),      // 7: dbslm.ngram.v1.PredictResponse
-	(*ScoreRequest)(nil),         // 8: dbslm.ngram.v1.ScoreRequest
-	(*TokenScore)(nil),           // 9: dbslm.ngram.v1.TokenScore
-	(*SentenceScore)(nil),        // 10: dbslm.ngram.v1.SentenceScore
-	(*TextScore)(nil),            // 11: dbslm.ngram.v1.TextScore
-	(*ScoreResponse)(nil),        // 12: dbslm.ngram.v1.ScoreResponse
-	(*SequenceBias)(nil),         // 13: dbslm.ngram.v1.SequenceBias
-	(*DecodeParameters)(nil),     // 14: dbslm.ngram.v1.DecodeParameters
-	(*GenerateRequest)(nil),      // 15: dbslm.ngram.v1.GenerateRequest
-	(*GeneratedToken)(nil),       // 16: dbslm.ngram.v1.GeneratedToken
-	(*GenerateHeader)(nil),       // 17: dbslm.ngram.v1.GenerateHeader
-	(*GenerateChunk)(nil),        // 18: dbslm.ngram.v1.GenerateChunk
-	(*GenerateFinish)(nil),       // 19: dbslm.ngram.v1.GenerateFinish
-	(*GenerateResponse)(nil),     // 20: dbslm.ngram.v1.GenerateResponse
-	(*EvaluateHeader)(nil),       // 21: dbslm.ngram.v1.EvaluateHeader
-	(*EvaluateRequest)(nil),      // 22: dbslm.ngram.v1.EvaluateRequest
-	(*Evaluation)(nil),           // 23: dbslm.ngram.v1.Evaluation
-	(*EvaluateProgress)(nil),     // 24: dbslm.ngram.v1.EvaluateProgress
-	(*EvaluateResponse)(nil),     // 25: dbslm.ngram.v1.EvaluateResponse
-	(*ListContextsRequest)(nil),  // 26: dbslm.ngram.v1.ListContextsRequest
-	(*ContextUse)(nil),           // 27: dbslm.ngram.v1.ContextUse
-	(*ListContextsResponse)(nil), // 28: dbslm.ngram.v1.ListContextsResponse
+	(FinishReason)(0),             // 0: dbslm.ngram.v1.FinishReason
+	(*Token)(nil),                 // 1: dbslm.ngram.v1.Token
+	(*TokenizeRequest)(nil),       // 2: dbslm.ngram.v1.TokenizeRequest
+	(*TokenizedSentence)(nil),     // 3: dbslm.ngram.v1.TokenizedSentence
+	(*TokenizeResponse)(nil),      // 4: dbslm.ngram.v1.TokenizeResponse
+	(*PredictRequest)(nil),        // 5: dbslm.ngram.v1.PredictRequest
+	(*Prediction)(nil),            // 6: dbslm.ngram.v1.Prediction
+	(*PredictResponse)(nil),       // 7: dbslm.ngram.v1.PredictResponse
+	(*ScoreRequest)(nil),          // 8: dbslm.ngram.v1.ScoreRequest
+	(*TokenScore)(nil),            // 9: dbslm.ngram.v1.TokenScore
+	(*SentenceScore)(nil),         // 10: dbslm.ngram.v1.SentenceScore
+	(*TextScore)(nil),             // 11: dbslm.ngram.v1.TextScore
+	(*ScoreResponse)(nil),         // 12: dbslm.ngram.v1.ScoreResponse
+	(*SequenceBias)(nil),          // 13: dbslm.ngram.v1.SequenceBias
+	(*DecodeParameters)(nil),      // 14: dbslm.ngram.v1.DecodeParameters
+	(*GenerateRequest)(nil),       // 15: dbslm.ngram.v1.GenerateRequest
+	(*GeneratedToken)(nil),        // 16: dbslm.ngram.v1.GeneratedToken
+	(*GenerateHeader)(nil),        // 17: dbslm.ngram.v1.GenerateHeader
+	(*GenerateChunk)(nil),         // 18: dbslm.ngram.v1.GenerateChunk
+	(*GenerateFinish)(nil),        // 19: dbslm.ngram.v1.GenerateFinish
+	(*GenerateResponse)(nil),      // 20: dbslm.ngram.v1.GenerateResponse
+	(*EvaluateHeader)(nil),        // 21: dbslm.ngram.v1.EvaluateHeader
+	(*EvaluateRequest)(nil),       // 22: dbslm.ngram.v1.EvaluateRequest
+	(*EvaluatedOrder)(nil),        // 23: dbslm.ngram.v1.EvaluatedOrder
+	(*EvaluationLatency)(nil),     // 24: dbslm.ngram.v1.EvaluationLatency
+	(*Evaluation)(nil),            // 25: dbslm.ngram.v1.Evaluation
+	(*EvaluateProgress)(nil),      // 26: dbslm.ngram.v1.EvaluateProgress
+	(*EvaluateResponse)(nil),      // 27: dbslm.ngram.v1.EvaluateResponse
+	(*ListContextsRequest)(nil),   // 28: dbslm.ngram.v1.ListContextsRequest
+	(*ContextUse)(nil),            // 29: dbslm.ngram.v1.ContextUse
+	(*ContextCache)(nil),          // 30: dbslm.ngram.v1.ContextCache
+	(*ListContextsResponse)(nil),  // 31: dbslm.ngram.v1.ListContextsResponse
+	(*ExplainOptions)(nil),        // 32: dbslm.ngram.v1.ExplainOptions
+	(*CountRow)(nil),              // 33: dbslm.ngram.v1.CountRow
+	(*Explanation)(nil),           // 34: dbslm.ngram.v1.Explanation
+	(*ExplanationSummary)(nil),    // 35: dbslm.ngram.v1.ExplanationSummary
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_inference_proto_depIdxs = []int32{
 	1,  // 0: dbslm.ngram.v1.TokenizedSentence.tokens:type_name -> dbslm.ngram.v1.Token
 	3,  // 1: dbslm.ngram.v1.TokenizeResponse.sentences:type_name -> dbslm.ngram.v1.TokenizedSentence
-	1,  // 2: dbslm.ngram.v1.Prediction.token:type_name -> dbslm.ngram.v1.Token
-	6,  // 3: dbslm.ngram.v1.PredictResponse.predictions:type_name -> dbslm.ngram.v1.Prediction
-	1,  // 4: dbslm.ngram.v1.PredictResponse.context:type_name -> dbslm.ngram.v1.Token
-	1,  // 5: dbslm.ngram.v1.TokenScore.token:type_name -> dbslm.ngram.v1.Token
-	9,  // 6: dbslm.ngram.v1.SentenceScore.tokens:type_name -> dbslm.ngram.v1.TokenScore
-	10, // 7: dbslm.ngram.v1.TextScore.sentences:type_name -> dbslm.ngram.v1.SentenceScore
-	11, // 8: dbslm.ngram.v1.ScoreResponse.scores:type_name -> dbslm.ngram.v1.TextScore
-	13, // 9: dbslm.ngram.v1.DecodeParameters.biases:type_name -> dbslm.ngram.v1.SequenceBias
-	14, // 10: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	1,  // 11: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
-	14, // 12: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	16, // 13: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
-	0,  // 14: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
-	17, // 15: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
-	18, // 16: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
-	19, // 17: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
-	21, // 18: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
-	24, // 19: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
-	10, // 20: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
-	23, // 21: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
-	1,  // 22: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
-	27, // 23: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
-	2,  // 24: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
-	5,  // 25: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
-	8,  // 26: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
-	15, // 27: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
-	22, // 28: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
-	26, // 29: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
-	4,  // 30: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
-	7,  // 31: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
-	12, // 32: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
-	20, // 33: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
-	25, // 34: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
-	28, // 35: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
-	30, // [30:36] is the sub-list for method output_type
-	24, // [24:30] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	32, // 2: dbslm.ngram.v1.PredictRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	1,  // 3: dbslm.ngram.v1.Prediction.token:type_name -> dbslm.ngram.v1.Token
+	33, // 4: dbslm.ngram.v1.Prediction.count:type_name -> dbslm.ngram.v1.CountRow
+	34, // 5: dbslm.ngram.v1.Prediction.explanation:type_name -> dbslm.ngram.v1.Explanation
+	6,  // 6: dbslm.ngram.v1.PredictResponse.predictions:type_name -> dbslm.ngram.v1.Prediction
+	1,  // 7: dbslm.ngram.v1.PredictResponse.context:type_name -> dbslm.ngram.v1.Token
+	35, // 8: dbslm.ngram.v1.PredictResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	32, // 9: dbslm.ngram.v1.ScoreRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	1,  // 10: dbslm.ngram.v1.TokenScore.token:type_name -> dbslm.ngram.v1.Token
+	34, // 11: dbslm.ngram.v1.TokenScore.explanation:type_name -> dbslm.ngram.v1.Explanation
+	9,  // 12: dbslm.ngram.v1.SentenceScore.tokens:type_name -> dbslm.ngram.v1.TokenScore
+	10, // 13: dbslm.ngram.v1.TextScore.sentences:type_name -> dbslm.ngram.v1.SentenceScore
+	11, // 14: dbslm.ngram.v1.ScoreResponse.scores:type_name -> dbslm.ngram.v1.TextScore
+	35, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	13, // 16: dbslm.ngram.v1.DecodeParameters.biases:type_name -> dbslm.ngram.v1.SequenceBias
+	14, // 17: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	32, // 18: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	1,  // 19: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
+	34, // 20: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
+	14, // 21: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	16, // 22: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
+	0,  // 23: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
+	35, // 24: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	17, // 25: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
+	18, // 26: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
+	19, // 27: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
+	32, // 28: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	21, // 29: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
+	23, // 30: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
+	24, // 31: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
+	36, // 32: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
+	26, // 33: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
+	10, // 34: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
+	25, // 35: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
+	35, // 36: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	1,  // 37: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
+	29, // 38: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
+	30, // 39: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
+	2,  // 40: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
+	5,  // 41: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
+	8,  // 42: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
+	15, // 43: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
+	22, // 44: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
+	28, // 45: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
+	4,  // 46: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
+	7,  // 47: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
+	12, // 48: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
+	20, // 49: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
+	27, // 50: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
+	31, // 51: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
+	46, // [46:52] is the sub-list for method output_type
+	40, // [40:46] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_inference_proto_init() }
@@ -2678,6 +3245,7 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 	if File_dbslm_ngram_v1_inference_proto != nil {
 		return
 	}
+	file_dbslm_ngram_v1_explain_proto_init()
 	file_dbslm_ngram_v1_inference_proto_msgTypes[13].OneofWrappers = []any{}
 	file_dbslm_ngram_v1_inference_proto_msgTypes[19].OneofWrappers = []any{
 		(*GenerateResponse_Header)(nil),
@@ -2688,10 +3256,11 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 		(*EvaluateRequest_Header)(nil),
 		(*EvaluateRequest_Chunk)(nil),
 	}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[24].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[26].OneofWrappers = []any{
 		(*EvaluateResponse_Progress)(nil),
 		(*EvaluateResponse_Sentence)(nil),
 		(*EvaluateResponse_Evaluation)(nil),
+		(*EvaluateResponse_Explained)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2699,7 +3268,7 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_inference_proto_rawDesc), len(file_dbslm_ngram_v1_inference_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

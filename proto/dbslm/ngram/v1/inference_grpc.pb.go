@@ -32,7 +32,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // InferenceService answers from the published build, or from a kept one that the request names. It never writes to
-// the vocabulary.
+// the vocabulary. With `explain` an answer says which rows it came from.
 type InferenceServiceClient interface {
 	// Tokenize cuts text as the model does.
 	Tokenize(ctx context.Context, in *TokenizeRequest, opts ...grpc.CallOption) (*TokenizeResponse, error)
@@ -133,7 +133,7 @@ func (c *inferenceServiceClient) ListContexts(ctx context.Context, in *ListConte
 // for forward compatibility.
 //
 // InferenceService answers from the published build, or from a kept one that the request names. It never writes to
-// the vocabulary.
+// the vocabulary. With `explain` an answer says which rows it came from.
 type InferenceServiceServer interface {
 	// Tokenize cuts text as the model does.
 	Tokenize(context.Context, *TokenizeRequest) (*TokenizeResponse, error)
