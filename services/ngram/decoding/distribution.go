@@ -19,14 +19,45 @@ type Candidate struct {
 
 // Distribution is the distribution of the next token over the whole vocabulary, <unk> included. Tokens about which the
 // longer contexts, the cache or a bias say something are explicit; all others are the unigrams times one factor, so
-// that a step costs the followers of its contexts and not the vocabulary.
+// that a step costs the followers of its contexts and not the vocabulary. Where the shortest context has many followers and
+// an index, they become explicit only when a step comes to them or asks for one by name: its likeliest first.
 //
 // A Distribution is reused from step to step and is not safe for concurrent use.
 type Distribution struct {
 	unigrams *lookup.Unigrams
 	slot     []uint32 // by token id: index into explicit, plus one
 	explicit []Candidate
-	tail     float64 // factor on the unigram mass of every token that is not explicit
+	tail     float64 // factor on the unigram mass of every token that is neither explicit nor late
+	late     late
+	tokens   []uint32 // buffer
+}
+
+// late is a context whose followers are not explicit yet, but for those that are.
+type late struct {
+	context *lookup.Context // nil: there is none, or all are explicit
+	walk    lookup.Walk
+	weight  float64 // of each token of the group that is next
+	matched int
+	factor  float64
+	scales  []float64 // applied to every weight since, in their order
+}
+
+func (l *late) scaled(mass float64) float64 {
+	weight := float64(l.factor * mass)
+	for _, scale := range l.scales {
+		weight = float64(weight * scale)
+	}
+	return weight
+}
+
+// advance looks at the next group.
+func (l *late) advance() {
+	mass, more := l.walk.Mass()
+	if !more {
+		l.context = nil
+		return
+	}
+	l.weight = l.scaled(mass)
 }
 
 // NewDistribution makes room for the steps of one request: four bytes per token of the vocabulary.
@@ -42,23 +73,55 @@ func (d *Distribution) Base(contexts []*lookup.Context) {
 		d.slot[candidate.Token] = 0
 	}
 	d.explicit = d.explicit[:0]
+	shortest := len(contexts) - 1
+	for shortest > 0 && contexts[shortest] == nil {
+		shortest--
+	}
+	d.late.context, d.late.scales = nil, d.late.scales[:0]
 	factor := 1.0
 	for i, context := range contexts {
 		if context == nil {
 			continue
 		}
 		matched := len(contexts) - i + 1
-		context.Each(func(group lookup.Group, tokens []uint32) {
-			weight := float64(factor * group.Mass)
-			for _, token := range tokens {
-				if int(token) < len(d.slot) && d.slot[token] == 0 {
-					d.add(Candidate{Token: token, Matched: matched, Weight: weight})
-				}
-			}
-		})
+		if i == shortest && context.HasIndex() {
+			d.late.context, d.late.walk, d.late.matched, d.late.factor = context, context.Walk(), matched, factor
+			d.late.advance()
+		} else {
+			d.addAll(context, matched, factor)
+		}
 		factor = float64(factor * context.Backoff)
 	}
 	d.tail = factor
+}
+
+// addAll makes the followers of a context explicit that no longer context has.
+func (d *Distribution) addAll(context *lookup.Context, matched int, factor float64) {
+	walk := context.Walk()
+	for {
+		mass, more := walk.Mass()
+		if !more {
+			return
+		}
+		weight := float64(factor * mass)
+		d.tokens = walk.Next(d.tokens[:0])
+		for _, token := range d.tokens {
+			if int(token) < len(d.slot) && d.slot[token] == 0 {
+				d.add(Candidate{Token: token, Matched: matched, Weight: weight})
+			}
+		}
+	}
+}
+
+// expand makes the next group of the late context explicit.
+func (d *Distribution) expand() {
+	d.tokens = d.late.walk.Next(d.tokens[:0])
+	for _, token := range d.tokens {
+		if int(token) < len(d.slot) && d.slot[token] == 0 {
+			d.add(Candidate{Token: token, Matched: d.late.matched, Weight: d.late.weight})
+		}
+	}
+	d.late.advance()
 }
 
 // Weight is the weight of the token, 0 for one that is not an event of the build.
@@ -98,6 +161,9 @@ func (d *Distribution) Ban(token uint32) { d.Scale(token, 0) }
 // Total is the sum of all weights, in an order that depends on nothing but the build: 1 up to the rounding of the
 // stored values for a distribution that was neither banned nor biased.
 func (d *Distribution) Total() float64 {
+	for d.late.context != nil {
+		d.expand()
+	}
 	total := 0.0
 	for _, candidate := range d.explicit {
 		total += candidate.Weight
@@ -119,6 +185,14 @@ func (d *Distribution) longest() int {
 			longest = candidate.Matched
 		}
 	}
+	for at := len(d.explicit); longest < d.late.matched && d.late.context != nil; {
+		d.expand()
+		for ; at < len(d.explicit); at++ {
+			if d.explicit[at].Weight > 0 {
+				longest = d.late.matched
+			}
+		}
+	}
 	return longest
 }
 
@@ -127,6 +201,10 @@ func (d *Distribution) scaleAll(factor float64) {
 		d.explicit[i].Weight = float64(d.explicit[i].Weight * factor)
 	}
 	d.tail = float64(d.tail * factor)
+	if d.late.context != nil {
+		d.late.scales = append(d.late.scales, factor)
+		d.late.weight = float64(d.late.weight * factor)
+	}
 }
 
 func (d *Distribution) add(candidate Candidate) {
@@ -135,8 +213,18 @@ func (d *Distribution) add(candidate Candidate) {
 }
 
 func (d *Distribution) find(token uint32) *Candidate {
-	if int(token) >= len(d.slot) || d.slot[token] == 0 {
+	if int(token) >= len(d.slot) {
 		return nil
+	}
+	if d.slot[token] == 0 {
+		if d.late.context == nil {
+			return nil
+		}
+		group, found := d.late.context.Find(token)
+		if !found {
+			return nil
+		}
+		d.add(Candidate{Token: token, Matched: d.late.matched, Weight: d.late.scaled(group.Mass)})
 	}
 	return &d.explicit[d.slot[token]-1]
 }

@@ -9,13 +9,14 @@ package decoding
 type descending struct {
 	d    *Distribution
 	heap []Candidate
-	next int // into the sorted unigrams
+	next int  // into the sorted unigrams
+	late bool // the followers of the late context take part
 }
 
 // descending begins a walk over the tokens found by n-grams of at least the given length, and those that are wanted in
 // any case. The buffer is used for the heap.
 func (d *Distribution) descending(shortest int, buffer []Candidate) descending {
-	walk := descending{d: d, heap: buffer[:0]}
+	walk := descending{d: d, heap: buffer[:0], late: d.late.matched >= shortest}
 	for _, candidate := range d.explicit {
 		if candidate.Weight > 0 && (candidate.Matched >= shortest || candidate.Wanted) {
 			walk.heap = append(walk.heap, candidate)
@@ -32,25 +33,47 @@ func (d *Distribution) descending(shortest int, buffer []Candidate) descending {
 
 // pop returns the next token with a weight above zero.
 func (w *descending) pop() (Candidate, bool) {
-	sorted := w.d.unigrams.Sorted()
-	for w.next < len(sorted) && w.d.slot[sorted[w.next]] != 0 {
-		w.next++
-	}
-	var tail Candidate
-	if w.next < len(sorted) {
+	w.fill()
+	for sorted := w.d.unigrams.Sorted(); w.next < len(sorted); w.next++ {
 		token := sorted[w.next]
-		tail = Candidate{Token: token, Matched: 1, Weight: float64(w.d.tail * w.d.unigrams.Mass(token))}
+		if w.d.slot[token] != 0 {
+			continue
+		}
+		tail := Candidate{Token: token, Matched: 1, Weight: float64(w.d.tail * w.d.unigrams.Mass(token))}
+		if tail.Weight == 0 || len(w.heap) > 0 && w.before(w.heap[0], tail) {
+			break
+		}
+		if w.d.late.context != nil {
+			if _, known := w.d.late.context.Log10(token); known {
+				continue // its weight is smaller and it comes later
+			}
+		}
+		w.next++
+		return tail, true
 	}
-	if len(w.heap) > 0 && (tail.Weight == 0 || w.before(w.heap[0], tail)) {
-		top := w.heap[0]
-		last := len(w.heap) - 1
-		w.heap[0] = w.heap[last]
-		w.heap = w.heap[:last]
-		w.sink(0)
-		return top, top.Weight > 0
+	if len(w.heap) == 0 {
+		return Candidate{}, false
 	}
-	w.next++
-	return tail, tail.Weight > 0
+	top := w.heap[0]
+	last := len(w.heap) - 1
+	w.heap[0] = w.heap[last]
+	w.heap = w.heap[:last]
+	w.sink(0)
+	return top, true
+}
+
+// fill moves the groups of the late context to the heap whose tokens may be next.
+func (w *descending) fill() {
+	for w.late && w.d.late.context != nil && (len(w.heap) == 0 || w.d.late.weight >= w.heap[0].Weight) {
+		at := len(w.d.explicit)
+		w.d.expand()
+		for ; at < len(w.d.explicit); at++ {
+			if candidate := w.d.explicit[at]; candidate.Weight > 0 {
+				w.heap = append(w.heap, candidate)
+				w.rise(len(w.heap) - 1)
+			}
+		}
+	}
 }
 
 func (w *descending) before(a, b Candidate) bool {
@@ -58,6 +81,17 @@ func (w *descending) before(a, b Candidate) bool {
 		return a.Weight > b.Weight
 	}
 	return w.d.unigrams.Rank(a.Token) < w.d.unigrams.Rank(b.Token)
+}
+
+func (w *descending) rise(i int) {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !w.before(w.heap[i], w.heap[parent]) {
+			return
+		}
+		w.heap[i], w.heap[parent] = w.heap[parent], w.heap[i]
+		i = parent
+	}
 }
 
 func (w *descending) sink(i int) {

@@ -3,7 +3,6 @@ package decoding
 import (
 	"fmt"
 	"slices"
-	"sort"
 
 	"pgregory.net/rapid"
 
@@ -47,18 +46,13 @@ func (m toy) probability(context []uint32, token uint32) float64 {
 
 // newContext makes a context of the weights; equal weights form one group.
 func newContext(masses map[uint32]float64, backoff float64) *lookup.Context {
-	tokens := make([]uint32, 0, len(masses))
-	for token := range masses {
-		tokens = append(tokens, token)
+	var followers []lookup.Follower
+	for token, mass := range masses {
+		followers = append(followers, lookup.Follower{Token: token, Mass: mass, Log10: exactmath.Log10(mass)})
 	}
-	slices.Sort(tokens)
-	sort.SliceStable(tokens, func(i, j int) bool { return masses[tokens[i]] > masses[tokens[j]] })
-	context := &lookup.Context{Backoff: backoff, LogBackoff: exactmath.Log10(backoff), Tokens: tokens}
-	for i, token := range tokens {
-		if i == 0 || masses[token] != masses[tokens[i-1]] {
-			context.Groups = append(context.Groups, lookup.Group{Mass: masses[token], Log10: exactmath.Log10(masses[token])})
-		}
-		context.Groups[len(context.Groups)-1].End = uint32(i + 1)
+	context, err := lookup.NewContext(backoff, exactmath.Log10(backoff), followers)
+	if err != nil {
+		panic(err)
 	}
 	return context
 }

@@ -8,9 +8,9 @@ import (
 )
 
 func TestFind(t *testing.T) {
-	context := &Context{
-		Groups: []Group{{Mass: 0.5, Log10: -0.3, End: 2}, {Mass: 0.1, Log10: -1, End: 3}, {Mass: 0.05, Log10: -1.3, End: 6}},
-		Tokens: []uint32{4, 9, 2, 3, 5, 8},
+	context, err := NewContext(1, 0, []Follower{{4, 0.5, -0.3}, {9, 0.5, -0.3}, {2, 0.1, -1}, {3, 0.05, -1.3}, {5, 0.05, -1.3}, {8, 0.05, -1.3}})
+	if err != nil {
+		t.Fatal(err)
 	}
 	want := map[uint32]float64{4: 0.5, 9: 0.5, 2: 0.1, 3: 0.05, 5: 0.05, 8: 0.05}
 	for token := range uint32(12) {
@@ -24,15 +24,15 @@ func TestFind(t *testing.T) {
 	}
 	var seen []uint32
 	context.Each(func(_ Group, tokens []uint32) { seen = append(seen, tokens...) })
-	if !slices.Equal(seen, context.Tokens) {
+	if !slices.Equal(seen, []uint32{4, 9, 2, 3, 5, 8}) {
 		t.Errorf("Each visits %v", seen)
 	}
 }
 
 func TestUnigrams(t *testing.T) {
-	empty := &Context{
-		Groups: []Group{{Mass: 0.4, Log10: -0.4, End: 1}, {Mass: 0.2, Log10: -0.7, End: 4}},
-		Tokens: []uint32{2, 0, 3, 4},
+	empty, err := NewContext(1, 0, []Follower{{2, 0.4, -0.4}, {0, 0.2, -0.7}, {3, 0.2, -0.7}, {4, 0.2, -0.7}})
+	if err != nil {
+		t.Fatal(err)
 	}
 	ranks := []uint32{2, 1, 3, 4, 0}
 	unigrams, err := NewUnigrams(empty, ranks)

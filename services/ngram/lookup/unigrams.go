@@ -17,7 +17,8 @@ type Unigrams struct {
 	total  float64
 }
 
-// NewUnigrams builds the resident unigrams from the stored empty context. rank gives, for every token id below the
+// NewUnigrams builds the resident unigrams from the stored empty context, whose backoff weight is the normaliser of the
+// rounded probabilities and multiplied in. rank gives, for every token id below the
 // vocabulary bound of the build, the place of the token among all tokens in byte order; it breaks ties, so that the
 // order of two models with the same words does not depend on the order in which the words arrived.
 func NewUnigrams(empty *Context, rank []uint32) (*Unigrams, error) {
@@ -35,7 +36,7 @@ func NewUnigrams(empty *Context, rank []uint32) (*Unigrams, error) {
 				misplaced, bad = token, true
 				continue
 			}
-			u.mass[token], u.log10[token], u.known[token] = group.Mass, group.Log10, true
+			u.mass[token], u.log10[token], u.known[token] = float64(group.Mass*empty.Backoff), group.Log10+empty.LogBackoff, true
 			u.sorted = append(u.sorted, token)
 		}
 	})

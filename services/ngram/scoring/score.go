@@ -28,8 +28,8 @@ func Score(unigrams *lookup.Unigrams, contexts []*lookup.Context, token uint32) 
 		if context == nil {
 			continue
 		}
-		if group, found := context.Find(token); found {
-			return Record{Token: token, Log10: backoff + group.Log10, Matched: len(contexts) - i + 1}
+		if value, found := context.Log10(token); found {
+			return Record{Token: token, Log10: backoff + value, Matched: len(contexts) - i + 1}
 		}
 		backoff += context.LogBackoff
 	}

@@ -34,15 +34,20 @@ func TestContextAt(t *testing.T) {
 }
 
 func TestScore(t *testing.T) {
-	unigrams, err := lookup.NewUnigrams(&lookup.Context{
-		Groups: []lookup.Group{{Mass: 0.5, Log10: -0.3, End: 1}, {Mass: 0.25, Log10: -0.6, End: 3}},
-		Tokens: []uint32{2, 0, 3},
-	}, []uint32{0, 1, 2, 3, 4})
+	context := func(logBackoff float64, followers ...lookup.Follower) *lookup.Context {
+		c, err := lookup.NewContext(1, logBackoff, followers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	unigrams, err := lookup.NewUnigrams(context(0, lookup.Follower{Token: 2, Mass: 0.5, Log10: -0.3},
+		lookup.Follower{Token: 0, Mass: 0.25, Log10: -0.6}, lookup.Follower{Token: 3, Mass: 0.25, Log10: -0.6}), []uint32{0, 1, 2, 3, 4})
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := &lookup.Context{LogBackoff: -0.2, Groups: []lookup.Group{{Log10: -0.1, End: 1}}, Tokens: []uint32{2}}
-	short := &lookup.Context{LogBackoff: -0.05, Groups: []lookup.Group{{Log10: -0.4, End: 1}}, Tokens: []uint32{3}}
+	long := context(-0.2, lookup.Follower{Token: 2, Log10: -0.1})
+	short := context(-0.05, lookup.Follower{Token: 3, Log10: -0.4})
 	for _, test := range []struct {
 		name     string
 		contexts []*lookup.Context

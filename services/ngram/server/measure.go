@@ -19,6 +19,8 @@ const (
 	defaultSampleSeed = 1
 	// massBatch is how many sampled contexts are summed between two reports of progress.
 	massBatch = 256
+	// batchTokens is how many tokens are collected before they are scored.
+	batchTokens = 8192
 	// timedBatches is how many batches are remembered, as a sample, for the percentiles of their times.
 	timedBatches = 4096
 )

@@ -10,9 +10,6 @@ import (
 	"dbslm/services/ngram/scoring"
 )
 
-// batchTokens is how many tokens are scored with one look at the store.
-const batchTokens = 8192
-
 // sentenceTokens is one sentence that waits to be scored: <s>, its tokens and </s>, and how the unknown ones were
 // written.
 type sentenceTokens struct {
@@ -35,36 +32,14 @@ func (o opened) prepare(sentence text.Sentence, records bool) sentenceTokens {
 	return prepared
 }
 
-// score scores every token of the sentences after its <s> and calls visit for each in order, with its sentence, its
-// place in it and its context. Contexts are read for a few thousand tokens at a time, however long a sentence is.
+// score scores every token of the sentences behind its <s> and calls visit for each in order, with its sentence, its place in
+// it and its context.
 func (o opened) score(ctx context.Context, sentences []sentenceTokens, visit func(sentence, place int, context []uint32, record scoring.Record)) error {
-	type position struct{ sentence, place int }
-	var contexts [][]uint32
-	var positions []position
-	flush := func() error {
-		chains, err := o.Read(ctx, contexts)
-		if err != nil {
-			return err
-		}
-		for i, at := range positions {
-			token := sentences[at.sentence].ids[at.place+1]
-			visit(at.sentence, at.place, contexts[i], scoring.Score(o.Unigrams, chains[i], token))
-		}
-		contexts, positions = contexts[:0], positions[:0]
-		return nil
-	}
+	ids := make([][]uint32, len(sentences))
 	for i, sentence := range sentences {
-		for place := range len(sentence.ids) - 1 {
-			contexts = append(contexts, scoring.ContextAt(sentence.ids, place+1, o.Build.Order))
-			positions = append(positions, position{i, place})
-			if len(positions) == batchTokens {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-		}
+		ids[i] = sentence.ids
 	}
-	return flush()
+	return o.Score(ctx, ids, visit)
 }
 
 // records collects the scores of sentences for an answer.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 
 	"github.com/maypok86/otter/v2"
@@ -10,19 +11,22 @@ import (
 	"dbslm/pkg/errors"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/lookup"
+	"dbslm/services/ngram/resident"
 )
 
 // Reader answers questions about builds from the derived tables; it writes nothing but the use of contexts. What it
 // has read stays in memory within a bound. A build never changes, so nothing in memory ever goes stale.
 //
 //	Open ─▶ View ─┬─ Vocabulary, Unigrams      resident, shared by all views of a build
-//	              └─ Chains ─▶ cache ─▶ one SELECT for all contexts that are missing
+//	              └─ Chains, Read, Score ─┬─▶ table of the build, where it is resident
+//	                                      └─▶ cache ─▶ one SELECT for all contexts that are missing
 type Reader struct {
-	db       *database.DB
-	contexts *otter.Cache[contextKey, *lookup.Context]
-	builds   *otter.Cache[ngram.BuildID, *loadedBuild]
-	uses     uses
-	flushing sync.Mutex
+	db        *database.DB
+	contexts  *otter.Cache[contextKey, *lookup.Context]
+	builds    *otter.Cache[ngram.BuildID, *loadedBuild]
+	residents *residents
+	uses      uses
+	flushing  sync.Mutex
 }
 
 // ReaderOptions bound what a Reader keeps. The zero value takes the defaults.
@@ -32,6 +36,14 @@ type ReaderOptions struct {
 	// BuildBytes bounds the memory of resident vocabularies and unigrams; the build in use stays in any case while it
 	// is used. Default 256 MiB.
 	BuildBytes int64
+	// ResidentBytes bounds the memory of resident builds, all together; a build that does not fit is served from its rows.
+	// Not above 0: none is made resident.
+	ResidentBytes int64
+	// ResidentDir is a directory of this store alone for the files of resident builds; it is made when needed. Empty: they
+	// are kept in memory and made anew by every process.
+	ResidentDir string
+	// Logger receives what nobody waits for: builds made resident, local files that are damaged. nil: discarded.
+	Logger *slog.Logger
 }
 
 const (
@@ -39,7 +51,8 @@ const (
 	defaultBuildBytes = 256 << 20
 )
 
-// NewReader returns a reader of the store. It starts no goroutine that outlives a call.
+// NewReader returns a reader of the store. Without resident builds it starts no goroutine that outlives a call; with them,
+// Close ends its work.
 func NewReader(db *database.DB, options ReaderOptions) *Reader {
 	if options.CacheBytes == 0 {
 		options.CacheBytes = defaultCacheBytes
@@ -47,7 +60,13 @@ func NewReader(db *database.DB, options ReaderOptions) *Reader {
 	if options.BuildBytes == 0 {
 		options.BuildBytes = defaultBuildBytes
 	}
-	r := &Reader{db: db}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Reader{db: db, residents: &residents{
+		dir: options.ResidentDir, budget: options.ResidentBytes, log: options.Logger, sizes: map[ngram.BuildID]int64{},
+	}}
+	r.residents.lifetime, r.residents.stop = context.WithCancel(context.Background())
 	if options.CacheBytes > 0 {
 		r.contexts = otter.Must(&otter.Options[contextKey, *lookup.Context]{
 			MaximumWeight: uint64(options.CacheBytes),
@@ -75,8 +94,13 @@ func (r *Reader) Forget() {
 // View is one build, opened for a request. It is safe for concurrent use.
 type View struct {
 	*loadedBuild
-	reader *Reader
+	reader  *Reader
+	table   *resident.Table // nil: the build is not resident
+	serving bool            // it was opened as the build that serves
 }
+
+// Resident reports whether the view reads no rows of contexts.
+func (v *View) Resident() bool { return v.table != nil }
 
 // loadedBuild is what is resident of a build.
 type loadedBuild struct {
@@ -90,9 +114,11 @@ type loadedBuild struct {
 	Unigrams *lookup.Unigrams
 
 	forms    map[string]string
-	unigrams codebook // of the empty context
-	logprobs codebook // of all others
-	backoffs codebook
+	unigrams lookup.Book // of the empty context
+	logprobs lookup.Book // of all others
+	backoffs lookup.Book
+
+	residence residence
 }
 
 // Open returns the build of a model that serves, or with id not 0 that very build, if it is complete. An unknown model
@@ -109,7 +135,8 @@ func (r *Reader) Open(ctx context.Context, tenant, model string, id ngram.BuildI
 	if err != nil {
 		return nil, err
 	}
-	return &View{loadedBuild: loaded, reader: r}, nil
+	r.local(ctx, loaded)
+	return &View{loadedBuild: loaded, reader: r, table: loaded.residence.table.Load(), serving: id == 0}, nil
 }
 
 // Token returns the id of a token of text, lookup.Unknown if the build does not know it.
@@ -126,7 +153,7 @@ func (b *loadedBuild) Token(token []byte) uint32 {
 func (b *loadedBuild) Form(token string) string { return b.forms[token] }
 
 func (b *loadedBuild) size() int {
-	size := b.Vocabulary.Size() + b.Unigrams.Size() + 16*(len(b.unigrams.log10)+len(b.logprobs.log10)+len(b.backoffs.log10))
+	size := b.Vocabulary.Size() + b.Unigrams.Size() + 16*(len(b.unigrams.Log10)+len(b.logprobs.Log10)+len(b.backoffs.Log10))
 	for token, form := range b.forms {
 		size += len(token) + len(form) + 64
 	}
@@ -134,14 +161,14 @@ func (b *loadedBuild) size() int {
 }
 
 const selectServing = `SELECT b.build_id, b.model_id, b.state, b.storage, b.max_order, b.vocabulary_end, b.unigram_codebook, b.logprob_codebook, b.backoff_codebook,
-  m.tokenizer, m.tokenizer_parameters, m.normalization, m.unk_policy
+  m.tokenizer, m.tokenizer_parameters, m.normalization, m.unk_policy, b.created_at
 FROM tbl_l1_model_names n
 LEFT JOIN tbl_l1_builds b ON b.build_id = n.published_build
 LEFT JOIN tbl_l1_models m ON m.model_id = b.model_id
 WHERE n.tenant = ? AND n.name = ?`
 
 const selectKept = `SELECT b.build_id, b.model_id, b.state, b.storage, b.max_order, b.vocabulary_end, b.unigram_codebook, b.logprob_codebook, b.backoff_codebook,
-  m.tokenizer, m.tokenizer_parameters, m.normalization, m.unk_policy
+  m.tokenizer, m.tokenizer_parameters, m.normalization, m.unk_policy, b.created_at
 FROM tbl_l1_model_names n
 LEFT JOIN tbl_l1_builds b ON b.tenant = n.tenant AND b.name = n.name AND b.build_id = ?
 LEFT JOIN tbl_l1_models m ON m.model_id = b.model_id
@@ -154,11 +181,11 @@ func (r *Reader) resolve(ctx context.Context, tenant, model string, id ngram.Bui
 		query, args = selectKept, []any{int64(id), tenant, model}
 	}
 	var row struct {
-		build, modelID, order, end, unigrams, logprobs, backoffs     *int64
+		build, modelID, order, end, unigrams, logprobs, backoffs, at *int64
 		state, storage, tokenizer, parameters, normalization, policy *string
 	}
 	err := r.db.QueryRow(ctx, query, args...).Scan(&row.build, &row.modelID, &row.state, &row.storage, &row.order, &row.end,
-		&row.unigrams, &row.logprobs, &row.backoffs, &row.tokenizer, &row.parameters, &row.normalization, &row.policy)
+		&row.unigrams, &row.logprobs, &row.backoffs, &row.tokenizer, &row.parameters, &row.normalization, &row.policy, &row.at)
 	switch {
 	case errors.Is(err, database.ErrNoRows):
 		return ngram.Build{}, ngram.Settings{}, errors.New(errors.NotFound, "MODEL_NOT_FOUND",
@@ -176,6 +203,7 @@ func (r *Reader) resolve(ctx context.Context, tenant, model string, id ngram.Bui
 		ID: ngram.BuildID(*row.build), Model: ngram.ModelID(deref(row.modelID)), Tenant: tenant, Name: model,
 		State: ngram.BuildState(deref(row.state)), Order: int(deref(row.order)), Storage: ngram.Storage(deref(row.storage)),
 		VocabularyEnd: uint32(deref(row.end)), UnigramCodebook: deref(row.unigrams), LogprobCodebook: deref(row.logprobs), BackoffCodebook: deref(row.backoffs),
+		Created: toTime(deref(row.at)),
 	}
 	if err := readable(build); err != nil {
 		return ngram.Build{}, ngram.Settings{}, err
@@ -202,9 +230,11 @@ const selectState = `SELECT state FROM tbl_l1_builds WHERE build_id = ?`
 
 // Verify returns an error when the build was dropped since the view was opened. Rows of a build are deleted only after
 // its state has changed, so what was read before a successful Verify was complete.
-func (v *View) Verify(ctx context.Context) error {
+func (v *View) Verify(ctx context.Context) error { return v.reader.verify(ctx, v.Build) }
+
+func (r *Reader) verify(ctx context.Context, build ngram.Build) error {
 	var state string
-	if err := v.reader.db.QueryRow(ctx, selectState, int64(v.Build.ID)).Scan(&state); err != nil {
+	if err := r.db.QueryRow(ctx, selectState, int64(build.ID)).Scan(&state); err != nil {
 		if errors.Is(err, database.ErrNoRows) {
 			state = string(ngram.BuildDropped)
 		} else {
@@ -213,7 +243,7 @@ func (v *View) Verify(ctx context.Context) error {
 	}
 	if state != string(ngram.BuildReady) {
 		return errors.New(errors.Aborted, "BUILD_DROPPED",
-			"build %d of model %q was dropped while it was read; repeat the call", v.Build.ID, v.Build.Name)
+			"build %d of model %q was dropped while it was read; repeat the call", build.ID, build.Name)
 	}
 	return nil
 }

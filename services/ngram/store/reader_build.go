@@ -11,20 +11,17 @@ import (
 	"dbslm/services/ngram/packed"
 )
 
-// codebook turns stored codes into values; empty for exact storage.
-type codebook struct{ log10, mass []float64 }
-
 // load reads what is resident of a build.
 func (r *Reader) load(ctx context.Context, build ngram.Build, settings ngram.Settings) (*loadedBuild, error) {
 	b := &loadedBuild{Build: build, Settings: settings}
 	var err error
-	if b.unigrams, err = r.codebook(ctx, build, build.UnigramCodebook); err != nil {
+	if b.unigrams, err = r.codebook(ctx, build, build.UnigramCodebook, widths[build.Storage][0]); err != nil {
 		return nil, err
 	}
-	if b.logprobs, err = r.codebook(ctx, build, build.LogprobCodebook); err != nil {
+	if b.logprobs, err = r.codebook(ctx, build, build.LogprobCodebook, widths[build.Storage][1]); err != nil {
 		return nil, err
 	}
-	if b.backoffs, err = r.codebook(ctx, build, build.BackoffCodebook); err != nil {
+	if b.backoffs, err = r.codebook(ctx, build, build.BackoffCodebook, widths[build.Storage][1]); err != nil {
 		return nil, err
 	}
 	if b.Vocabulary, err = r.vocabulary(ctx, build); err != nil {
@@ -33,17 +30,24 @@ func (r *Reader) load(ctx context.Context, build ngram.Build, settings ngram.Set
 	if b.forms, err = r.surfaceForms(ctx, b); err != nil {
 		return nil, err
 	}
-	if b.Unigrams, err = r.unigrams(ctx, b); err != nil {
+	if b.Unigrams, err = r.readUnigrams(ctx, b); err != nil {
 		return nil, err
 	}
-	return b, nil
+	err = r.db.Stream(ctx, selectBuildNGrams, []any{int64(build.ID)}, func(row database.Row) error {
+		b.residence.ngrams = append(b.residence.ngrams, row.Int(0))
+		return nil
+	})
+	return b, err
 }
+
+const selectBuildNGrams = `SELECT ngrams FROM tbl_l1_mkn_params WHERE build_id = ? ORDER BY n`
 
 const selectCodebook = `SELECT q.code, q.log10_value, q.mass, m.bits FROM tbl_quant_meta m JOIN tbl_q_to_mass q ON q.codebook_id = m.codebook_id
 WHERE m.codebook_id = ? ORDER BY q.code`
 
-func (r *Reader) codebook(ctx context.Context, build ngram.Build, id int64) (codebook, error) {
-	var book codebook
+// codebook reads a codebook; it stays empty for exact storage.
+func (r *Reader) codebook(ctx context.Context, build ngram.Build, id int64, width packed.Width) (lookup.Book, error) {
+	book := lookup.Book{Width: width}
 	if build.Storage == ngram.StorageExact {
 		return book, nil
 	}
@@ -59,16 +63,16 @@ func (r *Reader) codebook(ctx context.Context, build ngram.Build, id int64) (cod
 		if err := rows.Scan(&code, &log10, &mass, &bits); err != nil {
 			return book, err
 		}
-		if code != len(book.log10) {
-			return book, damaged(build, "codebook %d has no code %d", id, len(book.log10))
+		if code != len(book.Log10) {
+			return book, damaged(build, "codebook %d has no code %d", id, len(book.Log10))
 		}
-		book.log10, book.mass = append(book.log10, log10), append(book.mass, mass)
+		book.Log10, book.Mass = append(book.Log10, log10), append(book.Mass, mass)
 	}
 	if err := rows.Err(); err != nil {
 		return book, err
 	}
-	if bits == 0 || len(book.log10) != 1<<bits {
-		return book, damaged(build, "codebook %d has %d codes of %d bits", id, len(book.log10), bits)
+	if bits == 0 || len(book.Log10) != 1<<bits {
+		return book, damaged(build, "codebook %d has %d codes of %d bits", id, len(book.Log10), bits)
 	}
 	return book, nil
 }
@@ -111,8 +115,8 @@ func (r *Reader) surfaceForms(ctx context.Context, b *loadedBuild) (map[string]s
 	return forms, err
 }
 
-// unigrams reads the empty context. Its backoff weight is the normaliser of the rounded probabilities and part of them.
-func (r *Reader) unigrams(ctx context.Context, b *loadedBuild) (*lookup.Unigrams, error) {
+// readUnigrams reads the empty context.
+func (r *Reader) readUnigrams(ctx context.Context, b *loadedBuild) (*lookup.Unigrams, error) {
 	key := contextKey{build: b.Build.ID, n: 1, hash: contexthash.Sum(nil)}
 	found, err := r.fetch(ctx, b, []contextKey{key})
 	if err != nil {
@@ -123,10 +127,6 @@ func (r *Reader) unigrams(ctx context.Context, b *loadedBuild) (*lookup.Unigrams
 		return nil, errors.New(errors.FailedPrecondition, "MODEL_EMPTY",
 			"build %d of model %q holds no words; train the model on a text and build it again", b.Build.ID, b.Build.Name)
 	}
-	for i, group := range empty.Groups {
-		empty.Groups[i].Mass = float64(group.Mass * empty.Backoff)
-		empty.Groups[i].Log10 = group.Log10 + empty.LogBackoff
-	}
 	unigrams, err := lookup.NewUnigrams(empty, b.Vocabulary.Ranks())
 	if err != nil {
 		return nil, damaged(b.Build, "%w", err)
@@ -134,17 +134,19 @@ func (r *Reader) unigrams(ctx context.Context, b *loadedBuild) (*lookup.Unigrams
 	return unigrams, nil
 }
 
-// coding tells how the followers of contexts of n-grams of order n are packed: unigrams have finer codes of their own.
-func (b *loadedBuild) coding(n uint8) (packed.Width, codebook) {
-	switch {
-	case b.Build.Storage == ngram.StorageExact:
-		return packed.WidthExact, codebook{}
-	case n == 1:
-		return packed.Width16, b.unigrams
-	case b.Build.Storage == ngram.Storage8:
-		return packed.Width8, b.logprobs
+// book is the codebook of the followers of contexts of n-grams of order n: unigrams have finer codes of their own.
+func (b *loadedBuild) book(n uint8) *lookup.Book {
+	if n == 1 {
+		return &b.unigrams
 	}
-	return packed.Width16, b.logprobs
+	return &b.logprobs
+}
+
+// widths of the packed rows of a storage: of unigrams, and of longer n-grams.
+var widths = map[ngram.Storage][2]packed.Width{
+	ngram.Storage8:     {packed.Width16, packed.Width8},
+	ngram.Storage16:    {packed.Width16, packed.Width16},
+	ngram.StorageExact: {packed.WidthExact, packed.WidthExact},
 }
 
 func damaged(build ngram.Build, format string, args ...any) error {

@@ -3,13 +3,13 @@ package store
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"dbslm/pkg/database"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/contexthash"
-	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/lookup"
 	"dbslm/services/ngram/packed"
 )
@@ -36,8 +36,9 @@ func (v *View) Chains(ctx context.Context, contexts [][]uint32) ([][]*lookup.Con
 }
 
 // Read returns, for each of the contexts, what the build stores about it and about its ends, longest first; the empty
-// context is left out (Unigrams has it) and nil stands for a context that is not in the model. All contexts that are
-// not in memory are read in one statement, or in one for every few hundred of them.
+// context is left out (Unigrams has it) and nil stands for a context that is not in the model. It is the interface of three
+// paths that answer the same, bit for bit: the resident table of the build; without one, the cache of contexts; and what is
+// not there is read in one statement, or in one for every few hundred contexts.
 func (v *View) Read(ctx context.Context, contexts [][]uint32) ([][]*lookup.Context, error) {
 	found, err := v.contexts(ctx, v.keys(contexts))
 	if err != nil {
@@ -71,6 +72,16 @@ func chain(contexts [][]uint32, found []*lookup.Context) [][]*lookup.Context {
 // contexts returns the contexts of the keys in their order.
 func (v *View) contexts(ctx context.Context, keys []contextKey) ([]*lookup.Context, error) {
 	found := make([]*lookup.Context, len(keys))
+	if v.table != nil {
+		room := make([]lookup.Context, len(keys))
+		for i, key := range keys {
+			if context, known := v.table.Context(int(key.n), key.hash); known {
+				room[i] = context
+				found[i] = &room[i]
+			}
+		}
+		return found, nil
+	}
 	var missing []contextKey
 	var places []int
 	cache := v.reader.contexts
@@ -90,10 +101,16 @@ func (v *View) contexts(ctx context.Context, keys []contextKey) ([]*lookup.Conte
 	if err != nil {
 		return nil, err
 	}
+	if v.serving {
+		v.reader.rent(v.loadedBuild)
+	}
 	for j, key := range missing {
 		stored := read[key]
 		found[places[j]] = stored
 		if cache != nil {
+			if stored != nil && stored.Many() {
+				stored.Index()
+			}
 			cache.Set(key, stored)
 		}
 	}
@@ -113,9 +130,6 @@ func (r *Reader) fetch(ctx context.Context, b *loadedBuild, keys []contextKey) (
 		if err := r.fetchPart(ctx, b, part, found); err != nil {
 			return nil, err
 		}
-	}
-	for _, context := range found {
-		context.Groups, context.Tokens = slices.Clip(context.Groups), slices.Clip(context.Tokens)
 	}
 	return found, nil
 }
@@ -147,93 +161,95 @@ func contextsQuery(build ngram.Build, keys []contextKey) (string, []any) {
 // fetchPart reads sorted keys, each once.
 func (r *Reader) fetchPart(ctx context.Context, b *loadedBuild, keys []contextKey, found map[contextKey]*lookup.Context) error {
 	query, args := contextsQuery(b.Build, keys)
-	later := map[contextKey][]chunk{}
+	pieces := map[contextKey]*rowsOfContext{}
 	err := r.db.Stream(ctx, query, args, func(row database.Row) error {
 		key := contextKey{b.Build.ID, uint8(row.Int(0)), row.Int(1)}
-		if place := row.Int(2); place > 0 {
-			later[key] = append(later[key], chunk{place, slices.Clone(row.Bytes(5))})
-			return nil
+		at := pieces[key]
+		if at == nil {
+			at = &rowsOfContext{}
+			pieces[key] = at
 		}
-		if found[key] != nil {
-			return damaged(b.Build, "the context %d of order %d is stored twice", key.hash, key.n)
-		}
-		context, err := b.first(row)
-		found[key] = context
-		return err
+		return at.add(b, key.n, row, 2)
 	})
 	if err != nil {
 		return err
 	}
-	for key, chunks := range later {
-		if err := b.join(found[key], key, chunks); err != nil {
+	for key, rows := range pieces {
+		context, err := rows.context(b, key)
+		if err != nil {
 			return err
 		}
+		found[key] = context
 	}
 	return nil
 }
 
-// chunk is a further piece of a context with many followers.
+// rowsOfContext collects the rows of one context, in any order.
+type rowsOfContext struct {
+	weight lookup.Weight
+	chunks []chunk
+	spare  []byte // where the chunks are
+}
+
+// chunk is the followers of one row.
 type chunk struct {
 	place  int64
 	packed []byte
 }
 
-// first reads the row of a context that carries the backoff weight.
-func (b *loadedBuild) first(row database.Row) (*lookup.Context, error) {
-	context := &lookup.Context{Backoff: 1}
-	switch {
-	case !row.IsNull(4):
-		context.LogBackoff = row.Float(4)
-		context.Backoff = exactmath.Pow10(context.LogBackoff)
-	case !row.IsNull(3):
-		code := row.Int(3)
-		if code < 0 || int(code) >= len(b.backoffs.log10) {
-			return nil, damaged(b.Build, "backoff code %d is not in its codebook", code)
+// add takes a row of a context of n-grams of order n: chunk, q_backoff, backoff and packed from the given column on, valid
+// only now.
+func (r *rowsOfContext) add(b *loadedBuild, n uint8, row database.Row, column int) error {
+	begin := len(r.spare)
+	r.spare = append(r.spare, row.Bytes(column+3)...)
+	next := chunk{row.Int(column), r.spare[begin:len(r.spare):len(r.spare)]}
+	book := b.book(n)
+	err := packed.Decode(next.packed, book.Width, func(code uint64, _ []uint32) error {
+		if !book.Holds(code) {
+			return fmt.Errorf("code %d is not in its codebook", code)
 		}
-		context.LogBackoff, context.Backoff = b.backoffs.log10[code], b.backoffs.mass[code]
-	}
-	return context, b.unpack(context, uint8(row.Int(0)), row.Bytes(5))
-}
-
-func (b *loadedBuild) join(context *lookup.Context, key contextKey, chunks []chunk) error {
-	slices.SortFunc(chunks, func(a, b chunk) int { return cmp.Compare(a.place, b.place) })
-	for i, piece := range chunks {
-		if context == nil || piece.place != int64(i+1) {
-			return damaged(b.Build, "a chunk of the context %d of order %d is missing", key.hash, key.n)
-		}
-		if err := b.unpack(context, key.n, piece.packed); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unpack appends the followers of one chunk. A group that goes on from the chunk before stays one group.
-func (b *loadedBuild) unpack(context *lookup.Context, n uint8, blob []byte) error {
-	width, book := b.coding(n)
-	err := packed.Decode(blob, width, func(code uint64, tokens []uint32) error {
-		var group lookup.Group
-		switch {
-		case width == packed.WidthExact:
-			group.Log10 = packed.Float(code)
-			group.Mass = exactmath.Pow10(group.Log10)
-		case code < uint64(len(book.log10)):
-			group.Log10, group.Mass = book.log10[code], book.mass[code]
-		default:
-			return damaged(b.Build, "code %d is not in its codebook", code)
-		}
-		last := len(context.Groups) - 1
-		context.Tokens = append(context.Tokens, tokens...)
-		if last >= 0 && context.Groups[last].Log10 == group.Log10 {
-			context.Groups[last].End = uint32(len(context.Tokens))
-			return nil
-		}
-		group.End = uint32(len(context.Tokens))
-		context.Groups = append(context.Groups, group)
 		return nil
 	})
 	if err != nil {
 		return damaged(b.Build, "%w", err)
 	}
+	r.chunks = append(r.chunks, next)
+	switch {
+	case next.place > 0:
+	case !row.IsNull(column + 2):
+		r.weight = lookup.Weight{Kind: lookup.ExactWeight, Log10: row.Float(column + 2)}
+	case !row.IsNull(column + 1):
+		code := row.Int(column + 1)
+		if code < 0 || code >= int64(len(b.backoffs.Log10)) {
+			return damaged(b.Build, "backoff code %d is not in its codebook", code)
+		}
+		r.weight = lookup.Weight{Kind: lookup.CodedWeight, Code: uint16(code)}
+	}
 	return nil
+}
+
+// followers puts the chunks together.
+func (r *rowsOfContext) followers(b *loadedBuild, n uint8, hash int64) ([]byte, error) {
+	if len(r.chunks) == 1 && r.chunks[0].place == 0 {
+		return r.chunks[0].packed, nil
+	}
+	slices.SortFunc(r.chunks, func(a, b chunk) int { return cmp.Compare(a.place, b.place) })
+	var blob []byte
+	for i, piece := range r.chunks {
+		if piece.place != int64(i) {
+			return nil, damaged(b.Build, "a chunk of the context %d of order %d is missing or stored twice", hash, n)
+		}
+		blob = append(blob, piece.packed...)
+	}
+	return blob, nil
+}
+
+func (r *rowsOfContext) context(b *loadedBuild, key contextKey) (*lookup.Context, error) {
+	blob, err := r.followers(b, key.n, key.hash)
+	if err != nil {
+		return nil, err
+	}
+	mass, log10, _ := r.weight.Values(&b.backoffs)
+	context := lookup.New(mass, log10, b.book(key.n), blob, nil, nil)
+	return &context, nil
 }

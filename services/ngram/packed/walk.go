@@ -1,0 +1,139 @@
+package packed
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Check reports what Decode would: whether Append can have made the blob. Blobs of several chunks are checked one by one.
+func Check(blob []byte, width Width) error {
+	return Decode(blob, width, func(uint64, []uint32) error { return nil })
+}
+
+// Walk goes through the groups of one checked blob, or of several put together, likeliest first. The zero value is at its end.
+type Walk struct {
+	rest  []byte
+	width Width
+}
+
+// NewWalk begins a walk.
+func NewWalk(blob []byte, width Width) Walk { return Walk{blob, width} }
+
+// Next returns the next group, its tokens appended to dst, and false at the end. Only chunks that were put together have
+// two groups of one code, one behind the other.
+func (w *Walk) Next(dst []uint32) (code uint64, tokens []uint32, ok bool) {
+	rest := w.rest
+	if len(rest) == 0 {
+		return 0, dst, false
+	}
+	code, rest = takeCode(rest, w.width)
+	first, rest := take(rest)
+	token := uint32(first >> 1)
+	dst = append(dst, token)
+	if first&1 == 1 {
+		var more uint64
+		more, rest = take(rest)
+		for range more + 1 {
+			var distance uint64
+			if rest[0] < 0x80 {
+				distance, rest = uint64(rest[0]), rest[1:]
+			} else {
+				distance, rest = take(rest)
+			}
+			token += uint32(distance) + 1
+			dst = append(dst, token)
+		}
+	}
+	w.rest = rest
+	return code, dst, true
+}
+
+// Peek returns the code of the next group without moving, and false at the end.
+func (w *Walk) Peek() (code uint64, ok bool) {
+	if len(w.rest) == 0 {
+		return 0, false
+	}
+	code, _ = takeCode(w.rest, w.width)
+	return code, true
+}
+
+// Find returns the code of the token in a checked blob, and whether it is there. It reads the blob from its beginning.
+func Find(blob []byte, width Width, token uint32) (code uint64, found bool) {
+	for len(blob) > 0 {
+		var first uint64
+		code, blob = takeCode(blob, width)
+		first, blob = take(blob)
+		at := uint32(first >> 1)
+		if at == token {
+			return code, true
+		}
+		if first&1 == 0 {
+			continue
+		}
+		var more uint64
+		more, blob = take(blob)
+		left := more + 1
+		for ; left > 0 && at < token; left-- {
+			var distance uint64
+			if blob[0] < 0x80 {
+				distance, blob = uint64(blob[0]), blob[1:]
+			} else {
+				distance, blob = take(blob)
+			}
+			at += uint32(distance) + 1
+		}
+		if at == token {
+			return code, true
+		}
+		for left > 0 { // the rest of the group is beyond the token
+			if blob[0] < 0x80 {
+				left--
+			}
+			blob = blob[1:]
+		}
+	}
+	return 0, false
+}
+
+// Count is the number of followers in a checked blob.
+func Count(blob []byte, width Width) int {
+	count := 0
+	for len(blob) > 0 {
+		var first, more uint64
+		blob = blob[width:]
+		first, blob = take(blob)
+		count++
+		if first&1 == 0 {
+			continue
+		}
+		more, blob = take(blob)
+		count += int(more) + 1
+		for left := more + 1; left > 0; blob = blob[1:] {
+			if blob[0] < 0x80 {
+				left--
+			}
+		}
+	}
+	return count
+}
+
+func takeCode(blob []byte, width Width) (uint64, []byte) {
+	switch width {
+	case Width8:
+		return uint64(blob[0]), blob[1:]
+	case Width16:
+		return uint64(binary.BigEndian.Uint16(blob)), blob[2:]
+	}
+	return binary.BigEndian.Uint64(blob), blob[8:]
+}
+
+func take(blob []byte) (uint64, []byte) {
+	if b := blob[0]; b < 0x80 {
+		return uint64(b), blob[1:]
+	}
+	if len(blob) > 1 && blob[1] < 0x80 {
+		return uint64(blob[0]&0x7f) | uint64(blob[1])<<7, blob[2:]
+	}
+	value, size := binary.Uvarint(blob)
+	return min(value, math.MaxUint32<<1|1), blob[size:]
+}

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package resident
+
+import "os"
+
+// Map reads a file into memory, where the system cannot map it.
+func Map(path string) (*Mapping, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Mapping{data}, nil
+}

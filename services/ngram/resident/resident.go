@@ -1,0 +1,212 @@
+// Package resident is the compact read-only form of a build in memory: all contexts with their followers, found by hash
+// without reading a row. It holds what the packed rows of the build hold and answers the same, bit for bit.
+//
+//	magic, then per order N contexts in buckets by the first bits of their hashes:
+//	  bucket     count of contexts (uvarint), rest of each hash, record of each context
+//	    record   tag: kind of backoff weight, size of the followers
+//	             backoff weight: a code, a logarithm, or nothing
+//	             followers as in tbl_l1_ng_topk_n.packed; behind many of them their index (package packed)
+//	  directory  where each bucket begins (4 bytes)
+//	foot         width of codes, the orders, the identity of what the table was made from
+//	             length of the foot, XXH64 of all bytes before
+//
+// Numbers are little endian, whatever the machine. Most contexts of long n-grams have one follower and take 12 bytes in all:
+// 5 or 6 of hash, 1 of directory, 1 of tag, 1 of weight, 3 to 4 of follower. The whole hash is compared: a context that is
+// not in the build is not found here either.
+package resident
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"runtime"
+
+	"github.com/cespare/xxhash/v2"
+
+	"dbslm/services/ngram/lookup"
+	"dbslm/services/ngram/packed"
+)
+
+// Table is an open table. It is safe for concurrent use.
+type Table struct {
+	data      []byte
+	followers *lookup.Book
+	weights   *lookup.Book
+	weight    int // bytes of the code of a weight
+	owner     any
+	orders    [256]shelf // by order
+	contexts  int64
+}
+
+// shelf is an open part.
+type shelf struct {
+	buckets   []byte // nil: the build has no contexts of this order
+	directory []byte
+	shift     uint // of a hash, to its bucket
+	mask      uint64
+	rest      int
+}
+
+const footTail = 4 + 8
+
+// Open opens the table in data, which must not change. It fails if the bytes are not those that a Writer wrote with the same
+// identity. The books are those of the build: of followers, and of backoff weights. owner, if not nil, keeps data alive.
+func Open(data []byte, identity string, followers, weights *lookup.Book, owner any) (*Table, error) {
+	if len(data) < len(magic)+footTail+8 || string(data[:len(magic)]) != magic {
+		return nil, fmt.Errorf("resident: this is not a table of this version")
+	}
+	end := len(data) - 8
+	if binary.LittleEndian.Uint64(data[end:]) != xxhash.Sum64(data[:end]) {
+		return nil, fmt.Errorf("resident: the checksum is wrong")
+	}
+	length := int(binary.LittleEndian.Uint32(data[end-4:]))
+	if length < 8 || length > end-4-len(magic) {
+		return nil, fmt.Errorf("resident: the foot is damaged")
+	}
+	foot := data[end-4-length : end-4]
+	width, parts := packed.Width(binary.LittleEndian.Uint32(foot)), int(binary.LittleEndian.Uint32(foot[4:]))
+	if width != followers.Width || parts > 255 || len(foot) < 8+48*parts || string(foot[8+48*parts:]) != identity {
+		return nil, fmt.Errorf("resident: the table was made from something else")
+	}
+	t := &Table{data: data, followers: followers, weights: weights, weight: 2, owner: owner}
+	if width == packed.Width8 {
+		t.weight = 1
+	}
+	for i := range parts {
+		var v [6]int64
+		for j := range v {
+			v[j] = int64(binary.LittleEndian.Uint64(foot[8+48*i+8*j:]))
+		}
+		order, bits, rest, begin, directory := v[0], v[1], v[2], v[4], v[5]
+		if order < 1 || order > 255 || bits < 1 || bits > 32 || rest != (64-bits+7)/8 || begin < 0 || directory < begin ||
+			directory > int64(len(data)) || int64(len(data))-directory < 4*(1<<bits+1) {
+			return nil, fmt.Errorf("resident: the foot is damaged")
+		}
+		t.orders[order] = shelf{
+			buckets: data[begin:directory], directory: data[directory : directory+4*(1<<bits+1)],
+			shift: uint(64 - bits), mask: math.MaxUint64 >> bits, rest: int(rest),
+		}
+		t.contexts += v[3]
+	}
+	return t, nil
+}
+
+// Size is the number of bytes of the table.
+func (t *Table) Size() int64 { return int64(len(t.data)) }
+
+// Contexts is the number of contexts.
+func (t *Table) Contexts() int64 { return t.contexts }
+
+// record returns the record of a context and what follows it; nil if there is none.
+func (t *Table) record(order int, hash int64) []byte {
+	s := &t.orders[order]
+	if s.buckets == nil {
+		return nil
+	}
+	key := unsigned(hash)
+	entry := s.directory[key>>s.shift*4:]
+	begin, end := binary.LittleEndian.Uint32(entry), binary.LittleEndian.Uint32(entry[4:])
+	if begin == end {
+		return nil
+	}
+	bucket := s.buckets[begin:]
+	count := int(bucket[0])
+	if count < 0x80 {
+		bucket = bucket[1:]
+	} else {
+		wide, size := binary.Uvarint(bucket)
+		count, bucket = int(wide), bucket[size:]
+	}
+	rest := key & s.mask
+	restMask := uint64(math.MaxUint64) >> (64 - 8*s.rest)
+	for i, at := 0, 0; i < count; i, at = i+1, at+s.rest {
+		if binary.LittleEndian.Uint64(bucket[at:])&restMask == rest {
+			record := bucket[count*s.rest:]
+			for range i {
+				record = t.skip(record)
+			}
+			return record
+		}
+	}
+	return nil
+}
+
+// weightSize is the number of bytes of the weight of a record.
+func (t *Table) weightSize(tag byte) int {
+	switch lookup.WeightKind(tag & weightMask) {
+	case lookup.CodedWeight:
+		return t.weight
+	case lookup.ExactWeight:
+		return 8
+	}
+	return 0
+}
+
+func (t *Table) skip(record []byte) []byte {
+	tag := record[0]
+	record = record[1+t.weightSize(tag):]
+	if size := int(tag >> weightBits); size <= inlineBytes {
+		return record[size:]
+	}
+	blob, n := binary.Uvarint(record)
+	index, m := binary.Uvarint(record[n:])
+	return record[n+m+int(blob)+int(index):]
+}
+
+// open takes a record apart.
+func (t *Table) open(record []byte) (weight lookup.Weight, blob, index []byte) {
+	tag := record[0]
+	weight.Kind = lookup.WeightKind(tag & weightMask)
+	switch weight.Kind {
+	case lookup.CodedWeight:
+		weight.Code = uint16(record[1])
+		if t.weight == 2 {
+			weight.Code = binary.LittleEndian.Uint16(record[1:])
+		}
+	case lookup.ExactWeight:
+		weight.Log10 = packed.Float(binary.LittleEndian.Uint64(record[1:]))
+	}
+	record = record[1+t.weightSize(tag):]
+	if size := int(tag >> weightBits); size <= inlineBytes {
+		return weight, record[:size:size], nil
+	}
+	size, n := binary.Uvarint(record)
+	indexed, m := binary.Uvarint(record[n:])
+	record = record[n+m:]
+	return weight, record[:size:size], record[size : size+indexed : size+indexed]
+}
+
+// Context returns a context of n-grams of the order, and whether the build has it.
+func (t *Table) Context(order int, hash int64) (context lookup.Context, known bool) {
+	if record := t.record(order, hash); record != nil {
+		weight, blob, index := t.open(record)
+		mass, log10, _ := weight.Values(t.weights)
+		context, known = lookup.New(mass, log10, t.followers, blob, index, t.owner), true
+	}
+	runtime.KeepAlive(t.owner)
+	return context, known
+}
+
+// Log10 returns log10 of the probability of the token after a context of n-grams of the order; where the context does not
+// have that follower, its backoff weight as log10: 0 for a context that the build does not have.
+func (t *Table) Log10(order int, hash int64, token uint32) (log10 float64, found bool) {
+	if record := t.record(order, hash); record != nil {
+		weight, blob, index := t.open(record)
+		var code uint64
+		if index != nil {
+			code, found = packed.FindIndexed(index, t.followers.Width, token)
+		} else {
+			code, found = packed.Find(blob, t.followers.Width, token)
+		}
+		switch {
+		case found:
+			log10 = t.followers.Value(code)
+		case weight.Kind == lookup.CodedWeight:
+			log10 = t.weights.Log10[weight.Code]
+		default:
+			log10 = weight.Log10
+		}
+	}
+	runtime.KeepAlive(t.owner)
+	return log10, found
+}
