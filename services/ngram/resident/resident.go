@@ -43,7 +43,8 @@ type shelf struct {
 	buckets   []byte // nil: the build has no contexts of this order
 	directory []byte
 	shift     uint // of a hash, to its bucket
-	mask      uint64
+	mask      uint64 // what the directory does not tell of a hash
+	restMask  uint64 // of the bytes in which that stands
 	rest      int
 }
 
@@ -84,7 +85,7 @@ func Open(data []byte, identity string, followers, weights *lookup.Book, owner a
 		}
 		t.orders[order] = shelf{
 			buckets: data[begin:directory], directory: data[directory : directory+4*(1<<bits+1)],
-			shift: uint(64 - bits), mask: math.MaxUint64 >> bits, rest: int(rest),
+			shift: uint(64 - bits), mask: math.MaxUint64 >> bits, restMask: math.MaxUint64 >> (64 - 8*rest), rest: int(rest),
 		}
 		t.contexts += v[3]
 	}
@@ -97,19 +98,46 @@ func (t *Table) Size() int64 { return int64(len(t.data)) }
 // Contexts is the number of contexts.
 func (t *Table) Contexts() int64 { return t.contexts }
 
-// record returns the record of a context and what follows it; nil if there is none.
-func (t *Table) record(order int, hash int64) []byte {
-	s := &t.orders[order]
+// Place is where a context stands if the build has it.
+type Place struct {
+	rest       uint64
+	begin, end uint32 // of the bucket
+	order      uint8
+}
+
+// Seek returns the place of a context of n-grams of the order, at most 255. It reads the directory only: who seeks and touches
+// some places before finding in the first waits once for memory instead of every time.
+func (t *Table) Seek(order int, hash int64) (place Place) {
+	s := &t.orders[uint8(order)]
 	if s.buckets == nil {
-		return nil
+		return place
 	}
 	key := unsigned(hash)
-	entry := s.directory[key>>s.shift*4:]
-	begin, end := binary.LittleEndian.Uint32(entry), binary.LittleEndian.Uint32(entry[4:])
-	if begin == end {
+	entry := s.directory[key>>s.shift*4:][:8]
+	place = Place{key & s.mask, binary.LittleEndian.Uint32(entry), binary.LittleEndian.Uint32(entry[4:]), uint8(order)}
+	runtime.KeepAlive(t.owner)
+	return place
+}
+
+// Touch reads the beginning of a place, to have it near.
+func (t *Table) Touch(place Place) (sum byte) {
+	if buckets := t.orders[place.order].buckets; place.begin < place.end {
+		sum = buckets[place.begin]
+		if far := place.begin + 64; far < place.end {
+			sum += buckets[far]
+		}
+	}
+	runtime.KeepAlive(t.owner)
+	return sum
+}
+
+// record returns the record at a place and what follows it; nil if the build has no such context.
+func (t *Table) record(place Place) []byte {
+	if place.begin == place.end {
 		return nil
 	}
-	bucket := s.buckets[begin:]
+	s := &t.orders[place.order]
+	bucket := s.buckets[place.begin:]
 	count := int(bucket[0])
 	if count < 0x80 {
 		bucket = bucket[1:]
@@ -117,10 +145,8 @@ func (t *Table) record(order int, hash int64) []byte {
 		wide, size := binary.Uvarint(bucket)
 		count, bucket = int(wide), bucket[size:]
 	}
-	rest := key & s.mask
-	restMask := uint64(math.MaxUint64) >> (64 - 8*s.rest)
 	for i, at := 0, 0; i < count; i, at = i+1, at+s.rest {
-		if binary.LittleEndian.Uint64(bucket[at:])&restMask == rest {
+		if binary.LittleEndian.Uint64(bucket[at:])&s.restMask == place.rest {
 			record := bucket[count*s.rest:]
 			for range i {
 				record = t.skip(record)
@@ -178,7 +204,7 @@ func (t *Table) open(record []byte) (weight lookup.Weight, blob, index []byte) {
 
 // Context returns a context of n-grams of the order, and whether the build has it.
 func (t *Table) Context(order int, hash int64) (context lookup.Context, known bool) {
-	if record := t.record(order, hash); record != nil {
+	if record := t.record(t.Seek(order, hash)); record != nil {
 		weight, blob, index := t.open(record)
 		mass, log10, _ := weight.Values(t.weights)
 		context, known = lookup.New(mass, log10, t.followers, blob, index, t.owner), true
@@ -187,10 +213,10 @@ func (t *Table) Context(order int, hash int64) (context lookup.Context, known bo
 	return context, known
 }
 
-// Log10 returns log10 of the probability of the token after a context of n-grams of the order; where the context does not
-// have that follower, its backoff weight as log10: 0 for a context that the build does not have.
-func (t *Table) Log10(order int, hash int64, token uint32) (log10 float64, found bool) {
-	if record := t.record(order, hash); record != nil {
+// Log10 returns log10 of the probability of the token after the context at a place; where the context does not have that
+// follower, its backoff weight as log10: 0 for a context that the build does not have.
+func (t *Table) Log10(place Place, token uint32) (log10 float64, found bool) {
+	if record := t.record(place); record != nil {
 		weight, blob, index := t.open(record)
 		var code uint64
 		if index != nil {

@@ -59,9 +59,9 @@ func TestReadingAgainstKenLM(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
 				loadARPA(t, db, goldenModel, c.ARPA, c.Order)
-				for name, options := range map[string]store.ReaderOptions{"cached": {}, "uncached": {CacheBytes: -1}} {
-					t.Run(name, func(t *testing.T) {
-						c.Check(t, scorer(t, NewInference(store.NewReader(db, options), nil), c))
+				for _, way := range paths(t) {
+					t.Run(way.name, func(t *testing.T) {
+						c.Check(t, scorer(t, NewInference(way.reader(t, db, goldenModel), nil), c))
 					})
 				}
 			})
@@ -86,7 +86,11 @@ func TestTrainingAndScoringAgainstKenLM(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
 				trainGolden(t, db, c, ngram.StorageExact)
-				c.Check(t, scorer(t, NewInference(store.NewReader(db, store.ReaderOptions{}), nil), c))
+				for _, way := range paths(t) {
+					t.Run(way.name, func(t *testing.T) {
+						c.Check(t, scorer(t, NewInference(way.reader(t, db, goldenModel), nil), c))
+					})
+				}
 				exact := evaluateFile(t, db, c.TestFile)
 				if relative(exact.GetPerplexityIncludingOov(), c.Golden.PerplexityWithOOV) > 1e-6 ||
 					relative(exact.GetPerplexityExcludingOov(), c.Golden.PerplexityNoOOV) > 1e-6 ||

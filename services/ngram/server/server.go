@@ -82,6 +82,7 @@ func (s *Server) Ready(ctx context.Context) error { return s.db.CheckSchema(ctx)
 func (s *Server) Close() error {
 	s.stop()
 	s.background.Wait()
+	s.reader.Close()
 	return nil
 }
 

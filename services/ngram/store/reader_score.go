@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"runtime"
 
 	"dbslm/services/ngram/contexthash"
 	"dbslm/services/ngram/lookup"
+	"dbslm/services/ngram/resident"
 	"dbslm/services/ngram/scoring"
 )
 
@@ -47,29 +49,50 @@ func (v *View) Score(ctx context.Context, sentences [][]uint32, visit func(sente
 	return flush()
 }
 
+// ahead is how many tokens' places are sought before the first of them is scored: their waits for memory overlap.
+const ahead = 16
+
+// scoreResident scores on the resident table.
 func (v *View) scoreResident(ctx context.Context, sentences [][]uint32, visit func(sentence, place int, context []uint32, record scoring.Record)) error {
-	scored := 0
+	order := v.Build.Order
+	places := make([]resident.Place, ahead*max(0, order-1))
+	near := byte(0)
 	for i, sentence := range sentences {
-		for place := range len(sentence) - 1 {
-			if scored%batchTokens == 0 && ctx.Err() != nil {
+		for begin := 1; begin < len(sentence); begin += ahead {
+			if begin%batchTokens == 1 && ctx.Err() != nil {
 				return ctx.Err()
 			}
-			scored++
-			context := scoring.ContextAt(sentence, place+1, v.Build.Order)
-			visit(i, place, context, v.scoreOne(context, sentence[place+1]))
+			end := min(begin+ahead, len(sentence))
+			room := places
+			for at := begin; at < end; at++ {
+				context := scoring.ContextAt(sentence, at, order)
+				for j := range context {
+					room[j] = v.table.Seek(len(context)-j+1, contexthash.Sum(context[j:]))
+				}
+				room = room[len(context):]
+			}
+			sought := places[:len(places)-len(room)]
+			for _, place := range sought {
+				near += v.table.Touch(place)
+			}
+			for at := begin; at < end; at++ {
+				context := scoring.ContextAt(sentence, at, order)
+				visit(i, at-1, context, v.scoreAt(sought[:len(context)], sentence[at]))
+				sought = sought[len(context):]
+			}
 		}
 	}
+	runtime.KeepAlive(near)
 	return nil
 }
 
-// scoreOne is scoring.Score on the resident table: the same sum in the same order.
-func (v *View) scoreOne(context []uint32, token uint32) scoring.Record {
+// scoreAt is scoring.Score on the places of the contexts, longest first: the same sum in the same order.
+func (v *View) scoreAt(places []resident.Place, token uint32) scoring.Record {
 	backoff := 0.0
-	for i := range context {
-		order := len(context) - i + 1
-		value, found := v.table.Log10(order, contexthash.Sum(context[i:]), token)
+	for i, place := range places {
+		value, found := v.table.Log10(place, token)
 		if found {
-			return scoring.Record{Token: token, Log10: backoff + value, Matched: order}
+			return scoring.Record{Token: token, Log10: backoff + value, Matched: len(places) - i + 1}
 		}
 		backoff += value
 	}
