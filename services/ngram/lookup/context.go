@@ -49,7 +49,9 @@ func (b *Book) mass(code uint64) float64 {
 }
 
 // Holds reports whether the code stands for a probability.
-func (b *Book) Holds(code uint64) bool { return b.Width == packed.WidthExact || code < uint64(len(b.Log10)) }
+func (b *Book) Holds(code uint64) bool {
+	return b.Width == packed.WidthExact || code < uint64(len(b.Log10))
+}
 
 // Weight is a backoff weight as stored: a code, a logarithm, or none.
 type Weight struct {

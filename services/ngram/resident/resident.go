@@ -42,7 +42,7 @@ type Table struct {
 type shelf struct {
 	buckets   []byte // nil: the build has no contexts of this order
 	directory []byte
-	shift     uint // of a hash, to its bucket
+	shift     uint   // of a hash, to its bucket
 	mask      uint64 // what the directory does not tell of a hash
 	restMask  uint64 // of the bytes in which that stands
 	rest      int

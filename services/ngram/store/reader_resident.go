@@ -44,11 +44,11 @@ type residents struct {
 
 // residence is what a loaded build knows of its table.
 type residence struct {
-	table   atomic.Pointer[resident.Table]
-	tried   sync.Once    // the local file was looked for
-	begun   atomic.Bool  // somebody makes the table, or found that it does not fit
-	rented  atomic.Int64 // statements that read contexts
-	ngrams  []int64      // of the build, by order
+	table  atomic.Pointer[resident.Table]
+	tried  sync.Once    // the local file was looked for
+	begun  atomic.Bool  // somebody makes the table, or found that it does not fit
+	rented atomic.Int64 // statements that read contexts
+	ngrams []int64      // of the build, by order
 }
 
 // statementsPerContext is how many contexts are streamed for what one statement that reads a few costs.
