@@ -36,7 +36,7 @@ func (t *turn) commit(work context.Context) (*gatewayv1.RespondResponse, error) 
 		return nil, err
 	}
 	reply := &gatewayv1.RespondResponse{
-		Message: resp.Message, UserMessage: t.prepared.UserMessage, FinishReason: t.finish, Trace: t.trace,
+		Message: resp.Message, UserMessage: t.prepared.UserMessage, FinishReason: t.finish, Trace: t.trace, Noticed: t.noticed,
 	}
 	other := resp.Message.GetContent() != content || resp.Message.GetFinishReason() != finish
 	if !other && len(t.used.signals) == 0 {

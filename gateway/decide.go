@@ -102,33 +102,9 @@ func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
 	for _, f := range p.Facts {
 		req.Facts = append(req.Facts, &conceptv1.KnownFact{Entity: f.Entity, Attribute: f.Attribute, Value: f.Value})
 	}
-	for _, c := range knownCorrections(p) {
-		req.Corrections = append(req.Corrections, &conceptv1.KnownFact{
-			Entity:       c.Fact.GetEntity(),
-			Attribute:    c.Fact.GetAttribute(),
-			Value:        c.Fact.GetValue(),
-			CorrectionId: c.CorrectionId,
-			ErrorContext: c.ErrorContext,
-		})
+	known, bear := knownCorrections(p)
+	for i, c := range known {
+		req.Corrections = append(req.Corrections, knownFact(c, i < bear))
 	}
 	return trim(req)
-}
-
-// knownCorrections lists the corrections that bear on the turn, then the recent ones, each once.
-func knownCorrections(p *memoryv1.PrepareTurnResponse) []*memoryv1.Correction {
-	var out []*memoryv1.Correction
-	seen := map[string]bool{}
-	add := func(c *memoryv1.Correction) {
-		if !seen[c.CorrectionId] {
-			seen[c.CorrectionId] = true
-			out = append(out, c)
-		}
-	}
-	for _, m := range p.Corrections {
-		add(m.Correction)
-	}
-	for _, c := range p.RecentCorrections {
-		add(c)
-	}
-	return out
 }

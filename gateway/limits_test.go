@@ -62,8 +62,9 @@ func TestRequestsStayWithinTheLevelsRules(t *testing.T) {
 	if n := len(next.Window); n != windowLimit || !strings.HasPrefix(next.Window[n-1].Text, "ő") {
 		t.Errorf("%d utterances; the newest must stay", n)
 	}
-	if n := len(generate.Parameters.Biases); n != biasLimit || generate.Parameters.Biases[0].Text != "own" || len(turn.trace.Biases) != biasLimit-1 {
-		t.Errorf("%d biases, %d in the trace", n, len(turn.trace.Biases))
+	if n := len(generate.Parameters.Biases); n != biasLimit || generate.Parameters.Biases[0].Text != "own" || len(turn.trace.Biases)+len(turn.trace.Steering) != biasLimit-1 ||
+		len(turn.trace.Steering) != steeringLimit {
+		t.Errorf("%d biases, %d of corrections and %d stored ones in the trace", n, len(turn.trace.Steering), len(turn.trace.Biases))
 	}
 	if len(turn.trace.Corrections) != len(next.Corrections) || len(turn.trace.Facts) != len(next.Facts) {
 		t.Errorf("the trace names %d corrections and %d facts; %d and %d were handed over",

@@ -2,13 +2,10 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
-
-	"dbslm/pkg/errors"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -72,38 +69,6 @@ func (g *Gateway) GetHistory(ctx context.Context, req *gatewayv1.GetHistoryReque
 		return nil, err
 	}
 	return &gatewayv1.GetHistoryResponse{Messages: resp.Messages, NextPageToken: resp.NextPageToken}, nil
-}
-
-// Correct implements GatewayService. Both steps carry the same request id, so that a repeated call does what
-// an interrupted one left undone. A caller who leaves between them does not keep the second from being done.
-func (g *Gateway) Correct(ctx context.Context, req *gatewayv1.CorrectRequest) (*gatewayv1.CorrectResponse, error) {
-	recorded, err := g.corrections.RecordCorrection(ctx, req.Correction)
-	if err != nil {
-		return nil, err
-	}
-	resp := &gatewayv1.CorrectResponse{Correction: recorded.Correction, SupersededIds: recorded.SupersededIds}
-	if req.Correction.ConversationId == "" || !recorded.Correction.Active {
-		return resp, nil
-	}
-	ctx, cancel := outliving(ctx, pushTimeout)
-	defer cancel()
-	pushed, err := g.signals.PushSignal(ctx, &conceptv1.PushSignalRequest{
-		Tenant:         req.Correction.Tenant,
-		RequestId:      req.Correction.RequestId,
-		ConversationId: req.Correction.ConversationId,
-		Bot:            req.Bot,
-		Concept:        correctionConcept,
-		Score:          correctionScore,
-		Ttl:            durationpb.New(seconds(correctionTTLSeconds)),
-		PayloadJson:    fmt.Sprintf(`{"correction_id":%q}`, recorded.Correction.CorrectionId),
-	})
-	if err != nil {
-		resp.Warnings = append(resp.Warnings,
-			"The correction is recorded, but the next reply will not mention it: "+errors.Public(err))
-		return resp, nil
-	}
-	resp.SignalId = pushed.Signal.GetSignalId()
-	return resp, nil
 }
 
 // PushSignal implements GatewayService.

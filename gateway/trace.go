@@ -32,7 +32,8 @@ func newTrace(req *gatewayv1.RespondRequest, p *memoryv1.PrepareTurnResponse) *g
 	if messages := p.Window.GetMessages(); len(messages) > 0 {
 		trace.WindowFirstSeq, trace.WindowLastSeq = messages[0].Seq, messages[len(messages)-1].Seq
 	}
-	for _, c := range first(knownCorrections(p), correctionLimit) {
+	known, _ := knownCorrections(p)
+	for _, c := range first(known, correctionLimit) {
 		trace.Corrections = append(trace.Corrections, &gatewayv1.VersionedId{Id: c.CorrectionId, Version: c.Version})
 	}
 	for _, f := range first(p.Facts, factLimit) {

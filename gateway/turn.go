@@ -27,6 +27,7 @@ type turn struct {
 	finish   ngramv1.FinishReason // UNSPECIFIED while the reply goes on
 	used     usedUp
 	provided map[string]*conceptv1.ProvidedPayload // by concept, so that no provider is asked twice in a turn
+	noticed  *gatewayv1.Noticed                    // what the text corrected; nil when nothing
 	noModel  error                                 // why level 1 cannot be asked; nil when it can
 }
 
@@ -52,6 +53,7 @@ func (g *Gateway) respond(ctx context.Context, req *gatewayv1.RespondRequest, ou
 		return t.repeat(work)
 	}
 	t.announce()
+	t.notice(work)
 	if err := t.compose(work); err != nil {
 		return nil, t.fail(work, err)
 	}

@@ -104,6 +104,7 @@ func (t *turn) generateRequest(seed uint64) *ngramv1.GenerateRequest {
 		params = proto.CloneOf(t.req.Parameters)
 	}
 	params.Seed = &seed
+	t.steer(params)
 	for _, b := range t.prepared.Biases { // memory has chosen those that apply
 		bias := &ngramv1.SequenceBias{Text: b.Sequence, StrengthLog10: b.StrengthLog10}
 		if len(params.Biases) < biasLimit && fits(bias) {

@@ -6,6 +6,7 @@ import "dbslm/services/concept/predict"
 const (
 	ContextSummary   = "ContextSummary"
 	CorrectionReplay = "CorrectionReplay"
+	CorrectedFact    = "CorrectedFact"
 )
 
 // Built-in slots, filled by the service itself.
@@ -13,6 +14,10 @@ const (
 	SlotDigest      = "context_digest"
 	SlotStats       = "stats"
 	SlotCorrections = "corrections"
+	// Of the strongest correction that bears on the text: its value; and, when it names both, entity and attribute.
+	SlotCorrectedValue     = "corrected_value"
+	SlotCorrectedEntity    = "corrected_entity"
+	SlotCorrectedAttribute = "corrected_attribute"
 )
 
 // BuiltIns returns the built-in concepts. A bot may disable one and give it templates of its own, which then
@@ -21,6 +26,7 @@ func BuiltIns() []Concept {
 	return []Concept{
 		{Name: ContextSummary, Description: "Sums up what was discussed.", BuiltIn: true, Version: 1},
 		{Name: CorrectionReplay, Description: "Acknowledges a recorded correction. Spoken by its signal, never predicted.", BuiltIn: true, Version: 1},
+		{Name: CorrectedFact, Description: "Answers with the correction that bears on what was asked, when no other concept holds it.", BuiltIn: true, Version: 1},
 	}
 }
 
@@ -42,6 +48,16 @@ func BuiltInTemplates() []Template {
 		t(CorrectionReplay, "default", "", "", "Incorporating your latest correction: {corrections}."),
 		t(CorrectionReplay, "default", "de", "", "Ihre letzte Korrektur ist übernommen: {corrections}."),
 		t(CorrectionReplay, "default", "pt", "", "A sua última correção foi incorporada: {corrections}."),
+		t(CorrectedFact, "fact", "", SlotCorrectedEntity, "The {corrected_attribute} of {corrected_entity} is {corrected_value}."),
+		t(CorrectedFact, "value", "", "!"+SlotCorrectedEntity, "The right answer is {corrected_value}."),
+		t(CorrectedFact, "fact", "de", SlotCorrectedEntity, "{corrected_entity}, {corrected_attribute}: {corrected_value}."),
+		t(CorrectedFact, "value", "de", "!"+SlotCorrectedEntity, "Richtig ist {corrected_value}."),
+		t(CorrectedFact, "fact", "es", SlotCorrectedEntity, "{corrected_entity}, {corrected_attribute}: {corrected_value}."),
+		t(CorrectedFact, "value", "es", "!"+SlotCorrectedEntity, "La respuesta correcta es {corrected_value}."),
+		t(CorrectedFact, "fact", "fr", SlotCorrectedEntity, "{corrected_entity}, {corrected_attribute} : {corrected_value}."),
+		t(CorrectedFact, "value", "fr", "!"+SlotCorrectedEntity, "La bonne réponse est {corrected_value}."),
+		t(CorrectedFact, "fact", "pt", SlotCorrectedEntity, "{corrected_entity}, {corrected_attribute}: {corrected_value}."),
+		t(CorrectedFact, "value", "pt", "!"+SlotCorrectedEntity, "A resposta certa é {corrected_value}."),
 	}
 }
 
@@ -84,4 +100,15 @@ func WithBuiltIns(counts []predict.Count) []predict.Count {
 }
 
 // IsBuiltIn reports whether every bot has a concept of this name.
-func IsBuiltIn(name string) bool { return name == ContextSummary || name == CorrectionReplay }
+func IsBuiltIn(name string) bool {
+	return name == ContextSummary || name == CorrectionReplay || name == CorrectedFact
+}
+
+// IsBuiltInSlot reports whether the service fills a slot of this name itself.
+func IsBuiltInSlot(slot string) bool {
+	switch slot {
+	case SlotDigest, SlotStats, SlotCorrections, SlotCorrectedValue, SlotCorrectedEntity, SlotCorrectedAttribute:
+		return true
+	}
+	return false
+}

@@ -88,4 +88,5 @@ type Fact struct {
 	Entity, Attribute, Value string
 	CorrectionID             string
 	ErrorContext             string
+	Bears                    bool // on the text at hand
 }

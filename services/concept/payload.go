@@ -46,6 +46,29 @@ func SlotName(attribute string) string {
 	}), "_")
 }
 
+// Bearing returns the correction that the answer must hold: the first that bears on the text.
+func Bearing(corrections []Fact) (Fact, bool) {
+	for _, c := range corrections {
+		if c.Bears && c.Value != "" {
+			return c, true
+		}
+	}
+	return Fact{}, false
+}
+
+// CorrectedValues gives the slots of the correction that bears on the text.
+func CorrectedValues(corrections []Fact) map[string]any {
+	c, ok := Bearing(corrections)
+	if !ok {
+		return nil
+	}
+	values := map[string]any{SlotCorrectedValue: strings.TrimRight(strings.TrimSpace(c.Value), ".!")}
+	if c.Entity != "" && c.Attribute != "" {
+		values[SlotCorrectedEntity], values[SlotCorrectedAttribute] = c.Entity, strings.ReplaceAll(c.Attribute, "_", " ")
+	}
+	return values
+}
+
 // CorrectionText says what corrections hold, as part of a sentence. Only the one with the given id is said when
 // an id is given; one that no longer holds is not among the facts, and then nothing is said.
 func CorrectionText(corrections []Fact, id string) string {

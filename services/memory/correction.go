@@ -1,11 +1,14 @@
 package memory
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
+	"dbslm/pkg/text"
 	"dbslm/services/memory/folding"
 	"dbslm/services/memory/matching"
 )
@@ -29,14 +32,24 @@ type Correction struct {
 	// Created orders the corrections of one scope: it grows from each to the next also when the clock does not.
 	Created time.Time
 	Version uint32 // grows with every change of state
+	// Cue is the question that was answered wrongly; empty when no erring message is named. It is found by memory.
+	Cue string
+	// Times is how often this value was recorded for the subject with no other one in between, from 1.
+	Times uint32
+	// Origin says where an imported or promoted correction came from; empty for one recorded here.
+	Origin     string
+	ReviewedBy string // of a promoted one
 }
+
+// maxCueBytes bounds the question that is kept beside a correction.
+const maxCueBytes = 2048
 
 // Active reports whether the correction still holds.
 func (c Correction) Active() bool { return c.SupersededBy == "" && c.Revoked.IsZero() }
 
 // Key is what the correction is looked for by.
 func (c Correction) Key() matching.Key {
-	return matching.NewKey(c.ErrorContext, c.Fact.Entity, c.Fact.Attribute)
+	return matching.NewKey(c.ErrorContext, c.Fact.Entity, c.Fact.Attribute, c.Cue)
 }
 
 // Complete checks a correction that is to be recorded and fills in its subject. Something wrong — an error context, an entity
@@ -65,7 +78,7 @@ func (c Correction) Complete() (Correction, error) {
 // SameRequest reports whether other asks for the same correction; who repeats a request id must.
 func (c Correction) SameRequest(other Correction) bool {
 	return c.Place.Key() == other.Place.Key() && c.ConversationID == other.ConversationID && c.ErrorContext == other.ErrorContext &&
-		c.Fact == other.Fact && c.ErrorMessageID == other.ErrorMessageID && c.CorrectionMessageID == other.CorrectionMessageID
+		c.Fact == other.Fact && c.Origin == other.Origin && c.ErrorMessageID == other.ErrorMessageID && c.CorrectionMessageID == other.CorrectionMessageID
 }
 
 // Supersede returns the correction replaced by another one at that time.
@@ -104,16 +117,71 @@ type CorrectionMatch struct {
 	matching.Match
 }
 
-// MatchCorrections returns those of the candidates that bear on a folded text, in the candidates' order, at most limit.
-func MatchCorrections(candidates []Correction, folded string, limit int) []CorrectionMatch {
+// WithCue returns the correction of an answer to that question.
+func (c Correction) WithCue(question string) Correction {
+	c.Cue = text.Truncate(question, maxCueBytes)
+	return c
+}
+
+// Repeats reports whether the correction says of the same subject what another one says.
+func (c Correction) Repeats(former Correction) bool {
+	return c.Subject == former.Subject && folding.Text(c.Fact.Value) == folding.Text(former.Fact.Value)
+}
+
+// MatchCorrections returns those of the candidates that bear on a text, narrowest scope first, those from elsewhere after
+// those of this store, then newest; at most limit. frequencies are
+// those of each scope, by its key.
+func MatchCorrections(candidates []Correction, t matching.Text, frequencies map[string]matching.Frequencies, limit int) []CorrectionMatch {
+	slices.SortFunc(candidates, func(a, b Correction) int {
+		return cmp.Or(cmp.Compare(a.Scope.Rank(), b.Scope.Rank()), cmp.Compare(a.originRank(), b.originRank()),
+			b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
+	})
 	var matches []CorrectionMatch
 	for _, c := range candidates {
 		if len(matches) == limit {
 			break
 		}
-		if m, ok := c.Key().Match(folded); ok {
+		if m, ok := c.Key().Match(t, frequencies[c.Place.Key()]); ok {
 			matches = append(matches, CorrectionMatch{c, m})
 		}
 	}
 	return matches
+}
+
+// promotedFrom begins the origin of a promoted correction; its id follows.
+const promotedFrom = "promoted:"
+
+// Imported reports whether the correction came from elsewhere: then it never outranks what was said here.
+func (c Correction) Imported() bool {
+	return c.Origin != "" && !strings.HasPrefix(c.Origin, promotedFrom)
+}
+
+func (c Correction) originRank() int {
+	if c.Imported() {
+		return 1
+	}
+	return 0
+}
+
+// Promote returns the correction as it is recorded in a wider place after review. The same promotion has the same request id.
+func (c Correction) Promote(to Place, reviewedBy string) (Correction, error) {
+	switch {
+	case !c.Active():
+		return c, CorrectionHasEnded(c)
+	case to.Scope.Rank() <= c.Scope.Rank():
+		return c, Invalid("scope", "%s is not wider than %s, the correction's own scope", to.Scope, c.Scope)
+	}
+	wide := Correction{
+		Tenant: c.Tenant, RequestID: promotedFrom + ActiveKey(to, c.ID), Place: to, ErrorContext: c.ErrorContext, Fact: c.Fact, Subject: c.Subject,
+		RecordedBy: c.RecordedBy, Cue: c.Cue, Origin: promotedFrom + c.ID, ReviewedBy: reviewedBy,
+	}
+	return wide, nil
+}
+
+// CheckOrigin checks the name under which corrections are imported.
+func CheckOrigin(origin string) error {
+	if strings.HasPrefix(origin, promotedFrom) {
+		return Invalid("origin", "must not begin with %q, which names promoted corrections", promotedFrom)
+	}
+	return CheckName("origin", origin)
 }

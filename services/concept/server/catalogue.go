@@ -196,8 +196,7 @@ func checkTemplate(t concept.Template, c concept.Concept, s *schema.Schema) erro
 	}
 	for _, slot := range slots {
 		_, constant := static[slot]
-		builtIn := slot == concept.SlotDigest || slot == concept.SlotStats || slot == concept.SlotCorrections
-		if !builtIn && !constant && !s.Declares(slot) {
+		if !concept.IsBuiltInSlot(slot) && !constant && !s.Declares(slot) {
 			return errors.New(errors.InvalidArgument, "UNKNOWN_SLOT", "slot {%s} is neither in the schema of %s nor built in; the schema has: %s",
 				slot, c.Name, orDefault(strings.Join(s.Properties(), ", "), "nothing")).Field("template.text", "has an unknown slot")
 		}

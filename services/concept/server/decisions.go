@@ -74,14 +74,18 @@ type decision struct {
 	req     *conceptv1.NextRequest
 	resp    *conceptv1.NextResponse
 	request map[string]any // payload of the request
+	bound   bool           // a correction bears on the text: a concept that does not hold it must not answer
 }
 
-// predict lets the most probable concept speak that is above the threshold and whose payload can be filled.
+// predict lets the most probable concept speak that is above the threshold and whose payload can be filled. When a
+// correction bears on the text the concept must hold it, and CorrectedFact speaks where none does.
 func (d *decision) predict() {
 	if d.req.SignalsOnly {
 		d.abstain("signals_only")
 		return
 	}
+	_, corrected := concept.Bearing(knownFacts(d.req.Corrections))
+	d.bound = corrected && d.req.ForceConcept == "" && !d.bot.concepts[concept.CorrectedFact].Disabled
 	candidates := d.bot.model.Predict(d.req.Text)
 	if forced := d.req.ForceConcept; forced != "" {
 		candidates = []predict.Candidate{{Concept: forced, Probability: 1}}
@@ -96,8 +100,8 @@ func (d *decision) predict() {
 		case slices.Contains(d.req.UsedConcepts, c.Concept):
 			reason = "all_used"
 			d.consider(c.Concept, c.Probability, c.Features, "spoke in this reply already")
-		case c.Concept == concept.CorrectionReplay && d.req.ForceConcept == "":
-			d.consider(c.Concept, c.Probability, c.Features, "speaks only by its signal")
+		case (c.Concept == concept.CorrectionReplay || c.Concept == concept.CorrectedFact) && d.req.ForceConcept == "":
+			d.consider(c.Concept, c.Probability, c.Features, "speaks only for a correction")
 		case c.Probability < predict.Threshold, c.Weak:
 			if reason == "no_concepts" {
 				reason = "below_threshold"
@@ -115,6 +119,9 @@ func (d *decision) predict() {
 				reason = reason[:i]
 			}
 		}
+	}
+	if d.bound && !slices.Contains(d.req.UsedConcepts, concept.CorrectedFact) && d.try(concept.CorrectedFact, 1, nil, nil, time.Time{}) {
+		return
 	}
 	d.abstain(reason)
 }
@@ -148,6 +155,9 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	templates := d.bot.templates[name]
 	slots := append(slotsOf(templates), d.bot.schemas[name].Properties()...)
 	payload, from := concept.Fill(slots, d.sources(c, sig))
+	if d.bound && sig == nil && !concept.IsBuiltIn(name) && !holdsCorrection(from) {
+		return skip("does not hold the correction")
+	}
 	if c.Provider != "" && d.req.Provided.GetConcept() != name {
 		if _, missing, _ := concept.PickTemplate(templates, d.req.LanguageCode, payload, d.req.Seed); len(missing) > 0 {
 			// A request carries one provider's answer. The caller lists the concepts whose provider it has asked
@@ -194,6 +204,15 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	d.consider(name, probability, features, "")
 	d.resp.Decision = &conceptv1.NextResponse_Span{Span: span}
 	return true
+}
+
+func holdsCorrection(from map[string]string) bool {
+	for _, source := range from {
+		if source == "correction" {
+			return true
+		}
+	}
+	return false
 }
 
 // declared keeps of a payload what the schema is about: built-in slots are the service's own.

@@ -205,9 +205,9 @@ func TestCatalogueIsIdempotentAndChecked(t *testing.T) {
 		wantKind(t, err, errors.InvalidArgument, "BAD_SCHEMA")
 		_, err = c.DeleteConcept(ctx, &conceptv1.DeleteConceptRequest{Name: "ContextSummary"})
 		wantKind(t, err, errors.FailedPrecondition, "BUILT_IN")
-		list := must[*conceptv1.ListConceptsResponse](t)(c.ListConcepts(ctx, &conceptv1.ListConceptsRequest{PageSize: 3}))
-		rest := must[*conceptv1.ListConceptsResponse](t)(c.ListConcepts(ctx, &conceptv1.ListConceptsRequest{PageSize: 3, PageToken: list.NextPageToken}))
-		if len(list.Concepts) != 3 || len(rest.Concepts) != 1 || rest.Concepts[0].Name != "Price" {
+		list := must[*conceptv1.ListConceptsResponse](t)(c.ListConcepts(ctx, &conceptv1.ListConceptsRequest{PageSize: 4}))
+		rest := must[*conceptv1.ListConceptsResponse](t)(c.ListConcepts(ctx, &conceptv1.ListConceptsRequest{PageSize: 4, PageToken: list.NextPageToken}))
+		if len(list.Concepts) != 4 || len(rest.Concepts) != 1 || rest.Concepts[0].Name != "Price" {
 			t.Errorf("pages: %v, %v", list, rest)
 		}
 		_, err = c.ListConcepts(ctx, &conceptv1.ListConceptsRequest{Bot: "other", PageToken: list.NextPageToken})
@@ -315,6 +315,35 @@ func TestCorrectionReplay(t *testing.T) {
 		}
 		if resp := next(t, c, &conceptv1.NextRequest{Text: "hello", Corrections: facts[:1]}); resp.GetSpan() != nil {
 			t.Errorf("a correction that no longer holds was said: %v", resp)
+		}
+	})
+}
+
+// A correction that bears on the text answers, unless a concept speaks that holds it; one that does not bear answers nothing.
+func TestCorrectedFact(t *testing.T) {
+	each(t, func(t *testing.T, c clients, _ *database.DB) {
+		c.shop(t)
+		fact := &conceptv1.KnownFact{Entity: "France", Attribute: "capital", Value: "Paris", CorrectionId: "k", Bears: true}
+		say := func(req *conceptv1.NextRequest) *conceptv1.Span {
+			req.Corrections = []*conceptv1.KnownFact{fact}
+			return next(t, c, req).GetSpan()
+		}
+		for language, want := range map[string]string{"": "The capital of France is Paris.", "de-AT": "France, capital: Paris.", "fi": "The capital of France is Paris."} {
+			span := say(&conceptv1.NextRequest{Text: "what was it again", LanguageCode: language})
+			if span.GetText() != want || span.GetConcept() != "CorrectedFact" || !span.GetComplete() {
+				t.Errorf("in %q: %v", language, span)
+			}
+		}
+		if span := say(&conceptv1.NextRequest{Text: "what was it again", UsedConcepts: []string{"CorrectedFact"}}); span != nil {
+			t.Errorf("it was said twice: %v", span)
+		}
+		fact.Entity = ""
+		if got := say(&conceptv1.NextRequest{Text: "what was it again"}).GetText(); got != "The right answer is Paris." {
+			t.Errorf("without an entity: %q", got)
+		}
+		fact.Bears = false
+		if span := say(&conceptv1.NextRequest{Text: "what was it again"}); span != nil {
+			t.Errorf("a correction about something else answered: %v", span)
 		}
 	})
 }

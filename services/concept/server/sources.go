@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"maps"
 
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	"dbslm/services/concept"
@@ -29,7 +30,7 @@ func knownFacts(protos []*conceptv1.KnownFact) []concept.Fact {
 	out := make([]concept.Fact, len(protos))
 	for i, p := range protos {
 		out[i] = concept.Fact{
-			Entity: p.Entity, Attribute: p.Attribute, Value: p.Value, CorrectionID: p.CorrectionId, ErrorContext: p.ErrorContext,
+			Entity: p.Entity, Attribute: p.Attribute, Value: p.Value, CorrectionID: p.CorrectionId, ErrorContext: p.ErrorContext, Bears: p.Bears,
 		}
 	}
 	return out
@@ -71,6 +72,7 @@ func (d *decision) builtIn(corrections []concept.Fact, sig *concept.Signal) map[
 		concept.SlotDigest:      digest.Summarise(said, d.req.LanguageCode),
 		concept.SlotCorrections: concept.CorrectionText(corrections, id),
 	}
+	maps.Copy(values, concept.CorrectedValues(corrections))
 	if f := d.req.Figures; f != nil {
 		values[concept.SlotStats] = fmt.Sprintf("%d of your messages, %d replies", f.UserMessages, f.AssistantMessages)
 	}

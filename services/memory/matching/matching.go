@@ -3,36 +3,55 @@
 //
 // A correction bears on a text
 //   - literally, when the folded text holds its phrase (see package folding) — score 1; or
-//   - by its words, when the text holds, anywhere and in any order, all content words of what it is about — entity and
-//     attribute — or of its error context. More words say more, so n words score n/(n+1).
+//   - by its words, when the text holds the content words of what the correction is about — entity and attribute —, of its
+//     error context, or of the question whose answer it corrects, in any order and inflection.
+//
+// Words weigh by how few corrections of the scope hold them (inverse document frequency, in bits); a missing word weighs like
+// one that no other correction holds. A text that holds all words of a source matches. One that holds words of three fifths
+// of the weight, and as much of entity and of attribute each, matches if it asks for nothing else: all its own content words
+// are among the source's. With c the part of the weight that n words cover, the score is c·n/(n+1).
 package matching
 
 import (
+	"math/bits"
 	"slices"
 
-	"dbslm/pkg/text"
 	"dbslm/services/memory/folding"
 )
 
-// maxWords bounds the words that a match reports.
-const maxWords = 64
+const (
+	// maxWords bounds the words that a match reports, maxTerms those that a source is looked for by.
+	maxWords = 64
+	maxTerms = 32
+	// Three fifths of the weight must be there.
+	coverNumerator, coverDenominator = 3, 5
+)
 
 // Key is what a correction is looked for by.
 type Key struct {
-	phrase string     // folded; empty when there is no word to look for
-	sets   [][]string // folded phrases of one content word each; all of a set must be there
+	phrase  string // folded; empty when there is no word to look for
+	sources []source
 }
 
-// NewKey makes the key of a correction from its three texts, any of which may be empty. The phrase is the error context, or
-// entity and attribute in that order where there is none.
-func NewKey(errorContext, entity, attribute string) Key {
+// source is one of the texts that a correction is about; each of its parts must be met.
+type source [][]string
+
+// NewKey makes the key of a correction from its texts, any of which may be empty; cue is the question that was answered
+// wrongly. The phrase is the error context, or entity and attribute in that order where there is none.
+func NewKey(errorContext, entity, attribute, cue string) Key {
 	k := Key{phrase: folding.Text(errorContext)}
 	if k.phrase == "" {
 		k.phrase = folding.Text(entity + " " + attribute)
 	}
-	for _, source := range []string{entity + " " + attribute, errorContext} {
-		if set := contentWords(source); len(set) > 0 {
-			k.sets = append(k.sets, set)
+	for _, parts := range [][]string{{entity, attribute}, {errorContext}, {cue}} {
+		var s source
+		for _, part := range parts {
+			if terms := ContentTerms(part); len(terms) > 0 && len(terms) <= maxTerms {
+				s = append(s, terms)
+			}
+		}
+		if s != nil {
+			k.sources = append(k.sources, s)
 		}
 	}
 	return k
@@ -41,76 +60,94 @@ func NewKey(errorContext, entity, attribute string) Key {
 // Phrase is what a folded text must hold to match literally; empty when nothing can match.
 func (k Key) Phrase() string { return k.phrase }
 
-// Anchors returns index words, sorted, of which every text that matches holds at least one.
-func (k Key) Anchors() []string {
-	var anchors []string
-	if k.phrase != "" {
-		anchors = append(anchors, folding.Anchor(k.phrase))
-	}
-	for _, set := range k.sets {
-		longest := ""
-		for _, word := range set {
-			if a := folding.Anchor(word); len(a) > len(longest) || len(a) == len(longest) && a < longest {
-				longest = a
-			}
+// Terms are what an index files the correction under, sorted: every text that matches holds one of them. A phrase without
+// content, or with more of it than is worth filing, is filed under its own longest words.
+func (k Key) Terms() []string {
+	var terms []string
+	for _, s := range k.sources {
+		for _, part := range s {
+			terms = append(terms, part...)
 		}
-		anchors = append(anchors, longest)
 	}
-	slices.Sort(anchors)
-	return slices.Compact(anchors)
+	if phrase := folding.Words(k.phrase); !slices.ContainsFunc(phrase, func(w string) bool { return slices.Contains(terms, Term(w)) }) {
+		slices.SortStableFunc(phrase, func(a, b string) int { return len(b) - len(a) })
+		for _, w := range phrase[:min(len(phrase), 4)] {
+			terms = append(terms, Term(w))
+		}
+	}
+	slices.Sort(terms)
+	return slices.Compact(terms)
+}
+
+// Frequencies say how many corrections of a scope an index holds under a term; "" stands for all of them.
+type Frequencies map[string]int64
+
+// Weight is the term's in bits: log2 of how many corrections of the scope there are per one that holds it, at least 2.
+func (f Frequencies) Weight(term string) int64 {
+	return int64(bits.Len64(uint64(4 * (max(f[""], 1) / max(f[term], 1)))))
 }
 
 // Match is how a key bears on a text.
 type Match struct {
-	Words []string // folded words of the text that matched, at most 64, in the key's order
+	Words []string // folded words or terms of the text that matched, at most 64, in the key's order
 	Score float64  // in (0, 1]; 1 is literal
 }
 
-// Match reports whether the key bears on a folded text.
-func (k Key) Match(folded string) (Match, bool) {
-	if folding.Contains(folded, k.phrase) {
-		return Match{Words: distinct(k.phrase), Score: 1}, true
+// Match reports whether the key bears on a text.
+func (k Key) Match(t Text, f Frequencies) (Match, bool) {
+	if folding.Contains(t.folded, k.phrase) {
+		return Match{Words: distinct(folding.Words(k.phrase)), Score: 1}, true
 	}
-	var best []string
-	for _, set := range k.sets {
-		if len(set) > len(best) && containsAll(folded, set) {
-			best = set
+	var best Match
+	for _, s := range k.sources {
+		if words, cover, ok := s.match(t, f); ok {
+			n := float64(len(words))
+			if score := float64(cover*n) / (n + 1); score > best.Score {
+				best = Match{Words: distinct(words), Score: score}
+			}
 		}
 	}
-	if best == nil {
-		return Match{}, false
-	}
-	n := float64(len(best))
-	return Match{Words: distinct(best...), Score: n / (n + 1)}, true
+	return best, best.Score > 0
 }
 
-func containsAll(folded string, set []string) bool {
-	for _, word := range set {
-		if !folding.Contains(folded, word) {
+// match returns the terms of the source that the text holds and the part of the weight that they cover.
+func (s source) match(t Text, f Frequencies) (found []string, cover float64, ok bool) {
+	missing := f.Weight("\x00") // is in no index
+	var have, all int64
+	for _, part := range s {
+		var partHave, partAll int64
+		for _, term := range part {
+			if t.terms[term] {
+				found = append(found, term)
+				partHave += f.Weight(term)
+				partAll += f.Weight(term)
+			} else {
+				partAll += missing
+			}
+		}
+		if coverDenominator*partHave < coverNumerator*partAll {
+			return nil, 0, false
+		}
+		have, all = have+partHave, all+partAll
+	}
+	return found, float64(have) / float64(all), have == all || s.holds(t.content)
+}
+
+// holds reports whether all terms are among the source's, and there are any.
+func (s source) holds(terms []string) bool {
+	for _, term := range terms {
+		if !slices.ContainsFunc(s, func(part []string) bool { return slices.Contains(part, term) }) {
 			return false
 		}
 	}
-	return true
+	return len(terms) > 0
 }
 
-// contentWords folds each content word of s by itself: a word may fold to several ("well-known"), or to none.
-func contentWords(s string) []string {
-	var set []string
-	for _, word := range text.ContentWords(s, "en") {
-		if phrase := folding.Text(word); phrase != "" && !slices.Contains(set, phrase) {
-			set = append(set, phrase)
-		}
-	}
-	return set
-}
-
-func distinct(phrases ...string) []string {
+func distinct(list []string) []string {
 	var words []string
-	for _, phrase := range phrases {
-		for _, w := range folding.Words(phrase) {
-			if !slices.Contains(words, w) && len(words) < maxWords {
-				words = append(words, w)
-			}
+	for _, w := range list {
+		if !slices.Contains(words, w) && len(words) < maxWords {
+			words = append(words, w)
 		}
 	}
 	return words

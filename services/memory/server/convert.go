@@ -123,6 +123,16 @@ func toCorrection(c memory.Correction) *memoryv1.Correction {
 		Fact:    &memoryv1.CorrectedFact{Entity: c.Fact.Entity, Attribute: c.Fact.Attribute, Value: c.Fact.Value, ExtraJson: c.Fact.Extra},
 		Subject: c.Subject, SupersededBy: c.SupersededBy, SupersedeTime: timestamp(c.Superseded), RevokeTime: timestamp(c.Revoked),
 		RevokeReason: c.RevokeReason, Active: c.Active(), RecordedBy: c.RecordedBy, CreateTime: timestamp(c.Created), Version: c.Version,
+		Cue: c.Cue, Times: c.Times, Origin: c.Origin, ReviewedBy: c.ReviewedBy,
+	}
+}
+
+// toProposal is a correction as a request that records it.
+func toProposal(c memory.Correction) *memoryv1.RecordCorrectionRequest {
+	return &memoryv1.RecordCorrectionRequest{
+		Tenant: c.Tenant, RequestId: c.RequestID, Scope: toScope(c.Scope), ConversationId: c.ConversationID,
+		ErrorMessageId: c.ErrorMessageID, CorrectionMessageId: c.CorrectionMessageID, ErrorContext: c.ErrorContext,
+		Fact: &memoryv1.CorrectedFact{Entity: c.Fact.Entity, Attribute: c.Fact.Attribute, Value: c.Fact.Value},
 	}
 }
 

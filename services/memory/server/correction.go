@@ -25,6 +25,9 @@ func (s corrections) RecordCorrection(ctx context.Context, req *memoryv1.RecordC
 	if err := checkNames("request_id", req.GetRequestId(), "recorded_by", req.GetRecordedBy()); err != nil {
 		return nil, err
 	}
+	if err := memory.CheckOrigin(req.GetOrigin()); err != nil {
+		return nil, err
+	}
 	place, err := fromPlace(req)
 	if err != nil {
 		return nil, err
@@ -37,7 +40,7 @@ func (s corrections) RecordCorrection(ctx context.Context, req *memoryv1.RecordC
 	}
 	k, err := memory.Correction{
 		Tenant: tenant, RequestID: req.GetRequestId(), Place: place, ErrorMessageID: req.GetErrorMessageId(),
-		CorrectionMessageID: req.GetCorrectionMessageId(), ErrorContext: req.GetErrorContext(), RecordedBy: req.GetRecordedBy(),
+		CorrectionMessageID: req.GetCorrectionMessageId(), ErrorContext: req.GetErrorContext(), RecordedBy: req.GetRecordedBy(), Origin: req.GetOrigin(),
 		Fact: memory.CorrectedFact{
 			Entity: req.GetFact().GetEntity(), Attribute: req.GetFact().GetAttribute(),
 			Value: req.GetFact().GetValue(), Extra: req.GetFact().GetExtraJson(),
@@ -109,8 +112,23 @@ func (s corrections) RevokeCorrection(ctx context.Context, req *memoryv1.RevokeC
 }
 
 // PromoteCorrection implements memoryv1.CorrectionServiceServer.
-func (corrections) PromoteCorrection(context.Context, *memoryv1.PromoteCorrectionRequest) (*memoryv1.PromoteCorrectionResponse, error) {
-	return nil, notBuilt("CorrectionService.PromoteCorrection")
+func (s corrections) PromoteCorrection(ctx context.Context, req *memoryv1.PromoteCorrectionRequest) (*memoryv1.PromoteCorrectionResponse, error) {
+	tenant, err := checkCorrection(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNames("model", req.GetModel(), "reviewed_by", req.GetReviewedBy()); err != nil {
+		return nil, err
+	}
+	scope, err := fromScope(req.GetScope())
+	if err != nil {
+		return nil, err
+	}
+	k, err := s.store.PromoteCorrection(ctx, tenant, req.GetCorrectionId(), memory.Place{Scope: scope, Model: req.GetModel()}, req.GetReviewedBy(), s.now())
+	if err != nil {
+		return nil, err
+	}
+	return &memoryv1.PromoteCorrectionResponse{Correction: toCorrection(k)}, nil
 }
 
 // ListCorrections implements memoryv1.CorrectionServiceServer.

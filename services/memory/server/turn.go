@@ -45,6 +45,9 @@ func (s turns) PrepareTurn(ctx context.Context, req *memoryv1.PrepareTurnRequest
 		Corrections: convertAll(p.Corrections, toCorrectionMatch), Facts: convertAll(p.Facts, toFact), Biases: convertAll(p.Biases, toBias),
 		Statistics: toStatistics(p.Conversation.Statistics), RecentCorrections: convertAll(p.Recent, toCorrection),
 	}
+	if k := p.Noticed; k != nil {
+		resp.Noticed = &memoryv1.NoticedCorrection{Rule: p.Rule, Correction: toProposal(*k)}
+	}
 	if p.Reply != nil {
 		resp.Reply = toMessage(*p.Reply)
 	}

@@ -10,28 +10,38 @@ import (
 	"dbslm/pkg/database"
 	"dbslm/services/memory"
 	"dbslm/services/memory/folding"
+	"dbslm/services/memory/matching"
 )
+
+// What bears on a text, read in two steps whose cost does not depend on how much is stored: how many corrections of the
+// scopes are filed under each of its words; then, from the rarest words, the candidates, with facts and biases.
 
 const (
-	// maxIndexWords bounds the words of a text that are looked up one by one. A text with more of them is compared with the
-	// narrowest and newest corrections and biases directly.
-	maxIndexWords = 512
-	// maxCandidates bounds what is compared with one text.
-	maxCandidates = 1000
+	// maxTextWords bounds the words of a text that are looked up: the first in byte order.
+	maxTextWords = 10_000
+	// maxBiasWords bounds the words by which biases are looked up; a context with more of them is compared with the
+	// narrowest and newest biases directly.
+	maxBiasWords = 512
+	// maxLists and maxListed bound the lists of the index that are read for a text: the shortest lists, and of each
+	// the newest entries. Four thousand entries are read at most.
+	maxLists  = 16
+	maxListed = 1000
+	maxRead   = 4000
+	// maxCandidates bounds the corrections that are compared with a text: those with the greatest weight of common words.
+	maxCandidates = 100
+	// maxBiases bounds the biases that are compared with a context.
+	maxBiases = 1000
 )
 
-// wordCondition returns the condition that a column is one of the words — or always true for more words than are looked up —
-// and appends its arguments. Lists are padded to powers of two, so that few different statements reach the server.
+// wordCondition returns the condition that a column is one of the words, and appends its arguments. Lists are padded to powers
+// of two, so that few different statements reach the server.
 func wordCondition(column string, words []string, args []any) (string, []any) {
-	if len(words) > maxIndexWords {
-		return "1 = 1", args
-	}
 	size := 1
 	for size < len(words) {
 		size *= 2
 	}
 	for i := range size {
-		word := "" // which is no word
+		word := noWord
 		if len(words) > 0 {
 			word = words[min(i, len(words)-1)]
 		}
@@ -40,124 +50,207 @@ func wordCondition(column string, words []string, args []any) (string, []any) {
 	return column + " IN " + database.In(size), args
 }
 
-// Candidates are the active corrections of three scopes that share a word with a text; recent ones were made in the
-// conversation. Both kinds are bounded, in one statement. What is sorted and cut are ids: MariaDB would keep an intermediate
-// table with long texts on the disk.
-const (
-	selectCandidatesBefore = `SELECT 0 AS part, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM tbl_l2_correction_log k JOIN (
-    SELECT DISTINCT correction_id AS candidate_id FROM tbl_l2_correction_words WHERE tenant = ? AND scope_key IN (?,?,?) AND `
-	selectCandidatesAfter = `) w ON k.correction_id = w.candidate_id WHERE k.tenant = ?
-  ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, correction_id DESC LIMIT ?) found
-JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = found.found_id`
-	selectRecent = ` UNION ALL SELECT 1 AS part, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM tbl_l2_correction_log
-  WHERE tenant = ? AND conversation_id = ? AND active = 1 ORDER BY created_at DESC, correction_id DESC LIMIT ?) recent
-JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = recent.found_id`
-)
+// noWord stands in no text and in no index.
+const noWord = " "
 
-// readCorrections returns the corrections that bear on a folded text, narrowest scope first, then newest, and, when recent is
-// above 0, as many of the conversation's own, newest first.
-func readCorrections(ctx context.Context, q database.Querier, c memory.Conversation, model, folded string, limit, recent int) (
-	[]memory.CorrectionMatch, []memory.Correction, error,
-) {
-	scopes := memory.ScopeKeys(c.ID, c.UserID, model)
-	args := []any{c.Tenant, scopes[0], scopes[1], scopes[2]}
-	condition, args := wordCondition("word", folding.IndexWords(folded), args)
-	query, args := selectCandidatesBefore+condition+selectCandidatesAfter, append(args, c.Tenant, maxCandidates, c.Tenant)
-	if recent > 0 {
-		query, args = query+selectRecent, append(args, c.Tenant, c.ID, recent, c.Tenant)
+// frequencies are how many corrections each scope's index holds under each word of a text, by the scope's key.
+type frequencies map[string]matching.Frequencies
+
+func (f frequencies) add(scope, word string, corrections int64) {
+	if f[scope] == nil {
+		f[scope] = matching.Frequencies{}
 	}
-	var parts [2][]memory.Correction
-	result, err := q.Query(ctx, query, args...)
-	err = rows(result, err, func(row database.Scanner) error {
-		var part int
-		k, err := scanCorrection(row, &part)
-		if err == nil {
-			parts[part] = append(parts[part], k)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, list := range parts { // neither a join nor a union promises an order
-		slices.SortFunc(list, func(a, b memory.Correction) int {
-			return cmp.Or(newestFirst(a.Created, b.Created), strings.Compare(b.ID, a.ID))
-		})
-	}
-	slices.SortStableFunc(parts[0], func(a, b memory.Correction) int { return cmp.Compare(a.Scope.Rank(), b.Scope.Rank()) })
-	return memory.MatchCorrections(parts[0], folded, limit), parts[1], nil
+	f[scope][word] = corrections
 }
 
-// Facts and biases of three scopes, each arm bounded by itself, in one statement: id, place, three texts, a number, two
-// times. As above, only ids are sorted and cut.
+const selectFrequencies = `SELECT scope_key, word, corrections FROM tbl_l2_correction_word_counts WHERE tenant = ? AND scope_key IN (?,?,?) AND corrections > 0 AND `
+
+// readFrequencies counts by itself; PrepareTurn does it in the statement that reads the window.
+func readFrequencies(ctx context.Context, q database.Querier, c memory.Conversation, model string, t matching.Text) (frequencies, error) {
+	f := frequencies{}
+	condition, args := frequencyCondition(c, model, t)
+	result, err := q.Query(ctx, selectFrequencies+condition, args...)
+	err = rows(result, err, func(row database.Scanner) error {
+		var scope, word string
+		var n int64
+		err := row.Scan(&scope, &word, &n)
+		f.add(scope, word, n)
+		return err
+	})
+	return f, err
+}
+
+func frequencyCondition(c memory.Conversation, model string, t matching.Text) (string, []any) {
+	scopes := memory.ScopeKeys(c.ID, c.UserID, model)
+	return wordCondition("word", append([]string{everyCorrection}, t.Lookup(maxTextWords)...), []any{c.Tenant, scopes[0], scopes[1], scopes[2]})
+}
+
+// list is one list of the index: a word in a scope.
+type list struct {
+	scope, word string
+	length      int64
+	weight      int64
+}
+
+// shortest returns the lists to read, rarest words first.
+func (f frequencies) shortest() []list {
+	var lists []list
+	for scope, counts := range f {
+		for word, n := range counts {
+			if word != everyCorrection {
+				lists = append(lists, list{scope, word, n, counts.Weight(word)})
+			}
+		}
+	}
+	slices.SortFunc(lists, func(a, b list) int {
+		return cmp.Or(cmp.Compare(a.length, b.length), strings.Compare(a.scope, b.scope), strings.Compare(a.word, b.word))
+	})
+	read := int64(0)
+	for i, l := range lists {
+		if read += min(l.length, maxListed); i == maxLists || i > 0 && read > maxRead {
+			return lists[:i]
+		}
+	}
+	return lists
+}
+
+// The candidates, the conversation's recent corrections, facts and biases of three scopes, each arm bounded by itself, in one
+// statement. What is sorted and cut are ids: MariaDB would keep an intermediate table with long texts on the disk. Facts and
+// biases stand in the columns of corrections; only the strength of a bias has a column of its own.
 const (
-	selectScopeFacts = `SELECT 0 AS part, fact_id, scope, COALESCE(conversation_id, ''), user_id, model, entity, attribute, value, 0.0, 0, created_at
+	selectCandidatesBefore = `SELECT 0 AS part, 0.0 AS strength, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM (`
+	selectList             = `SELECT correction_id, weight FROM (SELECT correction_id, ? AS weight FROM tbl_l2_correction_words
+  WHERE tenant = ? AND scope_key = ? AND word = ? ORDER BY correction_id DESC LIMIT ?) listed`
+	selectCandidatesAfter = `) hits GROUP BY correction_id ORDER BY SUM(weight) DESC, correction_id DESC LIMIT ?) found
+JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = found.found_id`
+	selectRecent = ` UNION ALL SELECT 1 AS part, 0.0 AS strength, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM tbl_l2_correction_log
+  WHERE tenant = ? AND conversation_id = ? AND active = 1 ORDER BY created_at DESC, correction_id DESC LIMIT ?) recent
+JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = recent.found_id`
+	selectScopeFacts = ` UNION ALL SELECT 2 AS part, 0.0 AS strength, tenant, fact_id, '', scope, COALESCE(conversation_id, ''), user_id, model, '', '', value, '{}',
+  '', '', 0, 0, attribute, entity, created_at, 1, '', 1, '', ''
 FROM (SELECT fact_id AS found_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? AND active = 1 ORDER BY created_at DESC, fact_id DESC LIMIT ?) found
-JOIN tbl_l2_facts f ON f.tenant = ? AND f.fact_id = found.found_id
-UNION ALL `
-	selectScopeBiases = `SELECT 1 AS part, bias_id, scope, COALESCE(conversation_id, ''), user_id, model, pattern, sequence_text, COALESCE(correction_id, ''),
-  strength_log10, COALESCE(expires_at, 0), created_at
+JOIN tbl_l2_facts f ON f.tenant = ? AND f.fact_id = found.found_id`
+	selectScopeBiases = ` UNION ALL SELECT 3 AS part, strength_log10 AS strength, tenant, bias_id, '', scope, COALESCE(conversation_id, ''), user_id, model, COALESCE(correction_id, ''), '',
+  pattern, '{}', sequence_text, '', 0, COALESCE(expires_at, 0), '', '', created_at, 1, '', 1, '', ''
 FROM (SELECT bias_id AS found_id FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key IN (?,?,?) AND (anchor = '' OR `
 	selectScopeBiasesAfter = `) AND (expires_at IS NULL OR expires_at > ?)
   ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, bias_id DESC LIMIT ?) found
 JOIN tbl_l2_token_bias b ON b.tenant = ? AND b.bias_id = found.found_id`
-	selectFactsAndBiases = selectScopeFacts + selectScopeFacts + selectScopeFacts + selectScopeBiases
 )
 
-// readFactsAndBiases returns the facts that apply in a conversation and the biases that apply to a folded context at that
-// time, both narrowest scope first, then newest.
-func readFactsAndBiases(ctx context.Context, q database.Querier, c memory.Conversation, model, folded string, now time.Time) ([]memory.Fact, []memory.Bias, error) {
-	scopes := memory.ScopeKeys(c.ID, c.UserID, model)
+// candidateQuery reads the candidates of a text.
+func candidateQuery(tenant string, f frequencies) (string, []any) {
+	lists := f.shortest()
+	size := 1
+	for size < len(lists) {
+		size *= 2
+	}
+	var query strings.Builder
+	query.WriteString(selectCandidatesBefore)
 	var args []any
+	for i := range size {
+		l := list{word: noWord}
+		if i < len(lists) {
+			l = lists[i]
+		}
+		if i > 0 {
+			query.WriteString(" UNION ALL ")
+		}
+		query.WriteString(selectList)
+		args = append(args, l.weight, tenant, l.scope, l.word, maxListed)
+	}
+	query.WriteString(selectCandidatesAfter)
+	return query.String(), append(args, maxCandidates, tenant)
+}
+
+// readCandidates returns the corrections that bear on a text.
+func readCandidates(ctx context.Context, q database.Querier, c memory.Conversation, f frequencies, t matching.Text, limit int) ([]memory.CorrectionMatch, error) {
+	query, args := candidateQuery(c.Tenant, f)
+	var candidates []memory.Correction
+	result, err := q.Query(ctx, query, args...)
+	err = rows(result, err, func(row database.Scanner) error {
+		var part int
+		var strength float64
+		k, err := scanCorrection(row, &part, &strength)
+		candidates = append(candidates, k)
+		return err
+	})
+	return memory.MatchCorrections(candidates, t, f, limit), err
+}
+
+// context is what the biases of a turn are compared with and what else bears on it.
+type bearing struct {
+	conversation memory.Conversation
+	model        string
+	text         matching.Text
+	frequencies  frequencies
+	said         string // folded: window and message
+	now          time.Time
+	limit        int // of corrections
+}
+
+// read fills in what bears on the person's message.
+func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) error {
+	c := b.conversation
+	scopes := memory.ScopeKeys(c.ID, c.UserID, b.model)
+	query, args := candidateQuery(c.Tenant, b.frequencies)
+	query, args = query+selectRecent, append(args, c.Tenant, c.ID, memory.RecentCorrection, c.Tenant)
 	for _, scope := range scopes {
-		args = append(args, c.Tenant, scope, memory.MaxTurnFacts, c.Tenant)
+		query, args = query+selectScopeFacts, append(args, c.Tenant, scope, memory.MaxTurnFacts, c.Tenant)
 	}
 	args = append(args, c.Tenant, scopes[0], scopes[1], scopes[2])
-	condition, args := wordCondition("anchor", folding.IndexWords(folded), args)
-	args = append(args, micros(now), maxCandidates, c.Tenant)
+	condition := "1 = 1"
+	if words := folding.IndexWords(b.said); len(words) <= maxBiasWords {
+		condition, args = wordCondition("anchor", words, args)
+	}
+	query, args = query+selectScopeBiases+condition+selectScopeBiasesAfter, append(args, micros(b.now), maxBiases, c.Tenant)
 
-	var facts []memory.Fact
-	var biases []memory.Bias
-	result, err := q.Query(ctx, selectFactsAndBiases+condition+selectScopeBiasesAfter, args...)
+	var candidates []memory.Correction
+	result, err := q.Query(ctx, query, args...)
 	err = rows(result, err, func(row database.Scanner) error {
-		var (
-			part             int
-			id               string
-			place            memory.Place
-			texts            [3]string
-			strength         float64
-			expires, created int64
-		)
-		err := row.Scan(&part, &id, &place.Scope, &place.ConversationID, &place.UserID, &place.Model, &texts[0], &texts[1], &texts[2], &strength, &expires, &created)
+		var part int
+		var strength float64
+		k, err := scanCorrection(row, &part, &strength)
 		if err != nil {
 			return err
 		}
-		if part == 0 {
-			facts = append(facts, memory.Fact{
-				Tenant: c.Tenant, ID: id, Place: place, Entity: texts[0], Attribute: texts[1], Value: texts[2], Created: fromMicros(created),
+		place := k.Place
+		switch part {
+		case 0:
+			candidates = append(candidates, k)
+		case 1:
+			p.Recent = append(p.Recent, k)
+		case 2:
+			p.Facts = append(p.Facts, memory.Fact{
+				Tenant: k.Tenant, ID: k.ID, Place: place, Entity: k.RecordedBy, Attribute: k.RevokeReason, Value: k.ErrorContext, Created: k.Created,
 			})
-			return nil
-		}
-		b := memory.Bias{
-			Tenant: c.Tenant, ID: id, Place: place, Pattern: texts[0], Sequence: texts[1], CorrectionID: texts[2],
-			Strength: strength, Expires: fromMicros(expires), Created: fromMicros(created),
-		}
-		if b.Applies(folded, now) {
-			biases = append(biases, b)
+		case 3:
+			bias := memory.Bias{
+				Tenant: k.Tenant, ID: k.ID, Place: place, Pattern: k.ErrorContext, Sequence: k.Subject, CorrectionID: k.ErrorMessageID,
+				Strength: strength, Expires: k.Revoked, Created: k.Created,
+			}
+			if bias.Applies(b.said, b.now) {
+				p.Biases = append(p.Biases, bias)
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	slices.SortFunc(facts, func(a, b memory.Fact) int {
+	p.Corrections = memory.MatchCorrections(candidates, b.text, b.frequencies, b.limit)
+	slices.SortFunc(p.Recent, func(a, b memory.Correction) int { // neither a join nor a union promises an order
+		return cmp.Or(newestFirst(a.Created, b.Created), strings.Compare(b.ID, a.ID))
+	})
+	slices.SortFunc(p.Facts, func(a, b memory.Fact) int {
 		return cmp.Or(cmp.Compare(a.Scope.Rank(), b.Scope.Rank()), newestFirst(a.Created, b.Created), strings.Compare(b.ID, a.ID))
 	})
-	slices.SortFunc(biases, func(a, b memory.Bias) int {
+	slices.SortFunc(p.Biases, func(a, b memory.Bias) int {
 		return cmp.Or(cmp.Compare(a.Scope.Rank(), b.Scope.Rank()), newestFirst(a.Created, b.Created), strings.Compare(b.ID, a.ID))
 	})
-	facts = memory.NarrowestFacts(facts)
-	return facts[:min(len(facts), memory.MaxTurnFacts)], biases[:min(len(biases), memory.MaxTurnBiases)], nil
+	p.Facts = memory.NarrowestFacts(p.Facts)
+	p.Facts, p.Biases = p.Facts[:min(len(p.Facts), memory.MaxTurnFacts)], p.Biases[:min(len(p.Biases), memory.MaxTurnBiases)]
+	return nil
 }
 
 func newestFirst(a, b time.Time) int { return b.Compare(a) }

@@ -13,8 +13,9 @@ const (
 	detachBiasesOfCorrections  = `UPDATE tbl_l2_token_bias SET correction_id = NULL WHERE tenant = ? AND correction_id IN (
   SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ?)`
 	deleteWordsOfScope       = `DELETE FROM tbl_l2_correction_words WHERE tenant = ? AND scope_key = ?`
+	deleteWordCountsOfScope  = `DELETE FROM tbl_l2_correction_word_counts WHERE tenant = ? AND scope_key = ?`
 	deleteCorrectionsOfScope = `DELETE FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ?`
-	detachCorrectionsMadeIn  = `UPDATE tbl_l2_correction_log SET conversation_id = NULL, error_message_id = NULL, correction_message_id = NULL
+	detachCorrectionsMadeIn  = `UPDATE tbl_l2_correction_log SET conversation_id = NULL, error_message_id = NULL, correction_message_id = NULL, cue = NULL
 WHERE tenant = ? AND conversation_id = ?`
 	deleteScope                = `DELETE FROM tbl_l2_scopes WHERE tenant = ? AND scope_key = ?`
 	deleteTracesOfConversation = `DELETE FROM tbl_l2_message_traces WHERE tenant = ? AND message_id IN (
@@ -36,6 +37,7 @@ func (s *Store) DeleteConversation(ctx context.Context, tenant, id string) (mess
 		{deleteFactsOfConversation, []any{tenant, id}},
 		{detachBiasesOfCorrections, []any{tenant, tenant, scope}},
 		{deleteWordsOfScope, []any{tenant, scope}},
+		{deleteWordCountsOfScope, []any{tenant, scope}},
 		{deleteCorrectionsOfScope, []any{tenant, scope}},
 		{detachCorrectionsMadeIn, []any{tenant, id}},
 		{deleteScope, []any{tenant, scope}},

@@ -5,7 +5,7 @@ import (
 
 	"dbslm/pkg/database"
 	"dbslm/services/memory"
-	"dbslm/services/memory/folding"
+	"dbslm/services/memory/matching"
 )
 
 // CorrectionQuery asks for a page of corrections, newest first.
@@ -86,14 +86,18 @@ func (s *Store) Corrections(ctx context.Context, q CorrectionQuery) ([]memory.Co
 // MatchCorrections returns the active corrections that bear on a text in a conversation answered by that model, narrowest
 // scope first, then newest, at most limit.
 func (s *Store) MatchCorrections(ctx context.Context, tenant, conversationID, model, text string, limit int) ([]memory.CorrectionMatch, error) {
-	folded := folding.Text(text)
+	t := matching.NewText(text)
 	var matches []memory.CorrectionMatch
 	err := s.db.InReadTx(ctx, func(tx *database.Tx) error {
 		c, err := readConversation(ctx, tx, tenant, conversationID, "")
 		if err != nil {
 			return err
 		}
-		matches, _, err = readCorrections(ctx, tx, c, model, folded, limit, 0)
+		f, err := readFrequencies(ctx, tx, c, model, t)
+		if err != nil {
+			return err
+		}
+		matches, err = readCandidates(ctx, tx, c, f, t, limit)
 		return err
 	})
 	return matches, err

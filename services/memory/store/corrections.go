@@ -13,7 +13,8 @@ import (
 
 const correctionColumns = `tenant, correction_id, COALESCE(request_id, '') AS request, scope, COALESCE(conversation_id, '') AS conversation, user_id, model,
   COALESCE(error_message_id, '') AS error_message, COALESCE(correction_message_id, '') AS correction_message, error_context, corrected_fact_json, subject,
-  COALESCE(superseded_by, '') AS successor, COALESCE(superseded_at, 0) AS superseded, COALESCE(revoked_at, 0) AS revoked, revoke_reason, recorded_by, created_at, version`
+  COALESCE(superseded_by, '') AS successor, COALESCE(superseded_at, 0) AS superseded, COALESCE(revoked_at, 0) AS revoked, revoke_reason, recorded_by, created_at, version,
+  COALESCE(cue, '') AS cue_text, COALESCE(times, 1) AS times_told, COALESCE(origin, '') AS origin_name, COALESCE(reviewed_by, '') AS reviewer`
 
 func scanCorrection(row database.Scanner, more ...any) (memory.Correction, error) {
 	var k memory.Correction
@@ -21,7 +22,8 @@ func scanCorrection(row database.Scanner, more ...any) (memory.Correction, error
 	var superseded, revoked, created int64
 	err := row.Scan(append(more, &k.Tenant, &k.ID, &k.RequestID, &k.Scope, &k.ConversationID, &k.UserID, &k.Model,
 		&k.ErrorMessageID, &k.CorrectionMessageID, &k.ErrorContext, &fact, &k.Subject,
-		&k.SupersededBy, &superseded, &revoked, &k.RevokeReason, &k.RecordedBy, &created, &k.Version)...)
+		&k.SupersededBy, &superseded, &revoked, &k.RevokeReason, &k.RecordedBy, &created, &k.Version,
+		&k.Cue, &k.Times, &k.Origin, &k.ReviewedBy)...)
 	if err != nil {
 		return k, err
 	}
@@ -38,11 +40,10 @@ const (
 	selectCorrectionActive    = `SELECT ` + correctionColumns + ` FROM tbl_l2_correction_log WHERE tenant = ? AND active_key = ?`
 	selectSuperseded          = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND superseded_by = ? AND superseded_at = ?`
 	insertCorrection          = `INSERT INTO tbl_l2_correction_log (tenant, correction_id, request_id, scope, scope_key, conversation_id, user_id, model,
-  error_message_id, correction_message_id, error_context, error_context_pattern, corrected_fact_json, subject, active, active_key, revoke_reason, recorded_by, created_at, version)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '', ?, ?, 1)`
-	insertCorrectionWords = `INSERT INTO tbl_l2_correction_words (tenant, scope_key, word, correction_id) VALUES `
-	deleteCorrectionWords = `DELETE FROM tbl_l2_correction_words WHERE tenant = ? AND correction_id = ?`
-	endCorrection         = `UPDATE tbl_l2_correction_log SET active = 0, active_key = NULL, superseded_by = ?, superseded_at = ?, revoked_at = ?, revoke_reason = ?, version = ?
+  error_message_id, correction_message_id, error_context, error_context_pattern, corrected_fact_json, subject, active, active_key, revoke_reason, recorded_by, created_at, version,
+  cue, times, origin, reviewed_by)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '', ?, ?, 1, ?, ?, ?, ?)`
+	endCorrection = `UPDATE tbl_l2_correction_log SET active = 0, active_key = NULL, superseded_by = ?, superseded_at = ?, revoked_at = ?, revoke_reason = ?, version = ?
 WHERE tenant = ? AND correction_id = ? AND version = ?`
 	countCorrection = `UPDATE tbl_l2_conversations SET active_corrections = active_corrections + ? WHERE tenant = ? AND conversation_id = ?`
 )
@@ -86,16 +87,32 @@ func (s *Store) RecordCorrection(ctx context.Context, k memory.Correction, now t
 			if err := checkMessages(ctx, tx, k.Tenant, k.ConversationID, k.ErrorMessageID, k.CorrectionMessageID); err != nil {
 				return err
 			}
+			question, err := questionBefore(ctx, tx, k)
+			if err != nil {
+				return err
+			}
+			if question != "" {
+				stored = stored.WithCue(question)
+			}
 		}
 		if stored.Created, err = stampScope(ctx, tx, k.Tenant, k.Place.Key(), lastAt, now); err != nil {
 			return err
 		}
-		stored.Version = 1
+		stored.Version, stored.Times = 1, 1
 		counts := counter{}
 		key := memory.ActiveKey(k.Place, k.Subject)
 		former, err := scanCorrection(tx.QueryRow(ctx, selectCorrectionActive, k.Tenant, key))
 		switch {
+		case err == nil && k.Imported() && !former.Imported(): // what comes from elsewhere never outranks what was said here
+			stored, err = addOutranked(ctx, tx, stored, former)
+			return err
 		case err == nil:
+			if stored.Repeats(former) {
+				stored.Times = former.Times + 1
+			}
+			if stored.Cue == "" {
+				stored.Cue = former.Cue
+			}
 			if err := endOne(ctx, tx, former, former.Supersede(k.ID, stored.Created), counts); err != nil {
 				return err
 			}
@@ -112,6 +129,19 @@ func (s *Store) RecordCorrection(ctx context.Context, k memory.Correction, now t
 		return addCorrection(ctx, tx, stored, key)
 	})
 	return stored, superseded, err
+}
+
+// addOutranked keeps a correction from elsewhere whose subject an active one of this store has: superseded by it at once.
+func addOutranked(ctx context.Context, tx *database.Tx, k, by memory.Correction) (memory.Correction, error) {
+	counts := counter{k.ConversationID: 1}
+	if err := addCorrection(ctx, tx, k, k.ID); err != nil { // its own id as the key, until it ends with the next statement
+		return k, err
+	}
+	after := k.Supersede(by.ID, k.Created)
+	if err := endOne(ctx, tx, k, after, counts); err != nil {
+		return k, err
+	}
+	return after, counts.write(ctx, tx, k.Tenant)
 }
 
 func recorder(k memory.Correction, named *memory.Conversation) string {
@@ -144,20 +174,14 @@ func addCorrection(ctx context.Context, tx *database.Tx, k memory.Correction, ac
 	if err != nil {
 		return err
 	}
-	match := k.Key()
+	key := k.Key()
 	_, err = tx.Exec(ctx, insertCorrection, k.Tenant, k.ID, nullString(k.RequestID), string(k.Scope), k.Place.Key(), nullString(k.ConversationID), k.UserID, k.Model,
-		nullString(k.ErrorMessageID), nullString(k.CorrectionMessageID), k.ErrorContext, folding.LikePattern(match.Phrase()), fact, k.Subject, activeKey,
-		k.RecordedBy, micros(k.Created))
+		nullString(k.ErrorMessageID), nullString(k.CorrectionMessageID), k.ErrorContext, folding.LikePattern(key.Phrase()), fact, k.Subject, activeKey,
+		k.RecordedBy, micros(k.Created), nullString(k.Cue), k.Times, nullString(k.Origin), nullString(k.ReviewedBy))
 	if err != nil {
 		return err
 	}
-	anchors := match.Anchors()
-	args := make([]any, 0, 4*len(anchors))
-	for _, word := range anchors {
-		args = append(args, k.Tenant, k.Place.Key(), word, k.ID)
-	}
-	_, err = tx.Exec(ctx, insertCorrectionWords+database.Values(len(anchors), 4), args...)
-	return err
+	return fileCorrection(ctx, tx, k, key.Terms())
 }
 
 // endOne stores the end of an active correction of a locked scope.
@@ -171,8 +195,7 @@ func endOne(ctx context.Context, tx *database.Tx, before, after memory.Correctio
 		return memory.ChangedMeanwhile("correction", after.ID)
 	}
 	counts[after.ConversationID]--
-	_, err = tx.Exec(ctx, deleteCorrectionWords, after.Tenant, after.ID)
-	return err
+	return unfileCorrection(ctx, tx, after)
 }
 
 // counter gathers by how much each conversation's number of active corrections changes.
@@ -225,6 +248,28 @@ func (s *Store) withCorrection(ctx context.Context, tenant, id string, f func(tx
 		}
 		return f(tx, current, lastAt)
 	})
+}
+
+// PromoteCorrection records an active correction in a wider scope, after review, and leaves the narrower one as it is. to names
+// the scope and, for scope model, the model. Promoting it again to the same place returns what was recorded.
+func (s *Store) PromoteCorrection(ctx context.Context, tenant, id string, to memory.Place, reviewedBy string, now time.Time) (memory.Correction, error) {
+	k, err := readCorrection(ctx, s.db, tenant, id)
+	if err != nil {
+		return k, err
+	}
+	named, err := readNamedConversation(ctx, s.db, tenant, k.ConversationID)
+	if err != nil {
+		return k, err
+	}
+	if to, err = completePlace(to, named); err != nil {
+		return k, err
+	}
+	wide, err := k.Promote(to, reviewedBy)
+	if err != nil {
+		return k, err
+	}
+	wide, _, err = s.RecordCorrection(ctx, wide, now)
+	return wide, err
 }
 
 // SupersedeCorrection ends an active correction in favour of another active one of the same scope. Since the other is active

@@ -11,6 +11,8 @@ import (
 	"dbslm/pkg/database"
 	"dbslm/pkg/database/databasetest"
 	"dbslm/services/memory"
+	"dbslm/services/memory/folding"
+	"dbslm/services/memory/matching"
 )
 
 // TestTurnsCostTheSameForever compares a turn in a conversation of a few messages with one of 10,000 messages and 2,000 ended
@@ -24,7 +26,7 @@ func TestTurnsCostTheSameForever(t *testing.T) {
 		fill(t, s, long, 10_000, 2_000)
 		mysql := s.db.Dialect() == database.MySQL
 		if mysql {
-			for _, table := range []string{"tbl_l2_messages", "tbl_l2_correction_log", "tbl_l2_correction_words", "tbl_l2_turns", "tbl_l2_facts", "tbl_l2_token_bias"} {
+			for _, table := range []string{"tbl_l2_messages", "tbl_l2_correction_log", "tbl_l2_correction_words", "tbl_l2_correction_word_counts", "tbl_l2_turns", "tbl_l2_facts", "tbl_l2_token_bias"} {
 				result, err := s.db.Query(t.Context(), "ANALYZE TABLE "+table)
 				if err := rows(result, err, func(database.Scanner) error { return nil }); err != nil {
 					t.Fatal(err)
@@ -156,6 +158,17 @@ func fill(t *testing.T, s *Store, c memory.Conversation, messages, corrections i
 	if err != nil {
 		t.Fatal(err)
 	}
+	var words [][]any // as many as the ended corrections had, and more
+	for i := range 1000 + corrections {
+		words = append(words, []any{c.Tenant, memory.Place{Scope: memory.ScopeConversation, ConversationID: c.ID}.Key(), fmt.Sprintf("ended%06d", i), int64(0)})
+	}
+	err = s.db.InTx(t.Context(), func(tx *database.Tx) error {
+		key := []string{"tenant", "scope_key", "word"}
+		return tx.Upsert(t.Context(), correctionWordCounts, append(key, "corrections"), key, nil, words)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range min(corrections, 30) {
 		record(t, s, correctionIn(t, c, fmt.Sprint(c.ID, i), "harbour of topic17", fmt.Sprint(i)), noon)
 	}
@@ -167,7 +180,7 @@ func fill(t *testing.T, s *Store, c memory.Conversation, messages, corrections i
 			}
 			k := correctionIn(t, c, id, fmt.Sprint("ended topic", i), "x")
 			if _, err := tx.Exec(t.Context(), insertCorrection, k.Tenant, id, id, string(k.Scope), k.Place.Key(), k.ConversationID, "", "", nil, nil,
-				k.ErrorContext, k.Key().Phrase(), "{}", k.Subject, nil, "", micros(noon)); err != nil {
+				k.ErrorContext, k.Key().Phrase(), "{}", k.Subject, nil, "", micros(noon), nil, 1, nil, nil); err != nil {
 				return err
 			}
 		}
@@ -186,7 +199,8 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 	c = conversation(t, s, c)
 	ctx := t.Context()
 	r := request(t, c, "explained", "Is the harbour of topic17 open?")
-	_, _, err := readWindowAndRequest(ctx, e, c, r)
+	b := bearing{conversation: c, model: "m", text: matching.NewText(r.Text), said: folding.Text(r.Text), now: noon, limit: 5}
+	_, _, err := readWindowAndRequest(ctx, e, r, &b)
 	check := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -195,7 +209,13 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 	}
 	check(err)
 	p := PreparedTurn{}
-	check(p.read(ctx, e, c, "m", " is the harbour of topic17 open ", 5, noon))
+	check(p.read(ctx, e, b))
+	_, err = readFrequencies(ctx, e, c, "m", b.text)
+	check(err)
+	_, err = readCandidates(ctx, e, c, b.frequencies, b.text, 5)
+	check(err)
+	_, err = questionBefore(ctx, e, memory.Correction{Tenant: c.Tenant, ErrorMessageID: c.ID})
+	check(err)
 	_, err = readWindow(ctx, e, c.Tenant, c.ID, r.Bounds, c.Messages(), c.ContentBytes)
 	check(err)
 	_, err = readConversation(ctx, e, c.Tenant, c.ID, "")
@@ -303,7 +323,7 @@ func refuses(t *testing.T, s *Store, query string, args ...any) bool {
 
 // isIntermediate names the subqueries that are bounded by themselves.
 func isIntermediate(name string) bool {
-	return name == "found" || name == "recent" || name == "w"
+	return name == "found" || name == "recent" || name == "hits" || name == "listed"
 }
 
 func (e *explainer) QueryRow(ctx context.Context, query string, args ...any) database.Scanner {

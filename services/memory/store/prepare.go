@@ -11,6 +11,8 @@ import (
 	"dbslm/pkg/errors"
 	"dbslm/services/memory"
 	"dbslm/services/memory/folding"
+	"dbslm/services/memory/matching"
+	"dbslm/services/memory/noticing"
 	"dbslm/services/memory/window"
 )
 
@@ -38,15 +40,22 @@ type PreparedTurn struct {
 	Biases       []memory.Bias
 	Reply        *memory.Message
 	Trace        *memory.Trace // nil also when the reply was stored without one
+	// Noticed is the correction that the person's message itself makes of the reply before it, nil when it makes none;
+	// Rule is what recognised it.
+	Noticed *memory.Correction
+	Rule    string
 }
 
-// The latest messages, as selectWindow has them, and the message of this request if it was logged before. They are put in
-// order here: MariaDB would sort a union with long texts on the disk.
+// The latest messages, as selectWindow has them, the message of this request if it was logged before, and how many corrections
+// are filed under each word of it. They are put in order here: MariaDB would sort a union with long texts on the disk.
 const selectWindowAndRequest = `SELECT 0 AS part, ` + messageColumns + ` FROM tbl_l2_messages
 WHERE tenant = ? AND conversation_id = ? AND seq > ? AND content_end > ?
 UNION ALL
 SELECT 1 AS part, ` + messageColumns + ` FROM tbl_l2_messages
-WHERE tenant = ? AND conversation_id = ? AND request_id = ?`
+WHERE tenant = ? AND conversation_id = ? AND request_id = ?
+UNION ALL
+SELECT 2 AS part, '', scope_key, corrections, '', '', '', '', 0, 0, word FROM tbl_l2_correction_word_counts
+WHERE tenant = ? AND scope_key IN (?,?,?) AND corrections > 0 AND `
 
 // PrepareTurn opens a turn: it logs the person's message and reads what a reply needs, in one transaction of at most eight
 // statements, none of which does more for a long conversation than for a short one. The same request id returns the same
@@ -63,7 +72,7 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 	if err != nil {
 		return PreparedTurn{}, err
 	}
-	folded := folding.Text(r.Text) // before the lock
+	t := matching.NewText(r.Text) // before the lock
 	var p PreparedTurn
 	var refusal error
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
@@ -72,12 +81,13 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 		if err != nil {
 			return err
 		}
-		latest, asked, err := readWindowAndRequest(ctx, tx, c, r)
+		b := bearing{conversation: c, model: r.Pins.Model, text: t, said: folding.Text(r.Text), now: now, limit: r.CorrectionLimit}
+		latest, asked, err := readWindowAndRequest(ctx, tx, r, &b)
 		if err != nil {
 			return err
 		}
 		if asked != nil {
-			refusal, err = s.resume(ctx, tx, r, c, *asked, folded, now, &p)
+			refusal, err = s.resume(ctx, tx, r, c, *asked, b, &p)
 			return err
 		}
 		if c.Archived {
@@ -92,7 +102,7 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 			}
 		}
 		p.Window = r.Bounds.Choose(latest, c.Messages())
-		if err := p.read(ctx, tx, c, r.Pins.Model, folded, r.CorrectionLimit, now); err != nil {
+		if err := p.read(ctx, tx, b.after(p.Window)); err != nil {
 			return err
 		}
 		p.UserMessage = memory.Message{
@@ -118,19 +128,33 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 	if err == nil {
 		err = refusal
 	}
+	if err == nil && p.Turn.State == memory.TurnOpen {
+		if k, rule, ok := noticing.Correction(p.Window.Messages, p.UserMessage); ok {
+			k.Tenant, k.RequestID = r.Tenant, "noticed:"+p.Turn.ID
+			p.Noticed, p.Rule = &k, rule
+		}
+	}
 	return p, err
 }
 
-func readWindowAndRequest(ctx context.Context, q database.Querier, c memory.Conversation, r TurnRequest) (latest []memory.Message, asked *memory.Message, err error) {
-	result, err := q.Query(ctx, selectWindowAndRequest, r.Tenant, c.ID, c.Messages()-r.Bounds.Messages(), c.ContentBytes-r.Bounds.Bytes(),
-		r.Tenant, c.ID, r.RequestID)
+func readWindowAndRequest(ctx context.Context, q database.Querier, r TurnRequest, b *bearing) (latest []memory.Message, asked *memory.Message, err error) {
+	c := b.conversation
+	condition, words := frequencyCondition(c, b.model, b.text)
+	result, err := q.Query(ctx, selectWindowAndRequest+condition, append([]any{
+		r.Tenant, c.ID, c.Messages() - r.Bounds.Messages(), c.ContentBytes - r.Bounds.Bytes(),
+		r.Tenant, c.ID, r.RequestID,
+	}, words...)...)
+	b.frequencies = frequencies{}
 	err = rows(result, err, func(row database.Scanner) error {
 		var part int
 		m, err := scanMessage(row, &part)
-		if part == 0 {
+		switch part {
+		case 0:
 			latest = append(latest, m)
-		} else {
+		case 1:
 			asked = &m
+		default: // a count stands in the columns of a message
+			b.frequencies.add(m.ConversationID, m.Content, m.Seq)
 		}
 		return err
 	})
@@ -138,23 +162,21 @@ func readWindowAndRequest(ctx context.Context, q database.Querier, c memory.Conv
 	return latest, asked, err
 }
 
-// read fills in what bears on the person's message.
-func (p *PreparedTurn) read(ctx context.Context, q database.Querier, c memory.Conversation, model, folded string, limit int, now time.Time) (err error) {
-	if p.Corrections, p.Recent, err = readCorrections(ctx, q, c, model, folded, limit, memory.RecentCorrection); err != nil {
-		return err
-	}
+// after returns the bearing of a message said after a window.
+func (b bearing) after(w window.Window) bearing {
 	var said strings.Builder // folded one by one, so that no phrase spans two messages
-	for _, m := range p.Window.Messages {
+	for _, m := range w.Messages {
 		said.WriteString(folding.Text(m.Content))
 	}
-	said.WriteString(folded)
-	p.Facts, p.Biases, err = readFactsAndBiases(ctx, q, c, model, said.String(), now)
-	return err
+	said.WriteString(b.said)
+	b.said = said.String()
+	return b
 }
 
 // resume answers a request whose message was logged before. A refusal is returned beside the error because what led to it
 // may have to be stored first.
-func (s *Store) resume(ctx context.Context, tx *database.Tx, r TurnRequest, c memory.Conversation, asked memory.Message, folded string, now time.Time, p *PreparedTurn) (refusal, err error) {
+func (s *Store) resume(ctx context.Context, tx *database.Tx, r TurnRequest, c memory.Conversation, asked memory.Message, b bearing, p *PreparedTurn) (refusal, err error) {
+	now := b.now
 	if asked.TurnID == "" || asked.Content != r.Text {
 		return nil, memory.RequestIDReused(r.RequestID)
 	}
@@ -186,7 +208,13 @@ func (s *Store) resume(ctx context.Context, tx *database.Tx, r TurnRequest, c me
 	if p.Window, err = readWindow(ctx, tx, r.Tenant, c.ID, r.Bounds, asked.Seq-1, before); err != nil {
 		return nil, err
 	}
-	return nil, p.read(ctx, tx, c, t.Pins.Model, folded, r.CorrectionLimit, now)
+	if t.Pins.Model != b.model { // pinned by an earlier attempt: another scope's corrections bear on it
+		b.model = t.Pins.Model
+		if b.frequencies, err = readFrequencies(ctx, tx, c, b.model, b.text); err != nil {
+			return nil, err
+		}
+	}
+	return nil, p.read(ctx, tx, b.after(p.Window))
 }
 
 func (s *Store) readReply(ctx context.Context, tx *database.Tx, p *PreparedTurn) error {

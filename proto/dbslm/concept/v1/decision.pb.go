@@ -90,7 +90,9 @@ type KnownFact struct {
 	// Correction it came from; empty when it was told.
 	CorrectionId string `protobuf:"bytes,4,opt,name=correction_id,json=correctionId,proto3" json:"correction_id,omitempty"`
 	// What had been wrong, for corrections; may be empty.
-	ErrorContext  string `protobuf:"bytes,5,opt,name=error_context,json=errorContext,proto3" json:"error_context,omitempty"`
+	ErrorContext string `protobuf:"bytes,5,opt,name=error_context,json=errorContext,proto3" json:"error_context,omitempty"`
+	// True when the correction bears on the text at hand: then the answer must hold its value. The strongest comes first.
+	Bears         bool `protobuf:"varint,6,opt,name=bears,proto3" json:"bears,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -158,6 +160,13 @@ func (x *KnownFact) GetErrorContext() string {
 		return x.ErrorContext
 	}
 	return ""
+}
+
+func (x *KnownFact) GetBears() bool {
+	if x != nil {
+		return x.Bears
+	}
+	return false
 }
 
 // ConversationFigures fill the built-in {stats} slot.
@@ -2179,13 +2188,14 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\x1fdbslm/concept/v1/decision.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ddbslm/concept/v1/signal.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n" +
 	"\tUtterance\x12\x1c\n" +
 	"\tassistant\x18\x01 \x01(\bR\tassistant\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xa1\x01\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xb7\x01\n" +
 	"\tKnownFact\x12\x16\n" +
 	"\x06entity\x18\x01 \x01(\tR\x06entity\x12\x1c\n" +
 	"\tattribute\x18\x02 \x01(\tR\tattribute\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12#\n" +
 	"\rcorrection_id\x18\x04 \x01(\tR\fcorrectionId\x12#\n" +
-	"\rerror_context\x18\x05 \x01(\tR\ferrorContext\"\xa4\x01\n" +
+	"\rerror_context\x18\x05 \x01(\tR\ferrorContext\x12\x14\n" +
+	"\x05bears\x18\x06 \x01(\bR\x05bears\"\xa4\x01\n" +
 	"\x13ConversationFigures\x12#\n" +
 	"\ruser_messages\x18\x01 \x01(\x04R\fuserMessages\x12-\n" +
 	"\x12assistant_messages\x18\x02 \x01(\x04R\x11assistantMessages\x129\n" +

@@ -15,6 +15,7 @@ import (
 	v11 "dbslm/proto/dbslm/ngram/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -26,6 +27,64 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// Noticing says what happens to a correction in the person's own words. Whatever is chosen, it never reaches beyond the
+// conversation.
+type Noticing int32
+
+const (
+	// RECORD.
+	Noticing_NOTICING_UNSPECIFIED Noticing = 0
+	// It is recorded for the conversation, and the reply says so.
+	Noticing_NOTICING_RECORD Noticing = 1
+	// It is returned as a proposal and nothing is recorded.
+	Noticing_NOTICING_PROPOSE Noticing = 2
+	// It is a message like any other.
+	Noticing_NOTICING_OFF Noticing = 3
+)
+
+// Enum value maps for Noticing.
+var (
+	Noticing_name = map[int32]string{
+		0: "NOTICING_UNSPECIFIED",
+		1: "NOTICING_RECORD",
+		2: "NOTICING_PROPOSE",
+		3: "NOTICING_OFF",
+	}
+	Noticing_value = map[string]int32{
+		"NOTICING_UNSPECIFIED": 0,
+		"NOTICING_RECORD":      1,
+		"NOTICING_PROPOSE":     2,
+		"NOTICING_OFF":         3,
+	}
+)
+
+func (x Noticing) Enum() *Noticing {
+	p := new(Noticing)
+	*p = x
+	return p
+}
+
+func (x Noticing) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Noticing) Descriptor() protoreflect.EnumDescriptor {
+	return file_dbslm_gateway_v1_gateway_proto_enumTypes[0].Descriptor()
+}
+
+func (Noticing) Type() protoreflect.EnumType {
+	return &file_dbslm_gateway_v1_gateway_proto_enumTypes[0]
+}
+
+func (x Noticing) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Noticing.Descriptor instead.
+func (Noticing) EnumDescriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{0}
+}
 
 // StartConversationRequest asks for a conversation.
 type StartConversationRequest struct {
@@ -188,9 +247,13 @@ type RespondRequest struct {
 	// Bounds of the window.
 	Window *v1.WindowBounds `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
 	// Segments at most, 1 to 16; 0 means 4.
-	MaxSegments   uint32 `protobuf:"varint,11,opt,name=max_segments,json=maxSegments,proto3" json:"max_segments,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxSegments uint32 `protobuf:"varint,11,opt,name=max_segments,json=maxSegments,proto3" json:"max_segments,omitempty"`
+	// What happens when the text itself corrects the previous reply ("No, it's Paris").
+	Noticing Noticing `protobuf:"varint,12,opt,name=noticing,proto3,enum=dbslm.gateway.v1.Noticing" json:"noticing,omitempty"`
+	// How corrections that bear on the text steer level 1.
+	CorrectionSteering *CorrectionSteering `protobuf:"bytes,13,opt,name=correction_steering,json=correctionSteering,proto3" json:"correction_steering,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *RespondRequest) Reset() {
@@ -300,6 +363,132 @@ func (x *RespondRequest) GetMaxSegments() uint32 {
 	return 0
 }
 
+func (x *RespondRequest) GetNoticing() Noticing {
+	if x != nil {
+		return x.Noticing
+	}
+	return Noticing_NOTICING_UNSPECIFIED
+}
+
+func (x *RespondRequest) GetCorrectionSteering() *CorrectionSteering {
+	if x != nil {
+		return x.CorrectionSteering
+	}
+	return nil
+}
+
+// CorrectionSteering says how corrections that bear on the text steer level 1: the corrected value is preferred, the
+// erroneous one suppressed. Level 3 is told of them in any case.
+type CorrectionSteering struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Strength in log10 units, 0 to 20; one more for each time the correction was repeated, 20 at most. Unset means 4, 0
+	// turns steering off.
+	StrengthLog10 *float64 `protobuf:"fixed64,1,opt,name=strength_log10,json=strengthLog10,proto3,oneof" json:"strength_log10,omitempty"`
+	// Corrections older than this do not steer; unset means that all do.
+	Ttl           *durationpb.Duration `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorrectionSteering) Reset() {
+	*x = CorrectionSteering{}
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectionSteering) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectionSteering) ProtoMessage() {}
+
+func (x *CorrectionSteering) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectionSteering.ProtoReflect.Descriptor instead.
+func (*CorrectionSteering) Descriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CorrectionSteering) GetStrengthLog10() float64 {
+	if x != nil && x.StrengthLog10 != nil {
+		return *x.StrengthLog10
+	}
+	return 0
+}
+
+func (x *CorrectionSteering) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
+// Noticed is a correction that the text made.
+type Noticed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The correction, ready to be sent to Correct.
+	Proposal *v1.NoticedCorrection `protobuf:"bytes,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	// The recorded correction; absent when it was only proposed, or could not be recorded.
+	Correction    *v1.Correction `protobuf:"bytes,2,opt,name=correction,proto3" json:"correction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Noticed) Reset() {
+	*x = Noticed{}
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Noticed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Noticed) ProtoMessage() {}
+
+func (x *Noticed) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Noticed.ProtoReflect.Descriptor instead.
+func (*Noticed) Descriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Noticed) GetProposal() *v1.NoticedCorrection {
+	if x != nil {
+		return x.Proposal
+	}
+	return nil
+}
+
+func (x *Noticed) GetCorrection() *v1.Correction {
+	if x != nil {
+		return x.Correction
+	}
+	return nil
+}
+
 // RespondResponse is the reply.
 type RespondResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -310,14 +499,16 @@ type RespondResponse struct {
 	// Why the reply ended.
 	FinishReason v11.FinishReason `protobuf:"varint,3,opt,name=finish_reason,json=finishReason,proto3,enum=dbslm.ngram.v1.FinishReason" json:"finish_reason,omitempty"`
 	// How it came about.
-	Trace         *Trace `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
+	Trace *Trace `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
+	// The correction that the person's text made; absent when it made none, and in the repetition of a stored turn.
+	Noticed       *Noticed `protobuf:"bytes,5,opt,name=noticed,proto3" json:"noticed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RespondResponse) Reset() {
 	*x = RespondResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[3]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -329,7 +520,7 @@ func (x *RespondResponse) String() string {
 func (*RespondResponse) ProtoMessage() {}
 
 func (x *RespondResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[3]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -342,7 +533,7 @@ func (x *RespondResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondResponse.ProtoReflect.Descriptor instead.
 func (*RespondResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{3}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RespondResponse) GetMessage() *v1.Message {
@@ -373,6 +564,13 @@ func (x *RespondResponse) GetTrace() *Trace {
 	return nil
 }
 
+func (x *RespondResponse) GetNoticed() *Noticed {
+	if x != nil {
+		return x.Noticed
+	}
+	return nil
+}
+
 // StreamRespondRequest is a RespondRequest.
 type StreamRespondRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -384,7 +582,7 @@ type StreamRespondRequest struct {
 
 func (x *StreamRespondRequest) Reset() {
 	*x = StreamRespondRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[4]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +594,7 @@ func (x *StreamRespondRequest) String() string {
 func (*StreamRespondRequest) ProtoMessage() {}
 
 func (x *StreamRespondRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[4]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +607,7 @@ func (x *StreamRespondRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRespondRequest.ProtoReflect.Descriptor instead.
 func (*StreamRespondRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StreamRespondRequest) GetRequest() *RespondRequest {
@@ -434,7 +632,7 @@ type RespondStarted struct {
 
 func (x *RespondStarted) Reset() {
 	*x = RespondStarted{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[5]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -446,7 +644,7 @@ func (x *RespondStarted) String() string {
 func (*RespondStarted) ProtoMessage() {}
 
 func (x *RespondStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[5]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -459,7 +657,7 @@ func (x *RespondStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondStarted.ProtoReflect.Descriptor instead.
 func (*RespondStarted) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RespondStarted) GetTurnId() string {
@@ -498,7 +696,7 @@ type RespondDelta struct {
 
 func (x *RespondDelta) Reset() {
 	*x = RespondDelta{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +708,7 @@ func (x *RespondDelta) String() string {
 func (*RespondDelta) ProtoMessage() {}
 
 func (x *RespondDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +721,7 @@ func (x *RespondDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondDelta.ProtoReflect.Descriptor instead.
 func (*RespondDelta) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RespondDelta) GetText() string {
@@ -564,7 +762,7 @@ type StreamRespondResponse struct {
 
 func (x *StreamRespondResponse) Reset() {
 	*x = StreamRespondResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -576,7 +774,7 @@ func (x *StreamRespondResponse) String() string {
 func (*StreamRespondResponse) ProtoMessage() {}
 
 func (x *StreamRespondResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -589,7 +787,7 @@ func (x *StreamRespondResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRespondResponse.ProtoReflect.Descriptor instead.
 func (*StreamRespondResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StreamRespondResponse) GetEvent() isStreamRespondResponse_Event {
@@ -670,7 +868,7 @@ type GetHistoryRequest struct {
 
 func (x *GetHistoryRequest) Reset() {
 	*x = GetHistoryRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +880,7 @@ func (x *GetHistoryRequest) String() string {
 func (*GetHistoryRequest) ProtoMessage() {}
 
 func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +893,7 @@ func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetHistoryRequest) GetTenant() string {
@@ -746,7 +944,7 @@ type GetHistoryResponse struct {
 
 func (x *GetHistoryResponse) Reset() {
 	*x = GetHistoryResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -758,7 +956,7 @@ func (x *GetHistoryResponse) String() string {
 func (*GetHistoryResponse) ProtoMessage() {}
 
 func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -771,7 +969,7 @@ func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetHistoryResponse) GetMessages() []*v1.Message {
@@ -801,7 +999,7 @@ type CorrectRequest struct {
 
 func (x *CorrectRequest) Reset() {
 	*x = CorrectRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +1011,7 @@ func (x *CorrectRequest) String() string {
 func (*CorrectRequest) ProtoMessage() {}
 
 func (x *CorrectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +1024,7 @@ func (x *CorrectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRequest.ProtoReflect.Descriptor instead.
 func (*CorrectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CorrectRequest) GetCorrection() *v1.RecordCorrectionRequest {
@@ -860,7 +1058,7 @@ type CorrectResponse struct {
 
 func (x *CorrectResponse) Reset() {
 	*x = CorrectResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +1070,7 @@ func (x *CorrectResponse) String() string {
 func (*CorrectResponse) ProtoMessage() {}
 
 func (x *CorrectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1083,7 @@ func (x *CorrectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectResponse.ProtoReflect.Descriptor instead.
 func (*CorrectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CorrectResponse) GetCorrection() *v1.Correction {
@@ -941,7 +1139,7 @@ type PushSignalRequest struct {
 
 func (x *PushSignalRequest) Reset() {
 	*x = PushSignalRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1151,7 @@ func (x *PushSignalRequest) String() string {
 func (*PushSignalRequest) ProtoMessage() {}
 
 func (x *PushSignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1164,7 @@ func (x *PushSignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushSignalRequest.ProtoReflect.Descriptor instead.
 func (*PushSignalRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PushSignalRequest) GetTenant() string {
@@ -1036,7 +1234,7 @@ type PushSignalResponse struct {
 
 func (x *PushSignalResponse) Reset() {
 	*x = PushSignalResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1246,7 @@ func (x *PushSignalResponse) String() string {
 func (*PushSignalResponse) ProtoMessage() {}
 
 func (x *PushSignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1259,7 @@ func (x *PushSignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushSignalResponse.ProtoReflect.Descriptor instead.
 func (*PushSignalResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PushSignalResponse) GetSignalId() string {
@@ -1092,7 +1290,7 @@ type TrainHeader struct {
 
 func (x *TrainHeader) Reset() {
 	*x = TrainHeader{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1302,7 @@ func (x *TrainHeader) String() string {
 func (*TrainHeader) ProtoMessage() {}
 
 func (x *TrainHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1315,7 @@ func (x *TrainHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainHeader.ProtoReflect.Descriptor instead.
 func (*TrainHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TrainHeader) GetIngest() *v11.IngestHeader {
@@ -1180,7 +1378,7 @@ type TrainRequest struct {
 
 func (x *TrainRequest) Reset() {
 	*x = TrainRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +1390,7 @@ func (x *TrainRequest) String() string {
 func (*TrainRequest) ProtoMessage() {}
 
 func (x *TrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +1403,7 @@ func (x *TrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainRequest.ProtoReflect.Descriptor instead.
 func (*TrainRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TrainRequest) GetPart() isTrainRequest_Part {
@@ -1302,7 +1500,7 @@ type TrainResponse struct {
 
 func (x *TrainResponse) Reset() {
 	*x = TrainResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1512,7 @@ func (x *TrainResponse) String() string {
 func (*TrainResponse) ProtoMessage() {}
 
 func (x *TrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1525,7 @@ func (x *TrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainResponse.ProtoReflect.Descriptor instead.
 func (*TrainResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TrainResponse) GetEvent() isTrainResponse_Event {
@@ -1432,7 +1630,7 @@ type EvaluateRequest struct {
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1642,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1655,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EvaluateRequest) GetRequest() *v11.EvaluateRequest {
@@ -1478,7 +1676,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1688,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1701,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EvaluateResponse) GetResponse() *v11.EvaluateResponse {
@@ -1526,7 +1724,7 @@ type GetTraceRequest struct {
 
 func (x *GetTraceRequest) Reset() {
 	*x = GetTraceRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1736,7 @@ func (x *GetTraceRequest) String() string {
 func (*GetTraceRequest) ProtoMessage() {}
 
 func (x *GetTraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1749,7 @@ func (x *GetTraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTraceRequest.ProtoReflect.Descriptor instead.
 func (*GetTraceRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetTraceRequest) GetTenant() string {
@@ -1579,7 +1777,7 @@ type GetTraceResponse struct {
 
 func (x *GetTraceResponse) Reset() {
 	*x = GetTraceResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1789,7 @@ func (x *GetTraceResponse) String() string {
 func (*GetTraceResponse) ProtoMessage() {}
 
 func (x *GetTraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1802,7 @@ func (x *GetTraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTraceResponse.ProtoReflect.Descriptor instead.
 func (*GetTraceResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetTraceResponse) GetTrace() *Trace {
@@ -1627,7 +1825,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1837,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1850,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExplainRequest) GetTenant() string {
@@ -1680,7 +1878,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1890,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1903,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExplainResponse) GetTrace() *Trace {
@@ -1728,7 +1926,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1740,7 +1938,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1753,7 +1951,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReplayRequest) GetTenant() string {
@@ -1787,7 +1985,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1997,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +2010,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReplayResponse) GetIdentical() bool {
@@ -1866,7 +2064,7 @@ type CompileContextRequest struct {
 
 func (x *CompileContextRequest) Reset() {
 	*x = CompileContextRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2076,7 @@ func (x *CompileContextRequest) String() string {
 func (*CompileContextRequest) ProtoMessage() {}
 
 func (x *CompileContextRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2089,7 @@ func (x *CompileContextRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileContextRequest.ProtoReflect.Descriptor instead.
 func (*CompileContextRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CompileContextRequest) GetTenant() string {
@@ -1962,7 +2160,7 @@ type CompileContextResponse struct {
 
 func (x *CompileContextResponse) Reset() {
 	*x = CompileContextResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2172,7 @@ func (x *CompileContextResponse) String() string {
 func (*CompileContextResponse) ProtoMessage() {}
 
 func (x *CompileContextResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2185,7 @@ func (x *CompileContextResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileContextResponse.ProtoReflect.Descriptor instead.
 func (*CompileContextResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CompileContextResponse) GetWindow() *v1.Window {
@@ -2040,7 +2238,7 @@ type EraseRequest struct {
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2250,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2263,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EraseRequest) GetTenant() string {
@@ -2104,7 +2302,7 @@ type EraseResponse struct {
 
 func (x *EraseResponse) Reset() {
 	*x = EraseResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2314,7 @@ func (x *EraseResponse) String() string {
 func (*EraseResponse) ProtoMessage() {}
 
 func (x *EraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2327,7 @@ func (x *EraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
 func (*EraseResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EraseResponse) GetService() string {
@@ -2164,7 +2362,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2374,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2387,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetStatusRequest) GetTenant() string {
@@ -2214,7 +2412,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2424,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2437,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PeerStatus) GetService() string {
@@ -2278,7 +2476,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2488,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2501,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetStatusResponse) GetPeers() []*PeerStatus {
@@ -2331,7 +2529,7 @@ var File_dbslm_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
-	"\x1edbslm/gateway/v1/gateway.proto\x12\x10dbslm.gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1cdbslm/gateway/v1/trace.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1adbslm/memory/v1/fact.proto\x1a\x1adbslm/memory/v1/turn.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1bdbslm/ngram/v1/corpus.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1adbslm/ngram/v1/model.proto\"\xe9\x02\n" +
+	"\x1edbslm/gateway/v1/gateway.proto\x12\x10dbslm.gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1cdbslm/gateway/v1/trace.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1adbslm/memory/v1/fact.proto\x1a\x1adbslm/memory/v1/turn.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1bdbslm/ngram/v1/corpus.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe9\x02\n" +
 	"\x18StartConversationRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12'\n" +
 	"\n" +
@@ -2344,7 +2542,7 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
 	"\x19StartConversationResponse\x12A\n" +
-	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\xec\x03\n" +
+	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\x85\x05\n" +
 	"\x0eRespondRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12'\n" +
 	"\n" +
@@ -2360,12 +2558,24 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\fpayload_json\x18\t \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\x125\n" +
 	"\x06window\x18\n" +
 	" \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06window\x12*\n" +
-	"\fmax_segments\x18\v \x01(\rB\a\xbaH\x04*\x02\x18\x10R\vmaxSegments\"\xf4\x01\n" +
+	"\fmax_segments\x18\v \x01(\rB\a\xbaH\x04*\x02\x18\x10R\vmaxSegments\x12@\n" +
+	"\bnoticing\x18\f \x01(\x0e2\x1a.dbslm.gateway.v1.NoticingB\b\xbaH\x05\x82\x01\x02\x10\x01R\bnoticing\x12U\n" +
+	"\x13correction_steering\x18\r \x01(\v2$.dbslm.gateway.v1.CorrectionSteeringR\x12correctionSteering\"\x9b\x01\n" +
+	"\x12CorrectionSteering\x12E\n" +
+	"\x0estrength_log10\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\rstrengthLog10\x88\x01\x01\x12+\n" +
+	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03ttlB\x11\n" +
+	"\x0f_strength_log10\"\x86\x01\n" +
+	"\aNoticed\x12>\n" +
+	"\bproposal\x18\x01 \x01(\v2\".dbslm.memory.v1.NoticedCorrectionR\bproposal\x12;\n" +
+	"\n" +
+	"correction\x18\x02 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +
+	"correction\"\xa9\x02\n" +
 	"\x0fRespondResponse\x122\n" +
 	"\amessage\x18\x01 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\x12;\n" +
 	"\fuser_message\x18\x02 \x01(\v2\x18.dbslm.memory.v1.MessageR\vuserMessage\x12A\n" +
 	"\rfinish_reason\x18\x03 \x01(\x0e2\x1c.dbslm.ngram.v1.FinishReasonR\ffinishReason\x12-\n" +
-	"\x05trace\x18\x04 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\"Z\n" +
+	"\x05trace\x18\x04 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\x123\n" +
+	"\anoticed\x18\x05 \x01(\v2\x19.dbslm.gateway.v1.NoticedR\anoticed\"Z\n" +
 	"\x14StreamRespondRequest\x12B\n" +
 	"\arequest\x18\x01 \x01(\v2 .dbslm.gateway.v1.RespondRequestB\x06\xbaH\x03\xc8\x01\x01R\arequest\"z\n" +
 	"\x0eRespondStarted\x12\x17\n" +
@@ -2500,7 +2710,12 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x11GetStatusResponse\x122\n" +
 	"\x05peers\x18\x01 \x03(\v2\x1c.dbslm.gateway.v1.PeerStatusR\x05peers\x12-\n" +
 	"\x06models\x18\x02 \x03(\v2\x15.dbslm.ngram.v1.ModelR\x06models\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion2\x82\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion*a\n" +
+	"\bNoticing\x12\x18\n" +
+	"\x14NOTICING_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fNOTICING_RECORD\x10\x01\x12\x14\n" +
+	"\x10NOTICING_PROPOSE\x10\x02\x12\x10\n" +
+	"\fNOTICING_OFF\x10\x032\x82\n" +
 	"\n" +
 	"\x0eGatewayService\x12q\n" +
 	"\x11StartConversation\x12*.dbslm.gateway.v1.StartConversationRequest\x1a+.dbslm.gateway.v1.StartConversationResponse\"\x03\x90\x02\x02\x12S\n" +
@@ -2532,141 +2747,153 @@ func file_dbslm_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_dbslm_gateway_v1_gateway_proto_rawDescData
 }
 
-var file_dbslm_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_dbslm_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_dbslm_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
-	(*StartConversationRequest)(nil),   // 0: dbslm.gateway.v1.StartConversationRequest
-	(*StartConversationResponse)(nil),  // 1: dbslm.gateway.v1.StartConversationResponse
-	(*RespondRequest)(nil),             // 2: dbslm.gateway.v1.RespondRequest
-	(*RespondResponse)(nil),            // 3: dbslm.gateway.v1.RespondResponse
-	(*StreamRespondRequest)(nil),       // 4: dbslm.gateway.v1.StreamRespondRequest
-	(*RespondStarted)(nil),             // 5: dbslm.gateway.v1.RespondStarted
-	(*RespondDelta)(nil),               // 6: dbslm.gateway.v1.RespondDelta
-	(*StreamRespondResponse)(nil),      // 7: dbslm.gateway.v1.StreamRespondResponse
-	(*GetHistoryRequest)(nil),          // 8: dbslm.gateway.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil),         // 9: dbslm.gateway.v1.GetHistoryResponse
-	(*CorrectRequest)(nil),             // 10: dbslm.gateway.v1.CorrectRequest
-	(*CorrectResponse)(nil),            // 11: dbslm.gateway.v1.CorrectResponse
-	(*PushSignalRequest)(nil),          // 12: dbslm.gateway.v1.PushSignalRequest
-	(*PushSignalResponse)(nil),         // 13: dbslm.gateway.v1.PushSignalResponse
-	(*TrainHeader)(nil),                // 14: dbslm.gateway.v1.TrainHeader
-	(*TrainRequest)(nil),               // 15: dbslm.gateway.v1.TrainRequest
-	(*TrainResponse)(nil),              // 16: dbslm.gateway.v1.TrainResponse
-	(*EvaluateRequest)(nil),            // 17: dbslm.gateway.v1.EvaluateRequest
-	(*EvaluateResponse)(nil),           // 18: dbslm.gateway.v1.EvaluateResponse
-	(*GetTraceRequest)(nil),            // 19: dbslm.gateway.v1.GetTraceRequest
-	(*GetTraceResponse)(nil),           // 20: dbslm.gateway.v1.GetTraceResponse
-	(*ExplainRequest)(nil),             // 21: dbslm.gateway.v1.ExplainRequest
-	(*ExplainResponse)(nil),            // 22: dbslm.gateway.v1.ExplainResponse
-	(*ReplayRequest)(nil),              // 23: dbslm.gateway.v1.ReplayRequest
-	(*ReplayResponse)(nil),             // 24: dbslm.gateway.v1.ReplayResponse
-	(*CompileContextRequest)(nil),      // 25: dbslm.gateway.v1.CompileContextRequest
-	(*CompileContextResponse)(nil),     // 26: dbslm.gateway.v1.CompileContextResponse
-	(*EraseRequest)(nil),               // 27: dbslm.gateway.v1.EraseRequest
-	(*EraseResponse)(nil),              // 28: dbslm.gateway.v1.EraseResponse
-	(*GetStatusRequest)(nil),           // 29: dbslm.gateway.v1.GetStatusRequest
-	(*PeerStatus)(nil),                 // 30: dbslm.gateway.v1.PeerStatus
-	(*GetStatusResponse)(nil),          // 31: dbslm.gateway.v1.GetStatusResponse
-	nil,                                // 32: dbslm.gateway.v1.StartConversationRequest.MetadataEntry
-	(*v1.Conversation)(nil),            // 33: dbslm.memory.v1.Conversation
-	(*v11.DecodeParameters)(nil),       // 34: dbslm.ngram.v1.DecodeParameters
-	(*v1.WindowBounds)(nil),            // 35: dbslm.memory.v1.WindowBounds
-	(*v1.Message)(nil),                 // 36: dbslm.memory.v1.Message
-	(v11.FinishReason)(0),              // 37: dbslm.ngram.v1.FinishReason
-	(*Trace)(nil),                      // 38: dbslm.gateway.v1.Trace
-	(*v1.RecordCorrectionRequest)(nil), // 39: dbslm.memory.v1.RecordCorrectionRequest
-	(*v1.Correction)(nil),              // 40: dbslm.memory.v1.Correction
-	(*v11.IngestHeader)(nil),           // 41: dbslm.ngram.v1.IngestHeader
-	(v11.Storage)(0),                   // 42: dbslm.ngram.v1.Storage
-	(v11.Smoothing)(0),                 // 43: dbslm.ngram.v1.Smoothing
-	(*v11.DocumentStart)(nil),          // 44: dbslm.ngram.v1.DocumentStart
-	(*v11.DocumentEnd)(nil),            // 45: dbslm.ngram.v1.DocumentEnd
-	(*v11.IngestOpened)(nil),           // 46: dbslm.ngram.v1.IngestOpened
-	(*v11.IngestProgress)(nil),         // 47: dbslm.ngram.v1.IngestProgress
-	(*v11.DocumentAcknowledged)(nil),   // 48: dbslm.ngram.v1.DocumentAcknowledged
-	(*v11.BuildProgress)(nil),          // 49: dbslm.ngram.v1.BuildProgress
-	(*v11.Build)(nil),                  // 50: dbslm.ngram.v1.Build
-	(*v11.EvaluateRequest)(nil),        // 51: dbslm.ngram.v1.EvaluateRequest
-	(*v11.EvaluateResponse)(nil),       // 52: dbslm.ngram.v1.EvaluateResponse
-	(*v1.Window)(nil),                  // 53: dbslm.memory.v1.Window
-	(*v1.CorrectionMatch)(nil),         // 54: dbslm.memory.v1.CorrectionMatch
-	(*v1.Fact)(nil),                    // 55: dbslm.memory.v1.Fact
-	(*v12.Span)(nil),                   // 56: dbslm.concept.v1.Span
-	(*v1.PrivacySubject)(nil),          // 57: dbslm.memory.v1.PrivacySubject
-	(*v11.Model)(nil),                  // 58: dbslm.ngram.v1.Model
+	(Noticing)(0),                      // 0: dbslm.gateway.v1.Noticing
+	(*StartConversationRequest)(nil),   // 1: dbslm.gateway.v1.StartConversationRequest
+	(*StartConversationResponse)(nil),  // 2: dbslm.gateway.v1.StartConversationResponse
+	(*RespondRequest)(nil),             // 3: dbslm.gateway.v1.RespondRequest
+	(*CorrectionSteering)(nil),         // 4: dbslm.gateway.v1.CorrectionSteering
+	(*Noticed)(nil),                    // 5: dbslm.gateway.v1.Noticed
+	(*RespondResponse)(nil),            // 6: dbslm.gateway.v1.RespondResponse
+	(*StreamRespondRequest)(nil),       // 7: dbslm.gateway.v1.StreamRespondRequest
+	(*RespondStarted)(nil),             // 8: dbslm.gateway.v1.RespondStarted
+	(*RespondDelta)(nil),               // 9: dbslm.gateway.v1.RespondDelta
+	(*StreamRespondResponse)(nil),      // 10: dbslm.gateway.v1.StreamRespondResponse
+	(*GetHistoryRequest)(nil),          // 11: dbslm.gateway.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),         // 12: dbslm.gateway.v1.GetHistoryResponse
+	(*CorrectRequest)(nil),             // 13: dbslm.gateway.v1.CorrectRequest
+	(*CorrectResponse)(nil),            // 14: dbslm.gateway.v1.CorrectResponse
+	(*PushSignalRequest)(nil),          // 15: dbslm.gateway.v1.PushSignalRequest
+	(*PushSignalResponse)(nil),         // 16: dbslm.gateway.v1.PushSignalResponse
+	(*TrainHeader)(nil),                // 17: dbslm.gateway.v1.TrainHeader
+	(*TrainRequest)(nil),               // 18: dbslm.gateway.v1.TrainRequest
+	(*TrainResponse)(nil),              // 19: dbslm.gateway.v1.TrainResponse
+	(*EvaluateRequest)(nil),            // 20: dbslm.gateway.v1.EvaluateRequest
+	(*EvaluateResponse)(nil),           // 21: dbslm.gateway.v1.EvaluateResponse
+	(*GetTraceRequest)(nil),            // 22: dbslm.gateway.v1.GetTraceRequest
+	(*GetTraceResponse)(nil),           // 23: dbslm.gateway.v1.GetTraceResponse
+	(*ExplainRequest)(nil),             // 24: dbslm.gateway.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 25: dbslm.gateway.v1.ExplainResponse
+	(*ReplayRequest)(nil),              // 26: dbslm.gateway.v1.ReplayRequest
+	(*ReplayResponse)(nil),             // 27: dbslm.gateway.v1.ReplayResponse
+	(*CompileContextRequest)(nil),      // 28: dbslm.gateway.v1.CompileContextRequest
+	(*CompileContextResponse)(nil),     // 29: dbslm.gateway.v1.CompileContextResponse
+	(*EraseRequest)(nil),               // 30: dbslm.gateway.v1.EraseRequest
+	(*EraseResponse)(nil),              // 31: dbslm.gateway.v1.EraseResponse
+	(*GetStatusRequest)(nil),           // 32: dbslm.gateway.v1.GetStatusRequest
+	(*PeerStatus)(nil),                 // 33: dbslm.gateway.v1.PeerStatus
+	(*GetStatusResponse)(nil),          // 34: dbslm.gateway.v1.GetStatusResponse
+	nil,                                // 35: dbslm.gateway.v1.StartConversationRequest.MetadataEntry
+	(*v1.Conversation)(nil),            // 36: dbslm.memory.v1.Conversation
+	(*v11.DecodeParameters)(nil),       // 37: dbslm.ngram.v1.DecodeParameters
+	(*v1.WindowBounds)(nil),            // 38: dbslm.memory.v1.WindowBounds
+	(*durationpb.Duration)(nil),        // 39: google.protobuf.Duration
+	(*v1.NoticedCorrection)(nil),       // 40: dbslm.memory.v1.NoticedCorrection
+	(*v1.Correction)(nil),              // 41: dbslm.memory.v1.Correction
+	(*v1.Message)(nil),                 // 42: dbslm.memory.v1.Message
+	(v11.FinishReason)(0),              // 43: dbslm.ngram.v1.FinishReason
+	(*Trace)(nil),                      // 44: dbslm.gateway.v1.Trace
+	(*v1.RecordCorrectionRequest)(nil), // 45: dbslm.memory.v1.RecordCorrectionRequest
+	(*v11.IngestHeader)(nil),           // 46: dbslm.ngram.v1.IngestHeader
+	(v11.Storage)(0),                   // 47: dbslm.ngram.v1.Storage
+	(v11.Smoothing)(0),                 // 48: dbslm.ngram.v1.Smoothing
+	(*v11.DocumentStart)(nil),          // 49: dbslm.ngram.v1.DocumentStart
+	(*v11.DocumentEnd)(nil),            // 50: dbslm.ngram.v1.DocumentEnd
+	(*v11.IngestOpened)(nil),           // 51: dbslm.ngram.v1.IngestOpened
+	(*v11.IngestProgress)(nil),         // 52: dbslm.ngram.v1.IngestProgress
+	(*v11.DocumentAcknowledged)(nil),   // 53: dbslm.ngram.v1.DocumentAcknowledged
+	(*v11.BuildProgress)(nil),          // 54: dbslm.ngram.v1.BuildProgress
+	(*v11.Build)(nil),                  // 55: dbslm.ngram.v1.Build
+	(*v11.EvaluateRequest)(nil),        // 56: dbslm.ngram.v1.EvaluateRequest
+	(*v11.EvaluateResponse)(nil),       // 57: dbslm.ngram.v1.EvaluateResponse
+	(*v1.Window)(nil),                  // 58: dbslm.memory.v1.Window
+	(*v1.CorrectionMatch)(nil),         // 59: dbslm.memory.v1.CorrectionMatch
+	(*v1.Fact)(nil),                    // 60: dbslm.memory.v1.Fact
+	(*v12.Span)(nil),                   // 61: dbslm.concept.v1.Span
+	(*v1.PrivacySubject)(nil),          // 62: dbslm.memory.v1.PrivacySubject
+	(*v11.Model)(nil),                  // 63: dbslm.ngram.v1.Model
 }
 var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
-	32, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
-	33, // 1: dbslm.gateway.v1.StartConversationResponse.conversation:type_name -> dbslm.memory.v1.Conversation
-	34, // 2: dbslm.gateway.v1.RespondRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	35, // 3: dbslm.gateway.v1.RespondRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	36, // 4: dbslm.gateway.v1.RespondResponse.message:type_name -> dbslm.memory.v1.Message
-	36, // 5: dbslm.gateway.v1.RespondResponse.user_message:type_name -> dbslm.memory.v1.Message
-	37, // 6: dbslm.gateway.v1.RespondResponse.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	38, // 7: dbslm.gateway.v1.RespondResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	2,  // 8: dbslm.gateway.v1.StreamRespondRequest.request:type_name -> dbslm.gateway.v1.RespondRequest
-	36, // 9: dbslm.gateway.v1.RespondStarted.user_message:type_name -> dbslm.memory.v1.Message
-	5,  // 10: dbslm.gateway.v1.StreamRespondResponse.started:type_name -> dbslm.gateway.v1.RespondStarted
-	6,  // 11: dbslm.gateway.v1.StreamRespondResponse.delta:type_name -> dbslm.gateway.v1.RespondDelta
-	3,  // 12: dbslm.gateway.v1.StreamRespondResponse.finished:type_name -> dbslm.gateway.v1.RespondResponse
-	36, // 13: dbslm.gateway.v1.GetHistoryResponse.messages:type_name -> dbslm.memory.v1.Message
-	39, // 14: dbslm.gateway.v1.CorrectRequest.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
-	40, // 15: dbslm.gateway.v1.CorrectResponse.correction:type_name -> dbslm.memory.v1.Correction
-	41, // 16: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
-	42, // 17: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
-	43, // 18: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	14, // 19: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
-	44, // 20: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
-	45, // 21: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	46, // 22: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
-	47, // 23: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
-	48, // 24: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
-	49, // 25: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
-	50, // 26: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
-	51, // 27: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
-	52, // 28: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
-	38, // 29: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	38, // 30: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	35, // 31: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	53, // 32: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
-	54, // 33: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
-	55, // 34: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
-	56, // 35: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
-	57, // 36: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	30, // 37: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
-	58, // 38: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
-	0,  // 39: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
-	2,  // 40: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
-	4,  // 41: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
-	8,  // 42: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
-	10, // 43: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
-	12, // 44: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
-	15, // 45: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
-	17, // 46: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
-	19, // 47: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
-	21, // 48: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
-	23, // 49: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
-	25, // 50: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
-	27, // 51: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
-	29, // 52: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
-	1,  // 53: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
-	3,  // 54: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
-	7,  // 55: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
-	9,  // 56: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
-	11, // 57: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
-	13, // 58: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
-	16, // 59: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
-	18, // 60: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
-	20, // 61: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
-	22, // 62: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
-	24, // 63: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
-	26, // 64: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
-	28, // 65: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
-	31, // 66: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
-	53, // [53:67] is the sub-list for method output_type
-	39, // [39:53] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	35, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
+	36, // 1: dbslm.gateway.v1.StartConversationResponse.conversation:type_name -> dbslm.memory.v1.Conversation
+	37, // 2: dbslm.gateway.v1.RespondRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	38, // 3: dbslm.gateway.v1.RespondRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	0,  // 4: dbslm.gateway.v1.RespondRequest.noticing:type_name -> dbslm.gateway.v1.Noticing
+	4,  // 5: dbslm.gateway.v1.RespondRequest.correction_steering:type_name -> dbslm.gateway.v1.CorrectionSteering
+	39, // 6: dbslm.gateway.v1.CorrectionSteering.ttl:type_name -> google.protobuf.Duration
+	40, // 7: dbslm.gateway.v1.Noticed.proposal:type_name -> dbslm.memory.v1.NoticedCorrection
+	41, // 8: dbslm.gateway.v1.Noticed.correction:type_name -> dbslm.memory.v1.Correction
+	42, // 9: dbslm.gateway.v1.RespondResponse.message:type_name -> dbslm.memory.v1.Message
+	42, // 10: dbslm.gateway.v1.RespondResponse.user_message:type_name -> dbslm.memory.v1.Message
+	43, // 11: dbslm.gateway.v1.RespondResponse.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	44, // 12: dbslm.gateway.v1.RespondResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	5,  // 13: dbslm.gateway.v1.RespondResponse.noticed:type_name -> dbslm.gateway.v1.Noticed
+	3,  // 14: dbslm.gateway.v1.StreamRespondRequest.request:type_name -> dbslm.gateway.v1.RespondRequest
+	42, // 15: dbslm.gateway.v1.RespondStarted.user_message:type_name -> dbslm.memory.v1.Message
+	8,  // 16: dbslm.gateway.v1.StreamRespondResponse.started:type_name -> dbslm.gateway.v1.RespondStarted
+	9,  // 17: dbslm.gateway.v1.StreamRespondResponse.delta:type_name -> dbslm.gateway.v1.RespondDelta
+	6,  // 18: dbslm.gateway.v1.StreamRespondResponse.finished:type_name -> dbslm.gateway.v1.RespondResponse
+	42, // 19: dbslm.gateway.v1.GetHistoryResponse.messages:type_name -> dbslm.memory.v1.Message
+	45, // 20: dbslm.gateway.v1.CorrectRequest.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
+	41, // 21: dbslm.gateway.v1.CorrectResponse.correction:type_name -> dbslm.memory.v1.Correction
+	46, // 22: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
+	47, // 23: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
+	48, // 24: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
+	17, // 25: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
+	49, // 26: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
+	50, // 27: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
+	51, // 28: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
+	52, // 29: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
+	53, // 30: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
+	54, // 31: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
+	55, // 32: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
+	56, // 33: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
+	57, // 34: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
+	44, // 35: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	44, // 36: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	38, // 37: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	58, // 38: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
+	59, // 39: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
+	60, // 40: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
+	61, // 41: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
+	62, // 42: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	33, // 43: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
+	63, // 44: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
+	1,  // 45: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
+	3,  // 46: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
+	7,  // 47: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
+	11, // 48: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
+	13, // 49: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
+	15, // 50: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
+	18, // 51: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
+	20, // 52: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
+	22, // 53: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
+	24, // 54: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
+	26, // 55: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
+	28, // 56: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
+	30, // 57: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
+	32, // 58: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
+	2,  // 59: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
+	6,  // 60: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
+	10, // 61: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
+	12, // 62: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
+	14, // 63: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
+	16, // 64: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
+	19, // 65: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
+	21, // 66: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
+	23, // 67: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
+	25, // 68: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
+	27, // 69: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
+	29, // 70: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
+	31, // 71: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
+	34, // 72: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
+	59, // [59:73] is the sub-list for method output_type
+	45, // [45:59] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_gateway_proto_init() }
@@ -2675,18 +2902,19 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 		return
 	}
 	file_dbslm_gateway_v1_trace_proto_init()
-	file_dbslm_gateway_v1_gateway_proto_msgTypes[7].OneofWrappers = []any{
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[3].OneofWrappers = []any{}
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[9].OneofWrappers = []any{
 		(*StreamRespondResponse_Started)(nil),
 		(*StreamRespondResponse_Delta)(nil),
 		(*StreamRespondResponse_Finished)(nil),
 	}
-	file_dbslm_gateway_v1_gateway_proto_msgTypes[15].OneofWrappers = []any{
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[17].OneofWrappers = []any{
 		(*TrainRequest_Header)(nil),
 		(*TrainRequest_Start)(nil),
 		(*TrainRequest_Chunk)(nil),
 		(*TrainRequest_End)(nil),
 	}
-	file_dbslm_gateway_v1_gateway_proto_msgTypes[16].OneofWrappers = []any{
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[18].OneofWrappers = []any{
 		(*TrainResponse_Opened)(nil),
 		(*TrainResponse_Progress)(nil),
 		(*TrainResponse_Acknowledged)(nil),
@@ -2698,13 +2926,14 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_gateway_v1_gateway_proto_rawDesc), len(file_dbslm_gateway_v1_gateway_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   33,
+			NumEnums:      1,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_dbslm_gateway_v1_gateway_proto_goTypes,
 		DependencyIndexes: file_dbslm_gateway_v1_gateway_proto_depIdxs,
+		EnumInfos:         file_dbslm_gateway_v1_gateway_proto_enumTypes,
 		MessageInfos:      file_dbslm_gateway_v1_gateway_proto_msgTypes,
 	}.Build()
 	File_dbslm_gateway_v1_gateway_proto = out.File

@@ -73,8 +73,14 @@ type Trace struct {
 	Biases []*VersionedId `protobuf:"bytes,22,rep,name=biases,proto3" json:"biases,omitempty"`
 	// The first message of the window was cut.
 	WindowFirstCut bool `protobuf:"varint,23,opt,name=window_first_cut,json=windowFirstCut,proto3" json:"window_first_cut,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Id of the correction that was recorded because the person's text made it; empty when none was.
+	NoticedCorrectionId string `protobuf:"bytes,24,opt,name=noticed_correction_id,json=noticedCorrectionId,proto3" json:"noticed_correction_id,omitempty"`
+	// Rule that noticed it, also when it was only proposed.
+	NoticedRule string `protobuf:"bytes,25,opt,name=noticed_rule,json=noticedRule,proto3" json:"noticed_rule,omitempty"`
+	// Corrections that steered level 1.
+	Steering      []*VersionedId `protobuf:"bytes,26,rep,name=steering,proto3" json:"steering,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Trace) Reset() {
@@ -266,6 +272,27 @@ func (x *Trace) GetWindowFirstCut() bool {
 		return x.WindowFirstCut
 	}
 	return false
+}
+
+func (x *Trace) GetNoticedCorrectionId() string {
+	if x != nil {
+		return x.NoticedCorrectionId
+	}
+	return ""
+}
+
+func (x *Trace) GetNoticedRule() string {
+	if x != nil {
+		return x.NoticedRule
+	}
+	return ""
+}
+
+func (x *Trace) GetSteering() []*VersionedId {
+	if x != nil {
+		return x.Steering
+	}
+	return nil
 }
 
 // VersionedId names a record and its version.
@@ -518,7 +545,7 @@ var File_dbslm_gateway_v1_trace_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\a\n" +
+	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\b\n" +
 	"\x05Trace\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x17\n" +
@@ -546,7 +573,10 @@ const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\rlanguage_code\x18\x14 \x01(\tR\flanguageCode\x120\n" +
 	"\x14request_payload_json\x18\x15 \x01(\tR\x12requestPayloadJson\x125\n" +
 	"\x06biases\x18\x16 \x03(\v2\x1d.dbslm.gateway.v1.VersionedIdR\x06biases\x12(\n" +
-	"\x10window_first_cut\x18\x17 \x01(\bR\x0ewindowFirstCut\"7\n" +
+	"\x10window_first_cut\x18\x17 \x01(\bR\x0ewindowFirstCut\x122\n" +
+	"\x15noticed_correction_id\x18\x18 \x01(\tR\x13noticedCorrectionId\x12!\n" +
+	"\fnoticed_rule\x18\x19 \x01(\tR\vnoticedRule\x129\n" +
+	"\bsteering\x18\x1a \x03(\v2\x1d.dbslm.gateway.v1.VersionedIdR\bsteering\"7\n" +
 	"\vVersionedId\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\"\x82\x03\n" +
@@ -601,15 +631,16 @@ var file_dbslm_gateway_v1_trace_proto_depIdxs = []int32{
 	2,  // 4: dbslm.gateway.v1.Trace.segments:type_name -> dbslm.gateway.v1.TraceSegment
 	3,  // 5: dbslm.gateway.v1.Trace.degradations:type_name -> dbslm.gateway.v1.Degradation
 	1,  // 6: dbslm.gateway.v1.Trace.biases:type_name -> dbslm.gateway.v1.VersionedId
-	6,  // 7: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
-	7,  // 8: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	8,  // 9: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	9,  // 10: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	1,  // 7: dbslm.gateway.v1.Trace.steering:type_name -> dbslm.gateway.v1.VersionedId
+	6,  // 8: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
+	7,  // 9: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	8,  // 10: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	9,  // 11: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_trace_proto_init() }

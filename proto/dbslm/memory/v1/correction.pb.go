@@ -193,7 +193,16 @@ type Correction struct {
 	// When it was recorded.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Version of the record; grows when its state changes.
-	Version       uint32 `protobuf:"varint,19,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint32 `protobuf:"varint,19,opt,name=version,proto3" json:"version,omitempty"`
+	// The person's message that was answered wrongly, at most 2 KiB of it, when error_message_id names a reply: a later
+	// text that asks for the same matches. Empty otherwise.
+	Cue string `protobuf:"bytes,20,opt,name=cue,proto3" json:"cue,omitempty"`
+	// How often this value was recorded for the subject with no other value in between, from 1.
+	Times uint32 `protobuf:"varint,21,opt,name=times,proto3" json:"times,omitempty"`
+	// Where it came from: a name given by an import, or "promoted:" and a correction's id; empty when recorded here.
+	Origin string `protobuf:"bytes,22,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Who reviewed a promoted correction; empty for others.
+	ReviewedBy    string `protobuf:"bytes,23,opt,name=reviewed_by,json=reviewedBy,proto3" json:"reviewed_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -361,6 +370,34 @@ func (x *Correction) GetVersion() uint32 {
 	return 0
 }
 
+func (x *Correction) GetCue() string {
+	if x != nil {
+		return x.Cue
+	}
+	return ""
+}
+
+func (x *Correction) GetTimes() uint32 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+func (x *Correction) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Correction) GetReviewedBy() string {
+	if x != nil {
+		return x.ReviewedBy
+	}
+	return ""
+}
+
 // RecordCorrectionRequest is a correction to store.
 type RecordCorrectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -385,7 +422,11 @@ type RecordCorrectionRequest struct {
 	// What is right. A value is needed.
 	Fact *CorrectedFact `protobuf:"bytes,10,opt,name=fact,proto3" json:"fact,omitempty"`
 	// Who records it; empty means the conversation's person.
-	RecordedBy    string `protobuf:"bytes,11,opt,name=recorded_by,json=recordedBy,proto3" json:"recorded_by,omitempty"`
+	RecordedBy string `protobuf:"bytes,11,opt,name=recorded_by,json=recordedBy,proto3" json:"recorded_by,omitempty"`
+	// Name of where an imported correction comes from; empty for one that is said here. An imported correction never
+	// outranks one that was said here: of one scope and subject it is recorded as superseded at once, and matches stand
+	// behind. Must not begin with "promoted:".
+	Origin        string `protobuf:"bytes,12,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -493,6 +534,13 @@ func (x *RecordCorrectionRequest) GetFact() *CorrectedFact {
 func (x *RecordCorrectionRequest) GetRecordedBy() string {
 	if x != nil {
 		return x.RecordedBy
+	}
+	return ""
+}
+
+func (x *RecordCorrectionRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
 	}
 	return ""
 }
@@ -1243,9 +1291,10 @@ type CorrectionMatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The correction.
 	Correction *Correction `protobuf:"bytes,1,opt,name=correction,proto3" json:"correction,omitempty"`
-	// Words of the text that matched.
+	// Words of the text that matched, folded; stemmed ones ("capit") unless the match is literal.
 	MatchedWords []string `protobuf:"bytes,2,rep,name=matched_words,json=matchedWords,proto3" json:"matched_words,omitempty"`
-	// Strength of the match in (0, 1]; 1 is literal containment.
+	// Strength of the match in (0, 1]; 1 is literal containment. Otherwise c·n/(n+1) for n words that cover the part c of
+	// the weight of what the correction is about; rare words weigh more, by log2 of how rare they are in the scope.
 	Score         float64 `protobuf:"fixed64,3,opt,name=score,proto3" json:"score,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1358,7 +1407,7 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	"\tattribute\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x10R\tattribute\x12\x1e\n" +
 	"\x05value\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x05value\x12(\n" +
 	"\n" +
-	"extra_json\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\textraJson\"\xfa\x05\n" +
+	"extra_json\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\textraJson\"\xdb\x06\n" +
 	"\n" +
 	"Correction\x12#\n" +
 	"\rcorrection_id\x18\x01 \x01(\tR\fcorrectionId\x12\x16\n" +
@@ -1383,7 +1432,12 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	"recordedBy\x12;\n" +
 	"\vcreate_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x18\n" +
-	"\aversion\x18\x13 \x01(\rR\aversion\"\x90\x04\n" +
+	"\aversion\x18\x13 \x01(\rR\aversion\x12\x10\n" +
+	"\x03cue\x18\x14 \x01(\tR\x03cue\x12\x14\n" +
+	"\x05times\x18\x15 \x01(\rR\x05times\x12\x16\n" +
+	"\x06origin\x18\x16 \x01(\tR\x06origin\x12\x1f\n" +
+	"\vreviewed_by\x18\x17 \x01(\tR\n" +
+	"reviewedBy\"\xb2\x04\n" +
 	"\x17RecordCorrectionRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
 	"\n" +
@@ -1399,7 +1453,8 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	"\x04fact\x18\n" +
 	" \x01(\v2\x1e.dbslm.memory.v1.CorrectedFactR\x04fact\x12)\n" +
 	"\vrecorded_by\x18\v \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\n" +
-	"recordedBy\"~\n" +
+	"recordedBy\x12 \n" +
+	"\x06origin\x18\f \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06origin\"~\n" +
 	"\x18RecordCorrectionResponse\x12;\n" +
 	"\n" +
 	"correction\x18\x01 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +

@@ -44,11 +44,14 @@ type CorrectionServiceClient interface {
 	SupersedeCorrection(ctx context.Context, in *SupersedeCorrectionRequest, opts ...grpc.CallOption) (*SupersedeCorrectionResponse, error)
 	// RevokeCorrection ends a correction. FAILED_PRECONDITION when it was superseded.
 	RevokeCorrection(ctx context.Context, in *RevokeCorrectionRequest, opts ...grpc.CallOption) (*RevokeCorrectionResponse, error)
-	// PromoteCorrection copies a correction into a wider scope, after review.
+	// PromoteCorrection copies an active correction into a wider scope, after review; it supersedes the one of that
+	// scope and subject. The narrower one stays. Promoting again to the same place returns the same correction.
 	PromoteCorrection(ctx context.Context, in *PromoteCorrectionRequest, opts ...grpc.CallOption) (*PromoteCorrectionResponse, error)
 	// ListCorrections returns corrections, newest first.
 	ListCorrections(ctx context.Context, in *ListCorrectionsRequest, opts ...grpc.CallOption) (*ListCorrectionsResponse, error)
-	// MatchCorrections returns the active corrections that bear on a text, narrowest scope first, then newest.
+	// MatchCorrections returns the active corrections that bear on a text, narrowest scope first, those recorded here
+	// before imported ones, then newest. Of the corrections that share words with the text, the 100 with the greatest
+	// weight of common words are compared.
 	MatchCorrections(ctx context.Context, in *MatchCorrectionsRequest, opts ...grpc.CallOption) (*MatchCorrectionsResponse, error)
 }
 
@@ -146,11 +149,14 @@ type CorrectionServiceServer interface {
 	SupersedeCorrection(context.Context, *SupersedeCorrectionRequest) (*SupersedeCorrectionResponse, error)
 	// RevokeCorrection ends a correction. FAILED_PRECONDITION when it was superseded.
 	RevokeCorrection(context.Context, *RevokeCorrectionRequest) (*RevokeCorrectionResponse, error)
-	// PromoteCorrection copies a correction into a wider scope, after review.
+	// PromoteCorrection copies an active correction into a wider scope, after review; it supersedes the one of that
+	// scope and subject. The narrower one stays. Promoting again to the same place returns the same correction.
 	PromoteCorrection(context.Context, *PromoteCorrectionRequest) (*PromoteCorrectionResponse, error)
 	// ListCorrections returns corrections, newest first.
 	ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error)
-	// MatchCorrections returns the active corrections that bear on a text, narrowest scope first, then newest.
+	// MatchCorrections returns the active corrections that bear on a text, narrowest scope first, those recorded here
+	// before imported ones, then newest. Of the corrections that share words with the text, the 100 with the greatest
+	// weight of common words are compared.
 	MatchCorrections(context.Context, *MatchCorrectionsRequest) (*MatchCorrectionsResponse, error)
 	mustEmbedUnimplementedCorrectionServiceServer()
 }

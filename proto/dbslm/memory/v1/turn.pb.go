@@ -415,8 +415,11 @@ type PrepareTurnResponse struct {
 	Statistics *Statistics `protobuf:"bytes,10,opt,name=statistics,proto3" json:"statistics,omitempty"`
 	// Active corrections of the conversation, newest first, at most 5, whether or not they bear on the message.
 	RecentCorrections []*Correction `protobuf:"bytes,11,rep,name=recent_corrections,json=recentCorrections,proto3" json:"recent_corrections,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The correction of the previous reply that the message itself makes ("No, it's Paris"), by the rules of its language;
+	// absent when it makes none. Nothing is recorded by noticing.
+	Noticed       *NoticedCorrection `protobuf:"bytes,12,opt,name=noticed,proto3" json:"noticed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PrepareTurnResponse) Reset() {
@@ -526,6 +529,69 @@ func (x *PrepareTurnResponse) GetRecentCorrections() []*Correction {
 	return nil
 }
 
+func (x *PrepareTurnResponse) GetNoticed() *NoticedCorrection {
+	if x != nil {
+		return x.Noticed
+	}
+	return nil
+}
+
+// NoticedCorrection is a correction that a message makes in the person's own words.
+type NoticedCorrection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The correction as it can be recorded: scope CONVERSATION, with both message ids; request_id is made from the turn's
+	// id, so that a retry records it once.
+	Correction *RecordCorrectionRequest `protobuf:"bytes,1,opt,name=correction,proto3" json:"correction,omitempty"`
+	// Name of the rule that recognised it, such as "en/no-its".
+	Rule          string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoticedCorrection) Reset() {
+	*x = NoticedCorrection{}
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoticedCorrection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoticedCorrection) ProtoMessage() {}
+
+func (x *NoticedCorrection) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoticedCorrection.ProtoReflect.Descriptor instead.
+func (*NoticedCorrection) Descriptor() ([]byte, []int) {
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *NoticedCorrection) GetCorrection() *RecordCorrectionRequest {
+	if x != nil {
+		return x.Correction
+	}
+	return nil
+}
+
+func (x *NoticedCorrection) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
 // CommitTurnRequest closes a turn with a reply.
 type CommitTurnRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -545,7 +611,7 @@ type CommitTurnRequest struct {
 
 func (x *CommitTurnRequest) Reset() {
 	*x = CommitTurnRequest{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[4]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +623,7 @@ func (x *CommitTurnRequest) String() string {
 func (*CommitTurnRequest) ProtoMessage() {}
 
 func (x *CommitTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[4]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +636,7 @@ func (x *CommitTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitTurnRequest.ProtoReflect.Descriptor instead.
 func (*CommitTurnRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CommitTurnRequest) GetTenant() string {
@@ -621,7 +687,7 @@ type CommitTurnResponse struct {
 
 func (x *CommitTurnResponse) Reset() {
 	*x = CommitTurnResponse{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[5]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -633,7 +699,7 @@ func (x *CommitTurnResponse) String() string {
 func (*CommitTurnResponse) ProtoMessage() {}
 
 func (x *CommitTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[5]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -646,7 +712,7 @@ func (x *CommitTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitTurnResponse.ProtoReflect.Descriptor instead.
 func (*CommitTurnResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CommitTurnResponse) GetTurn() *Turn {
@@ -678,7 +744,7 @@ type FailTurnRequest struct {
 
 func (x *FailTurnRequest) Reset() {
 	*x = FailTurnRequest{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[6]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +756,7 @@ func (x *FailTurnRequest) String() string {
 func (*FailTurnRequest) ProtoMessage() {}
 
 func (x *FailTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[6]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +769,7 @@ func (x *FailTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailTurnRequest.ProtoReflect.Descriptor instead.
 func (*FailTurnRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FailTurnRequest) GetTenant() string {
@@ -738,7 +804,7 @@ type FailTurnResponse struct {
 
 func (x *FailTurnResponse) Reset() {
 	*x = FailTurnResponse{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[7]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +816,7 @@ func (x *FailTurnResponse) String() string {
 func (*FailTurnResponse) ProtoMessage() {}
 
 func (x *FailTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[7]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +829,7 @@ func (x *FailTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailTurnResponse.ProtoReflect.Descriptor instead.
 func (*FailTurnResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FailTurnResponse) GetTurn() *Turn {
@@ -786,7 +852,7 @@ type GetTurnRequest struct {
 
 func (x *GetTurnRequest) Reset() {
 	*x = GetTurnRequest{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[8]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +864,7 @@ func (x *GetTurnRequest) String() string {
 func (*GetTurnRequest) ProtoMessage() {}
 
 func (x *GetTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[8]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +877,7 @@ func (x *GetTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTurnRequest.ProtoReflect.Descriptor instead.
 func (*GetTurnRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetTurnRequest) GetTenant() string {
@@ -839,7 +905,7 @@ type GetTurnResponse struct {
 
 func (x *GetTurnResponse) Reset() {
 	*x = GetTurnResponse{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[9]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +917,7 @@ func (x *GetTurnResponse) String() string {
 func (*GetTurnResponse) ProtoMessage() {}
 
 func (x *GetTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[9]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +930,7 @@ func (x *GetTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTurnResponse.ProtoReflect.Descriptor instead.
 func (*GetTurnResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetTurnResponse) GetTurn() *Turn {
@@ -895,7 +961,7 @@ type Trace struct {
 
 func (x *Trace) Reset() {
 	*x = Trace{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[10]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +973,7 @@ func (x *Trace) String() string {
 func (*Trace) ProtoMessage() {}
 
 func (x *Trace) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[10]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +986,7 @@ func (x *Trace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trace.ProtoReflect.Descriptor instead.
 func (*Trace) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Trace) GetMessageId() string {
@@ -978,7 +1044,7 @@ type GetTraceRequest struct {
 
 func (x *GetTraceRequest) Reset() {
 	*x = GetTraceRequest{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[11]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1056,7 @@ func (x *GetTraceRequest) String() string {
 func (*GetTraceRequest) ProtoMessage() {}
 
 func (x *GetTraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[11]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1069,7 @@ func (x *GetTraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTraceRequest.ProtoReflect.Descriptor instead.
 func (*GetTraceRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetTraceRequest) GetTenant() string {
@@ -1031,7 +1097,7 @@ type GetTraceResponse struct {
 
 func (x *GetTraceResponse) Reset() {
 	*x = GetTraceResponse{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[12]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1043,7 +1109,7 @@ func (x *GetTraceResponse) String() string {
 func (*GetTraceResponse) ProtoMessage() {}
 
 func (x *GetTraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[12]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1056,7 +1122,7 @@ func (x *GetTraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTraceResponse.ProtoReflect.Descriptor instead.
 func (*GetTraceResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetTraceResponse) GetTrace() *Trace {
@@ -1079,7 +1145,7 @@ type ThinTracesRequest struct {
 
 func (x *ThinTracesRequest) Reset() {
 	*x = ThinTracesRequest{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[13]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1157,7 @@ func (x *ThinTracesRequest) String() string {
 func (*ThinTracesRequest) ProtoMessage() {}
 
 func (x *ThinTracesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[13]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1170,7 @@ func (x *ThinTracesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThinTracesRequest.ProtoReflect.Descriptor instead.
 func (*ThinTracesRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ThinTracesRequest) GetTenant() string {
@@ -1134,7 +1200,7 @@ type ThinTracesResponse struct {
 
 func (x *ThinTracesResponse) Reset() {
 	*x = ThinTracesResponse{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[14]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1212,7 @@ func (x *ThinTracesResponse) String() string {
 func (*ThinTracesResponse) ProtoMessage() {}
 
 func (x *ThinTracesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[14]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1225,7 @@ func (x *ThinTracesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThinTracesResponse.ProtoReflect.Descriptor instead.
 func (*ThinTracesResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ThinTracesResponse) GetTraces() uint64 {
@@ -1192,7 +1258,7 @@ type PrivacySubject struct {
 
 func (x *PrivacySubject) Reset() {
 	*x = PrivacySubject{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[15]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1270,7 @@ func (x *PrivacySubject) String() string {
 func (*PrivacySubject) ProtoMessage() {}
 
 func (x *PrivacySubject) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[15]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1283,7 @@ func (x *PrivacySubject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrivacySubject.ProtoReflect.Descriptor instead.
 func (*PrivacySubject) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PrivacySubject) GetSubject() isPrivacySubject_Subject {
@@ -1276,7 +1342,7 @@ type ExportRequest struct {
 
 func (x *ExportRequest) Reset() {
 	*x = ExportRequest{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[16]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1354,7 @@ func (x *ExportRequest) String() string {
 func (*ExportRequest) ProtoMessage() {}
 
 func (x *ExportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[16]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1367,7 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExportRequest) GetTenant() string {
@@ -1329,7 +1395,7 @@ type ExportResponse struct {
 
 func (x *ExportResponse) Reset() {
 	*x = ExportResponse{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[17]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1407,7 @@ func (x *ExportResponse) String() string {
 func (*ExportResponse) ProtoMessage() {}
 
 func (x *ExportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[17]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1420,7 @@ func (x *ExportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
 func (*ExportResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExportResponse) GetChunk() []byte {
@@ -1379,7 +1445,7 @@ type EraseRequest struct {
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[18]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1457,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[18]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1470,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EraseRequest) GetTenant() string {
@@ -1441,7 +1507,7 @@ type EraseResponse struct {
 
 func (x *EraseResponse) Reset() {
 	*x = EraseResponse{}
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[19]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1519,7 @@ func (x *EraseResponse) String() string {
 func (*EraseResponse) ProtoMessage() {}
 
 func (x *EraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[19]
+	mi := &file_dbslm_memory_v1_turn_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1532,7 @@ func (x *EraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
 func (*EraseResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_memory_v1_turn_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EraseResponse) GetRows() uint64 {
@@ -1523,7 +1589,7 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\x06window\x18\x05 \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06window\x12/\n" +
 	"\x05lease\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12-\n" +
 	"\x04pins\x18\a \x01(\v2\x19.dbslm.memory.v1.TurnPinsR\x04pins\x122\n" +
-	"\x10correction_limit\x18\b \x01(\rB\a\xbaH\x04*\x02\x182R\x0fcorrectionLimit\"\xf8\x04\n" +
+	"\x10correction_limit\x18\b \x01(\rB\a\xbaH\x04*\x02\x182R\x0fcorrectionLimit\"\xb6\x05\n" +
 	"\x13PrepareTurnResponse\x12)\n" +
 	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\x12A\n" +
 	"\fconversation\x18\x02 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\x12;\n" +
@@ -1538,7 +1604,13 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"statistics\x18\n" +
 	" \x01(\v2\x1b.dbslm.memory.v1.StatisticsR\n" +
 	"statistics\x12J\n" +
-	"\x12recent_corrections\x18\v \x03(\v2\x1b.dbslm.memory.v1.CorrectionR\x11recentCorrections\"\xf7\x01\n" +
+	"\x12recent_corrections\x18\v \x03(\v2\x1b.dbslm.memory.v1.CorrectionR\x11recentCorrections\x12<\n" +
+	"\anoticed\x18\f \x01(\v2\".dbslm.memory.v1.NoticedCorrectionR\anoticed\"q\n" +
+	"\x11NoticedCorrection\x12H\n" +
+	"\n" +
+	"correction\x18\x01 \x01(\v2(.dbslm.memory.v1.RecordCorrectionRequestR\n" +
+	"correction\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\"\xf7\x01\n" +
 	"\x11CommitTurnRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
 	"\aturn_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\x12#\n" +
@@ -1627,90 +1699,94 @@ func file_dbslm_memory_v1_turn_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_memory_v1_turn_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_memory_v1_turn_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_dbslm_memory_v1_turn_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_dbslm_memory_v1_turn_proto_goTypes = []any{
-	(Turn_State)(0),               // 0: dbslm.memory.v1.Turn.State
-	(*TurnPins)(nil),              // 1: dbslm.memory.v1.TurnPins
-	(*Turn)(nil),                  // 2: dbslm.memory.v1.Turn
-	(*PrepareTurnRequest)(nil),    // 3: dbslm.memory.v1.PrepareTurnRequest
-	(*PrepareTurnResponse)(nil),   // 4: dbslm.memory.v1.PrepareTurnResponse
-	(*CommitTurnRequest)(nil),     // 5: dbslm.memory.v1.CommitTurnRequest
-	(*CommitTurnResponse)(nil),    // 6: dbslm.memory.v1.CommitTurnResponse
-	(*FailTurnRequest)(nil),       // 7: dbslm.memory.v1.FailTurnRequest
-	(*FailTurnResponse)(nil),      // 8: dbslm.memory.v1.FailTurnResponse
-	(*GetTurnRequest)(nil),        // 9: dbslm.memory.v1.GetTurnRequest
-	(*GetTurnResponse)(nil),       // 10: dbslm.memory.v1.GetTurnResponse
-	(*Trace)(nil),                 // 11: dbslm.memory.v1.Trace
-	(*GetTraceRequest)(nil),       // 12: dbslm.memory.v1.GetTraceRequest
-	(*GetTraceResponse)(nil),      // 13: dbslm.memory.v1.GetTraceResponse
-	(*ThinTracesRequest)(nil),     // 14: dbslm.memory.v1.ThinTracesRequest
-	(*ThinTracesResponse)(nil),    // 15: dbslm.memory.v1.ThinTracesResponse
-	(*PrivacySubject)(nil),        // 16: dbslm.memory.v1.PrivacySubject
-	(*ExportRequest)(nil),         // 17: dbslm.memory.v1.ExportRequest
-	(*ExportResponse)(nil),        // 18: dbslm.memory.v1.ExportResponse
-	(*EraseRequest)(nil),          // 19: dbslm.memory.v1.EraseRequest
-	(*EraseResponse)(nil),         // 20: dbslm.memory.v1.EraseResponse
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*WindowBounds)(nil),          // 22: dbslm.memory.v1.WindowBounds
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
-	(*Conversation)(nil),          // 24: dbslm.memory.v1.Conversation
-	(*Message)(nil),               // 25: dbslm.memory.v1.Message
-	(*Window)(nil),                // 26: dbslm.memory.v1.Window
-	(*CorrectionMatch)(nil),       // 27: dbslm.memory.v1.CorrectionMatch
-	(*Fact)(nil),                  // 28: dbslm.memory.v1.Fact
-	(*Bias)(nil),                  // 29: dbslm.memory.v1.Bias
-	(*Statistics)(nil),            // 30: dbslm.memory.v1.Statistics
-	(*Correction)(nil),            // 31: dbslm.memory.v1.Correction
+	(Turn_State)(0),                 // 0: dbslm.memory.v1.Turn.State
+	(*TurnPins)(nil),                // 1: dbslm.memory.v1.TurnPins
+	(*Turn)(nil),                    // 2: dbslm.memory.v1.Turn
+	(*PrepareTurnRequest)(nil),      // 3: dbslm.memory.v1.PrepareTurnRequest
+	(*PrepareTurnResponse)(nil),     // 4: dbslm.memory.v1.PrepareTurnResponse
+	(*NoticedCorrection)(nil),       // 5: dbslm.memory.v1.NoticedCorrection
+	(*CommitTurnRequest)(nil),       // 6: dbslm.memory.v1.CommitTurnRequest
+	(*CommitTurnResponse)(nil),      // 7: dbslm.memory.v1.CommitTurnResponse
+	(*FailTurnRequest)(nil),         // 8: dbslm.memory.v1.FailTurnRequest
+	(*FailTurnResponse)(nil),        // 9: dbslm.memory.v1.FailTurnResponse
+	(*GetTurnRequest)(nil),          // 10: dbslm.memory.v1.GetTurnRequest
+	(*GetTurnResponse)(nil),         // 11: dbslm.memory.v1.GetTurnResponse
+	(*Trace)(nil),                   // 12: dbslm.memory.v1.Trace
+	(*GetTraceRequest)(nil),         // 13: dbslm.memory.v1.GetTraceRequest
+	(*GetTraceResponse)(nil),        // 14: dbslm.memory.v1.GetTraceResponse
+	(*ThinTracesRequest)(nil),       // 15: dbslm.memory.v1.ThinTracesRequest
+	(*ThinTracesResponse)(nil),      // 16: dbslm.memory.v1.ThinTracesResponse
+	(*PrivacySubject)(nil),          // 17: dbslm.memory.v1.PrivacySubject
+	(*ExportRequest)(nil),           // 18: dbslm.memory.v1.ExportRequest
+	(*ExportResponse)(nil),          // 19: dbslm.memory.v1.ExportResponse
+	(*EraseRequest)(nil),            // 20: dbslm.memory.v1.EraseRequest
+	(*EraseResponse)(nil),           // 21: dbslm.memory.v1.EraseResponse
+	(*timestamppb.Timestamp)(nil),   // 22: google.protobuf.Timestamp
+	(*WindowBounds)(nil),            // 23: dbslm.memory.v1.WindowBounds
+	(*durationpb.Duration)(nil),     // 24: google.protobuf.Duration
+	(*Conversation)(nil),            // 25: dbslm.memory.v1.Conversation
+	(*Message)(nil),                 // 26: dbslm.memory.v1.Message
+	(*Window)(nil),                  // 27: dbslm.memory.v1.Window
+	(*CorrectionMatch)(nil),         // 28: dbslm.memory.v1.CorrectionMatch
+	(*Fact)(nil),                    // 29: dbslm.memory.v1.Fact
+	(*Bias)(nil),                    // 30: dbslm.memory.v1.Bias
+	(*Statistics)(nil),              // 31: dbslm.memory.v1.Statistics
+	(*Correction)(nil),              // 32: dbslm.memory.v1.Correction
+	(*RecordCorrectionRequest)(nil), // 33: dbslm.memory.v1.RecordCorrectionRequest
 }
 var file_dbslm_memory_v1_turn_proto_depIdxs = []int32{
 	0,  // 0: dbslm.memory.v1.Turn.state:type_name -> dbslm.memory.v1.Turn.State
-	21, // 1: dbslm.memory.v1.Turn.lease_expire_time:type_name -> google.protobuf.Timestamp
+	22, // 1: dbslm.memory.v1.Turn.lease_expire_time:type_name -> google.protobuf.Timestamp
 	1,  // 2: dbslm.memory.v1.Turn.pins:type_name -> dbslm.memory.v1.TurnPins
-	21, // 3: dbslm.memory.v1.Turn.create_time:type_name -> google.protobuf.Timestamp
-	22, // 4: dbslm.memory.v1.PrepareTurnRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	23, // 5: dbslm.memory.v1.PrepareTurnRequest.lease:type_name -> google.protobuf.Duration
+	22, // 3: dbslm.memory.v1.Turn.create_time:type_name -> google.protobuf.Timestamp
+	23, // 4: dbslm.memory.v1.PrepareTurnRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	24, // 5: dbslm.memory.v1.PrepareTurnRequest.lease:type_name -> google.protobuf.Duration
 	1,  // 6: dbslm.memory.v1.PrepareTurnRequest.pins:type_name -> dbslm.memory.v1.TurnPins
 	2,  // 7: dbslm.memory.v1.PrepareTurnResponse.turn:type_name -> dbslm.memory.v1.Turn
-	24, // 8: dbslm.memory.v1.PrepareTurnResponse.conversation:type_name -> dbslm.memory.v1.Conversation
-	25, // 9: dbslm.memory.v1.PrepareTurnResponse.user_message:type_name -> dbslm.memory.v1.Message
-	26, // 10: dbslm.memory.v1.PrepareTurnResponse.window:type_name -> dbslm.memory.v1.Window
-	27, // 11: dbslm.memory.v1.PrepareTurnResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
-	28, // 12: dbslm.memory.v1.PrepareTurnResponse.facts:type_name -> dbslm.memory.v1.Fact
-	29, // 13: dbslm.memory.v1.PrepareTurnResponse.biases:type_name -> dbslm.memory.v1.Bias
-	25, // 14: dbslm.memory.v1.PrepareTurnResponse.reply:type_name -> dbslm.memory.v1.Message
-	11, // 15: dbslm.memory.v1.PrepareTurnResponse.trace:type_name -> dbslm.memory.v1.Trace
-	30, // 16: dbslm.memory.v1.PrepareTurnResponse.statistics:type_name -> dbslm.memory.v1.Statistics
-	31, // 17: dbslm.memory.v1.PrepareTurnResponse.recent_corrections:type_name -> dbslm.memory.v1.Correction
-	11, // 18: dbslm.memory.v1.CommitTurnRequest.trace:type_name -> dbslm.memory.v1.Trace
-	2,  // 19: dbslm.memory.v1.CommitTurnResponse.turn:type_name -> dbslm.memory.v1.Turn
-	25, // 20: dbslm.memory.v1.CommitTurnResponse.message:type_name -> dbslm.memory.v1.Message
-	2,  // 21: dbslm.memory.v1.FailTurnResponse.turn:type_name -> dbslm.memory.v1.Turn
-	2,  // 22: dbslm.memory.v1.GetTurnResponse.turn:type_name -> dbslm.memory.v1.Turn
-	11, // 23: dbslm.memory.v1.GetTraceResponse.trace:type_name -> dbslm.memory.v1.Trace
-	21, // 24: dbslm.memory.v1.ThinTracesRequest.before_time:type_name -> google.protobuf.Timestamp
-	16, // 25: dbslm.memory.v1.ExportRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	16, // 26: dbslm.memory.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	3,  // 27: dbslm.memory.v1.TurnService.PrepareTurn:input_type -> dbslm.memory.v1.PrepareTurnRequest
-	5,  // 28: dbslm.memory.v1.TurnService.CommitTurn:input_type -> dbslm.memory.v1.CommitTurnRequest
-	7,  // 29: dbslm.memory.v1.TurnService.FailTurn:input_type -> dbslm.memory.v1.FailTurnRequest
-	9,  // 30: dbslm.memory.v1.TurnService.GetTurn:input_type -> dbslm.memory.v1.GetTurnRequest
-	12, // 31: dbslm.memory.v1.TraceService.GetTrace:input_type -> dbslm.memory.v1.GetTraceRequest
-	14, // 32: dbslm.memory.v1.TraceService.ThinTraces:input_type -> dbslm.memory.v1.ThinTracesRequest
-	17, // 33: dbslm.memory.v1.PrivacyService.Export:input_type -> dbslm.memory.v1.ExportRequest
-	19, // 34: dbslm.memory.v1.PrivacyService.Erase:input_type -> dbslm.memory.v1.EraseRequest
-	4,  // 35: dbslm.memory.v1.TurnService.PrepareTurn:output_type -> dbslm.memory.v1.PrepareTurnResponse
-	6,  // 36: dbslm.memory.v1.TurnService.CommitTurn:output_type -> dbslm.memory.v1.CommitTurnResponse
-	8,  // 37: dbslm.memory.v1.TurnService.FailTurn:output_type -> dbslm.memory.v1.FailTurnResponse
-	10, // 38: dbslm.memory.v1.TurnService.GetTurn:output_type -> dbslm.memory.v1.GetTurnResponse
-	13, // 39: dbslm.memory.v1.TraceService.GetTrace:output_type -> dbslm.memory.v1.GetTraceResponse
-	15, // 40: dbslm.memory.v1.TraceService.ThinTraces:output_type -> dbslm.memory.v1.ThinTracesResponse
-	18, // 41: dbslm.memory.v1.PrivacyService.Export:output_type -> dbslm.memory.v1.ExportResponse
-	20, // 42: dbslm.memory.v1.PrivacyService.Erase:output_type -> dbslm.memory.v1.EraseResponse
-	35, // [35:43] is the sub-list for method output_type
-	27, // [27:35] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	25, // 8: dbslm.memory.v1.PrepareTurnResponse.conversation:type_name -> dbslm.memory.v1.Conversation
+	26, // 9: dbslm.memory.v1.PrepareTurnResponse.user_message:type_name -> dbslm.memory.v1.Message
+	27, // 10: dbslm.memory.v1.PrepareTurnResponse.window:type_name -> dbslm.memory.v1.Window
+	28, // 11: dbslm.memory.v1.PrepareTurnResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
+	29, // 12: dbslm.memory.v1.PrepareTurnResponse.facts:type_name -> dbslm.memory.v1.Fact
+	30, // 13: dbslm.memory.v1.PrepareTurnResponse.biases:type_name -> dbslm.memory.v1.Bias
+	26, // 14: dbslm.memory.v1.PrepareTurnResponse.reply:type_name -> dbslm.memory.v1.Message
+	12, // 15: dbslm.memory.v1.PrepareTurnResponse.trace:type_name -> dbslm.memory.v1.Trace
+	31, // 16: dbslm.memory.v1.PrepareTurnResponse.statistics:type_name -> dbslm.memory.v1.Statistics
+	32, // 17: dbslm.memory.v1.PrepareTurnResponse.recent_corrections:type_name -> dbslm.memory.v1.Correction
+	5,  // 18: dbslm.memory.v1.PrepareTurnResponse.noticed:type_name -> dbslm.memory.v1.NoticedCorrection
+	33, // 19: dbslm.memory.v1.NoticedCorrection.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
+	12, // 20: dbslm.memory.v1.CommitTurnRequest.trace:type_name -> dbslm.memory.v1.Trace
+	2,  // 21: dbslm.memory.v1.CommitTurnResponse.turn:type_name -> dbslm.memory.v1.Turn
+	26, // 22: dbslm.memory.v1.CommitTurnResponse.message:type_name -> dbslm.memory.v1.Message
+	2,  // 23: dbslm.memory.v1.FailTurnResponse.turn:type_name -> dbslm.memory.v1.Turn
+	2,  // 24: dbslm.memory.v1.GetTurnResponse.turn:type_name -> dbslm.memory.v1.Turn
+	12, // 25: dbslm.memory.v1.GetTraceResponse.trace:type_name -> dbslm.memory.v1.Trace
+	22, // 26: dbslm.memory.v1.ThinTracesRequest.before_time:type_name -> google.protobuf.Timestamp
+	17, // 27: dbslm.memory.v1.ExportRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	17, // 28: dbslm.memory.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	3,  // 29: dbslm.memory.v1.TurnService.PrepareTurn:input_type -> dbslm.memory.v1.PrepareTurnRequest
+	6,  // 30: dbslm.memory.v1.TurnService.CommitTurn:input_type -> dbslm.memory.v1.CommitTurnRequest
+	8,  // 31: dbslm.memory.v1.TurnService.FailTurn:input_type -> dbslm.memory.v1.FailTurnRequest
+	10, // 32: dbslm.memory.v1.TurnService.GetTurn:input_type -> dbslm.memory.v1.GetTurnRequest
+	13, // 33: dbslm.memory.v1.TraceService.GetTrace:input_type -> dbslm.memory.v1.GetTraceRequest
+	15, // 34: dbslm.memory.v1.TraceService.ThinTraces:input_type -> dbslm.memory.v1.ThinTracesRequest
+	18, // 35: dbslm.memory.v1.PrivacyService.Export:input_type -> dbslm.memory.v1.ExportRequest
+	20, // 36: dbslm.memory.v1.PrivacyService.Erase:input_type -> dbslm.memory.v1.EraseRequest
+	4,  // 37: dbslm.memory.v1.TurnService.PrepareTurn:output_type -> dbslm.memory.v1.PrepareTurnResponse
+	7,  // 38: dbslm.memory.v1.TurnService.CommitTurn:output_type -> dbslm.memory.v1.CommitTurnResponse
+	9,  // 39: dbslm.memory.v1.TurnService.FailTurn:output_type -> dbslm.memory.v1.FailTurnResponse
+	11, // 40: dbslm.memory.v1.TurnService.GetTurn:output_type -> dbslm.memory.v1.GetTurnResponse
+	14, // 41: dbslm.memory.v1.TraceService.GetTrace:output_type -> dbslm.memory.v1.GetTraceResponse
+	16, // 42: dbslm.memory.v1.TraceService.ThinTraces:output_type -> dbslm.memory.v1.ThinTracesResponse
+	19, // 43: dbslm.memory.v1.PrivacyService.Export:output_type -> dbslm.memory.v1.ExportResponse
+	21, // 44: dbslm.memory.v1.PrivacyService.Erase:output_type -> dbslm.memory.v1.EraseResponse
+	37, // [37:45] is the sub-list for method output_type
+	29, // [29:37] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_memory_v1_turn_proto_init() }
@@ -1721,7 +1797,7 @@ func file_dbslm_memory_v1_turn_proto_init() {
 	file_dbslm_memory_v1_conversation_proto_init()
 	file_dbslm_memory_v1_correction_proto_init()
 	file_dbslm_memory_v1_fact_proto_init()
-	file_dbslm_memory_v1_turn_proto_msgTypes[15].OneofWrappers = []any{
+	file_dbslm_memory_v1_turn_proto_msgTypes[16].OneofWrappers = []any{
 		(*PrivacySubject_UserId)(nil),
 		(*PrivacySubject_ConversationId)(nil),
 	}
@@ -1731,7 +1807,7 @@ func file_dbslm_memory_v1_turn_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_memory_v1_turn_proto_rawDesc), len(file_dbslm_memory_v1_turn_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

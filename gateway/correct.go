@@ -1,0 +1,188 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"dbslm/pkg/errors"
+	conceptv1 "dbslm/proto/dbslm/concept/v1"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+	memoryv1 "dbslm/proto/dbslm/memory/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// A correction binds in two ways: level 3 is told of it as a fact that the answer must hold, and level 1 is steered
+// towards its value. See docs/decisions/0035.
+
+const (
+	// steeringStrength is how much a corrected value is preferred by level 1, in log10 units, and steeringMost the
+	// most that repetitions may add up to.
+	steeringStrength = 4
+	steeringMost     = 20
+	// steeringLimit bounds the biases of corrections, so that stored ones have room.
+	steeringLimit = 16
+	// erroneousWords bounds what is suppressed: a longer error context is a description, not a value.
+	erroneousWords = 6
+)
+
+// Correct implements GatewayService. Both steps carry the same request id, so that a repeated call does what
+// an interrupted one left undone. A caller who leaves between them does not keep the second from being done.
+func (g *Gateway) Correct(ctx context.Context, req *gatewayv1.CorrectRequest) (*gatewayv1.CorrectResponse, error) {
+	recorded, err := g.corrections.RecordCorrection(ctx, req.Correction)
+	if err != nil {
+		return nil, err
+	}
+	resp := &gatewayv1.CorrectResponse{Correction: recorded.Correction, SupersededIds: recorded.SupersededIds}
+	if req.Correction.ConversationId == "" || !recorded.Correction.Active {
+		return resp, nil
+	}
+	ctx, cancel := outliving(ctx, pushTimeout)
+	defer cancel()
+	if resp.SignalId, err = g.replay(ctx, req.Correction, recorded.Correction, req.Bot); err != nil {
+		resp.Warnings = append(resp.Warnings,
+			"The correction is recorded, but the next reply will not mention it: "+errors.Public(err))
+	}
+	return resp, nil
+}
+
+// replay has the next reply say that a correction was recorded.
+func (g *Gateway) replay(ctx context.Context, req *memoryv1.RecordCorrectionRequest, recorded *memoryv1.Correction, bot string) (signalID string, err error) {
+	pushed, err := g.signals.PushSignal(ctx, &conceptv1.PushSignalRequest{
+		Tenant:         req.Tenant,
+		RequestId:      req.RequestId,
+		ConversationId: req.ConversationId,
+		Bot:            bot,
+		Concept:        correctionConcept,
+		Score:          correctionScore,
+		Ttl:            durationpb.New(seconds(correctionTTLSeconds)),
+		PayloadJson:    fmt.Sprintf(`{"correction_id":%q}`, recorded.CorrectionId),
+	})
+	if err != nil {
+		return "", err
+	}
+	return pushed.Signal.GetSignalId(), nil
+}
+
+// notice records the correction that the person's text made of the previous reply, unless the request wants it only
+// proposed. It never reaches beyond the conversation, and the reply that follows says it.
+func (t *turn) notice(ctx context.Context) {
+	noticed := t.prepared.GetNoticed()
+	if noticed == nil || t.req.Noticing == gatewayv1.Noticing_NOTICING_OFF {
+		return
+	}
+	t.noticed = &gatewayv1.Noticed{Proposal: noticed}
+	t.trace.NoticedRule = noticed.Rule
+	if t.req.Noticing == gatewayv1.Noticing_NOTICING_PROPOSE {
+		return
+	}
+	ctx, cancel := part(ctx, decideTimeout)
+	defer cancel()
+	recorded, err := t.gateway.corrections.RecordCorrection(ctx, noticed.Correction)
+	if err != nil {
+		t.degrade(serviceMemory, err, "the correction in the text was noticed, but not recorded")
+		return
+	}
+	t.noticed.Correction = recorded.Correction
+	t.trace.NoticedCorrectionId = recorded.Correction.GetCorrectionId()
+	if !recorded.Correction.GetActive() { // superseded since an earlier attempt at this turn
+		return
+	}
+	ended := func(c *memoryv1.Correction) bool { return slices.Contains(recorded.SupersededIds, c.GetCorrectionId()) }
+	t.prepared.RecentCorrections = slices.Insert(slices.DeleteFunc(t.prepared.RecentCorrections, ended), 0, recorded.Correction)
+	t.prepared.Corrections = slices.DeleteFunc(t.prepared.Corrections, func(m *memoryv1.CorrectionMatch) bool { return ended(m.Correction) })
+	if _, err := t.gateway.replay(ctx, noticed.Correction, recorded.Correction, t.req.Bot); err != nil {
+		t.degrade(serviceConcept, err, "the correction in the text was recorded; the reply does not say so")
+	}
+}
+
+// bearing lists the corrections that bear on the turn, the one that counts most first: of the narrowest scope, then the
+// strongest match, then memory's order. Of one subject only the narrowest scope's is left.
+func bearing(p *memoryv1.PrepareTurnResponse) []*memoryv1.CorrectionMatch {
+	matches := slices.Clone(p.Corrections)
+	slices.SortStableFunc(matches, func(a, b *memoryv1.CorrectionMatch) int {
+		return cmp.Or(cmp.Compare(a.Correction.GetScope(), b.Correction.GetScope()), cmp.Compare(b.Score, a.Score))
+	})
+	seen := map[string]bool{}
+	return slices.DeleteFunc(matches, func(m *memoryv1.CorrectionMatch) bool {
+		subject := m.Correction.GetSubject()
+		again := seen[subject]
+		seen[subject] = subject != ""
+		return again
+	})
+}
+
+// knownCorrections lists the corrections that bear on the turn, then the recent ones, each once.
+func knownCorrections(p *memoryv1.PrepareTurnResponse) (known []*memoryv1.Correction, bear int) {
+	seen := map[string]bool{}
+	for _, m := range bearing(p) {
+		seen[m.Correction.CorrectionId] = true
+		known = append(known, m.Correction)
+	}
+	bear = len(known)
+	for _, c := range p.RecentCorrections {
+		if !seen[c.CorrectionId] {
+			known = append(known, c)
+		}
+	}
+	return known, bear
+}
+
+// knownFact is a correction as level 3 hears of it. The question that was answered wrongly is no error to quote.
+func knownFact(c *memoryv1.Correction, bears bool) *conceptv1.KnownFact {
+	return &conceptv1.KnownFact{
+		Entity:       c.Fact.GetEntity(),
+		Attribute:    c.Fact.GetAttribute(),
+		Value:        c.Fact.GetValue(),
+		CorrectionId: c.CorrectionId,
+		ErrorContext: erroneous(c),
+		Bears:        bears,
+	}
+}
+
+// erroneous is what a correction calls wrong; empty when it names only the question.
+func erroneous(c *memoryv1.Correction) string {
+	if strings.HasPrefix(c.ErrorContext, c.Cue) && c.Cue != "" || strings.HasSuffix(strings.TrimSpace(c.ErrorContext), "?") {
+		return ""
+	}
+	return c.ErrorContext
+}
+
+// steer turns the corrections that bear on the turn into biases of level 1: the corrected value preferred, the erroneous
+// one suppressed. They come before the stored biases.
+func (t *turn) steer(params *ngramv1.DecodeParameters) {
+	steering := t.req.CorrectionSteering
+	strength := float64(steeringStrength)
+	if steering != nil && steering.StrengthLog10 != nil {
+		strength = steering.GetStrengthLog10()
+	}
+	if strength == 0 {
+		return
+	}
+	room := min(len(params.Biases)+steeringLimit, biasLimit)
+	for _, m := range bearing(t.prepared) {
+		c := m.Correction
+		if len(params.Biases) == room {
+			break
+		}
+		if ttl := steering.GetTtl(); ttl != nil && t.prepared.Turn.GetCreateTime().AsTime().Sub(c.GetCreateTime().AsTime()) > max(ttl.AsDuration(), time.Microsecond) {
+			continue
+		}
+		force := min(strength+float64(max(c.Times, 1)-1), steeringMost)
+		biases := []*ngramv1.SequenceBias{{Text: c.Fact.GetValue(), StrengthLog10: force}}
+		if wrong := erroneous(c); wrong != "" && len(strings.Fields(wrong)) <= erroneousWords {
+			biases = append(biases, &ngramv1.SequenceBias{Text: wrong, StrengthLog10: -force})
+		}
+		for _, b := range biases {
+			if fits(b) && len(params.Biases) < room {
+				params.Biases = append(params.Biases, b)
+			}
+		}
+		t.trace.Steering = append(t.trace.Steering, &gatewayv1.VersionedId{Id: c.CorrectionId, Version: c.Version})
+	}
+}
