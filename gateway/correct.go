@@ -117,16 +117,24 @@ func bearing(p *memoryv1.PrepareTurnResponse) []*memoryv1.CorrectionMatch {
 	})
 }
 
-// knownCorrections lists the corrections that bear on the turn, then the recent ones, each once.
+// knownCorrections lists the corrections that bear on the turn, then the recent ones, each once; of one subject only those
+// of the narrowest scope, since a wider one does not hold here.
 func knownCorrections(p *memoryv1.PrepareTurnResponse) (known []*memoryv1.Correction, bear int) {
 	seen := map[string]bool{}
+	narrowest := map[string]memoryv1.Scope{}
 	for _, m := range bearing(p) {
 		seen[m.Correction.CorrectionId] = true
+		narrowest[m.Correction.Subject] = m.Correction.Scope
 		known = append(known, m.Correction)
 	}
 	bear = len(known)
 	for _, c := range p.RecentCorrections {
-		if !seen[c.CorrectionId] {
+		if scope, ok := narrowest[c.Subject]; !ok || c.Scope < scope {
+			narrowest[c.Subject] = c.Scope
+		}
+	}
+	for _, c := range p.RecentCorrections {
+		if !seen[c.CorrectionId] && (c.Subject == "" || c.Scope == narrowest[c.Subject]) {
 			known = append(known, c)
 		}
 	}
