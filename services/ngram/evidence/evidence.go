@@ -31,6 +31,9 @@ var roleNames = map[Role]string{Matched: "matched", BackedOff: "backed off", Abs
 // String is the role in words.
 func (r Role) String() string { return roleNames[r] }
 
+// Step is one step of a path in words, as "3 backed off".
+func Step(n int, r Role) string { return fmt.Sprintf("%d %s", n, r) }
+
 // Stored is a stored logarithm.
 type Stored struct {
 	Code  *int64 // in the build's codebook; nil for a value that is stored exactly
@@ -110,7 +113,7 @@ func Resolve(orders []Order, build Build) Chain {
 			o.Role = Absent
 		}
 		if o.Role != Interpolated {
-			path = append(path, fmt.Sprintf("%d %s", o.N, o.Role))
+			path = append(path, Step(o.N, o.Role))
 		}
 	}
 	c.Path = strings.Join(path, ", ")

@@ -30,7 +30,8 @@ func (s *Inference) Evaluate(stream ngramv1.InferenceService_EvaluateServer) err
 	if err != nil {
 		return err
 	}
-	if err := unexplained(header.GetExplain()); err != nil {
+	explainer, err := build.explainer(stream.Context(), header.GetExplain())
+	if err != nil {
 		return err
 	}
 	reader := &chunkReader{stream: stream}
@@ -44,8 +45,13 @@ func (s *Inference) Evaluate(stream ngramv1.InferenceService_EvaluateServer) err
 		},
 		now: s.now,
 	}
-	if header.GetTokens() {
-		options.records = func(_ []sentenceTokens, records *records) error {
+	if header.GetTokens() || explainer != nil {
+		options.records = func(records *records) error {
+			if explainer != nil {
+				if err := records.explain(stream.Context(), explainer); err != nil {
+					return err
+				}
+			}
 			for _, score := range records.scores {
 				if err := stream.Send(&ngramv1.EvaluateResponse{Event: &ngramv1.EvaluateResponse_Sentence{Sentence: score}}); err != nil {
 					return err
@@ -60,6 +66,13 @@ func (s *Inference) Evaluate(stream ngramv1.InferenceService_EvaluateServer) err
 	}
 	if err := build.Verify(stream.Context()); err != nil {
 		return err
+	}
+	if explained, err := explainer.finish(stream.Context()); err != nil {
+		return err
+	} else if explained != nil {
+		if err := stream.Send(&ngramv1.EvaluateResponse{Event: &ngramv1.EvaluateResponse_Explained{Explained: explained}}); err != nil {
+			return err
+		}
 	}
 	result.Label, result.Created = header.GetLabel(), s.now()
 	if header.GetStore() {

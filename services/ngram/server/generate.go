@@ -21,9 +21,6 @@ const maxHistoryBytes = 1 << 20
 // orders, and of all candidates, in one round trip at most.
 func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.InferenceService_GenerateServer) error {
 	ctx := stream.Context()
-	if err := unexplained(request.GetExplain()); err != nil {
-		return err
-	}
 	build, err := s.open(ctx, request)
 	if err != nil {
 		return err
@@ -32,9 +29,14 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 	if err != nil {
 		return err
 	}
+	explainer, err := build.explainer(ctx, request.GetExplain())
+	if err != nil {
+		return err
+	}
 	if err := stream.Send(&ngramv1.GenerateResponse{Event: &ngramv1.GenerateResponse_Header{Header: header}}); err != nil {
 		return err
 	}
+	sender := &chunkSender{build: build, stream: stream, explainer: explainer, at: newFollower(setup.Prompt, setup.Order)}
 	panel := decoding.NewPanel(setup)
 	alone := setup.Params.BestOf == 1
 	for contexts := panel.Contexts(); len(contexts) > 0; contexts = panel.Contexts() {
@@ -47,19 +49,22 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 		}
 		panel.Step(chains)
 		if alone {
-			if err := build.send(stream, panel.Latest()); err != nil {
+			if err := sender.send(ctx, panel.Latest()); err != nil {
 				return err
 			}
 		}
 	}
 	chosen, events := panel.Best()
 	if !alone {
-		if err := build.send(stream, events...); err != nil {
+		if err := sender.send(ctx, events...); err != nil {
 			return err
 		}
 	}
 	finish, err := build.finish(chosen, events)
 	if err != nil {
+		return err
+	}
+	if finish.Explained, err = explainer.finish(ctx); err != nil {
 		return err
 	}
 	if err := build.Verify(ctx); err != nil {
@@ -209,23 +214,38 @@ type generateStream interface {
 	Send(*ngramv1.GenerateResponse) error
 }
 
+// chunkSender sends what is generated.
+type chunkSender struct {
+	build     opened
+	stream    generateStream
+	explainer *explainer
+	at        *follower
+}
+
 // send sends events as one chunk, unless there is nothing in them.
-func (o opened) send(stream generateStream, events ...decoding.Event) error {
+func (c *chunkSender) send(ctx context.Context, events ...decoding.Event) error {
 	chunk := &ngramv1.GenerateChunk{}
 	for _, event := range events {
 		chunk.Text += event.Text
 		if chosen := event.Chosen; chosen != nil {
-			chunk.Tokens = append(chunk.Tokens, &ngramv1.GeneratedToken{
-				Token:            o.token(chosen.Token),
+			token := &ngramv1.GeneratedToken{
+				Token:            c.build.token(chosen.Token),
 				Log10Probability: chosen.Log10,
 				Log10Drawn:       chosen.Drawn,
 				MatchedOrder:     uint32(chosen.Matched),
 				Candidates:       uint32(chosen.Candidates),
-			})
+			}
+			if c.explainer != nil {
+				var err error
+				if token.Explanation, err = c.explainer.token(ctx, c.at.next(chosen.Token), chosen.Token, chosen.Log10); err != nil {
+					return err
+				}
+			}
+			chunk.Tokens = append(chunk.Tokens, token)
 		}
 	}
 	if chunk.Text == "" && len(chunk.Tokens) == 0 {
 		return nil
 	}
-	return stream.Send(&ngramv1.GenerateResponse{Event: &ngramv1.GenerateResponse_Chunk{Chunk: chunk}})
+	return c.stream.Send(&ngramv1.GenerateResponse{Event: &ngramv1.GenerateResponse_Chunk{Chunk: chunk}})
 }

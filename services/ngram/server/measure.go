@@ -29,7 +29,7 @@ const (
 type measureOptions struct {
 	ngram.EvaluationOptions
 	// records is told the scores of every batch of sentences, token by token.
-	records func([]sentenceTokens, *records) error
+	records func(*records) error
 	// progress is told the phase ("score", "mass") and the units done: bytes of text, contexts; total is 0 when unknown.
 	progress func(phase string, done, total uint64) error
 	now      func() time.Time
@@ -141,7 +141,7 @@ func (m *measurement) flush(ctx context.Context) error {
 	m.batches++
 	m.tally.Sentences += uint64(len(m.batch))
 	if m.options.records != nil {
-		if err := m.options.records(m.batch, scores); err != nil {
+		if err := m.options.records(scores); err != nil {
 			return err
 		}
 	}

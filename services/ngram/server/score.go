@@ -81,15 +81,32 @@ func (r *records) add(sentence, place int, record scoring.Record) {
 	})
 }
 
+// explain adds the rows behind each token to the records.
+func (r *records) explain(ctx context.Context, x *explainer) error {
+	for i, score := range r.scores {
+		ids := r.sentences[i].ids
+		for place, token := range score.GetTokens() {
+			context := scoring.ContextAt(ids, place+1, r.build.Build.Order)
+			var err error
+			if token.Explanation, err = x.token(ctx, context, ids[place+1], token.GetLog10Probability()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Score implements ngramv1.InferenceServiceServer.
 func (s *Inference) Score(ctx context.Context, request *ngramv1.ScoreRequest) (*ngramv1.ScoreResponse, error) {
-	if err := unexplained(request.GetExplain()); err != nil {
-		return nil, err
-	}
 	build, err := s.open(ctx, request)
 	if err != nil {
 		return nil, err
 	}
+	explainer, err := build.explainer(ctx, request.GetExplain())
+	if err != nil {
+		return nil, err
+	}
+	tokens := request.GetTokens() || explainer != nil
 	var sentences []sentenceTokens
 	var owners []int // by sentence: its text
 	for i, written := range request.GetTexts() {
@@ -98,20 +115,28 @@ func (s *Inference) Score(ctx context.Context, request *ngramv1.ScoreRequest) (*
 			return nil, err
 		}
 		for _, sentence := range split {
-			sentences, owners = append(sentences, build.prepare(sentence, request.GetTokens())), append(owners, i)
+			sentences, owners = append(sentences, build.prepare(sentence, tokens)), append(owners, i)
 		}
 	}
 	response := &ngramv1.ScoreResponse{BuildId: uint32(build.Build.ID)}
 	for range request.GetTexts() {
 		response.Scores = append(response.Scores, &ngramv1.TextScore{})
 	}
-	records := build.newRecords(sentences, request.GetTokens())
+	records := build.newRecords(sentences, tokens)
 	err = build.score(ctx, sentences, func(sentence, place int, _ []uint32, record scoring.Record) {
 		records.add(sentence, place, record)
 		response.Scores[owners[sentence]].Tokens++
 	})
 	if err != nil {
 		return nil, err
+	}
+	if explainer != nil {
+		if err := records.explain(ctx, explainer); err != nil {
+			return nil, err
+		}
+		if response.Explained, err = explainer.finish(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for i, score := range records.scores {
 		total := response.Scores[owners[i]]

@@ -50,7 +50,9 @@ func (a *arms) add(arm string, args ...any) {
 	a.args = append(a.args, args...)
 }
 
-func (a *arms) shown(title string) Statement { return Statement{title, inlined(a.query.String(), a.args) + ";"} }
+func (a *arms) shown(title string) Statement {
+	return Statement{title, inlined(a.query.String(), a.args) + ";"}
+}
 
 // inlined writes whole numbers in place of the question marks of a query.
 func inlined(query string, args []any) string {
@@ -166,6 +168,33 @@ func (v *View) SumOf(chain evidence.Chain, token uint32) Statement {
 func columnsOf(query string) string {
 	first, _, _ := strings.Cut(query, "\n")
 	return first + "\n"
+}
+
+const selectCountsOf = `SELECT next_token_id, c, COALESCE(a, c) FROM tbl_l1_ng_counts_n WHERE model_id = ? AND n = ? AND context_hash = ? AND next_token_id IN `
+
+// Counts returns the counts of tokens after the ends of a context, by token; those without a row are left out. found has
+// the tokens by the order of their n-grams; each token stands once.
+func (v *View) Counts(ctx context.Context, tokens []uint32, found map[int][]uint32) (map[uint32]evidence.Count, error) {
+	var read arms
+	for n := len(tokens) + 1; n > 0; n-- {
+		if len(found[n]) == 0 {
+			continue
+		}
+		args := []any{int64(v.Build.Model), int64(n), contexthash.Sum(tokens[len(tokens)-(n-1):])}
+		for _, token := range found[n] {
+			args = append(args, int64(token))
+		}
+		read.add(selectCountsOf+database.In(len(found[n])), args...)
+	}
+	counts := map[uint32]evidence.Count{}
+	if len(read.args) == 0 {
+		return counts, nil
+	}
+	err := v.reader.db.Stream(ctx, read.query.String(), read.args, func(row database.Row) error {
+		counts[uint32(row.Int(0))] = evidence.Count{Raw: row.Int(1), Adjusted: row.Int(2)}
+		return nil
+	})
+	return counts, err
 }
 
 // Estimate is what the exact values of a build rest on beside the counts of the context.
