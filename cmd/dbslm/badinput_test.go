@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"dbslm/pkg/database"
@@ -287,8 +288,8 @@ func equivalences() []sameModel {
 		{"a decomposed é under `--normalization none`", "is what it is", everyTokenizer, norm.NFD.String(plain), plain, true, []string{"--normalization", "none"}},
 		{"an empty line", "ends a paragraph", []string{"words"}, "The boat is here.\n\n\nThe café\n", "The boat is here.\n\nThe café\n", false, nil},
 		{"an empty line", "is an empty sentence", []string{"whitespace"}, "the boat\n\nis here\n", "the boat\nis here\n", true, nil},
-		{"a NUL byte in a text", "separates words", []string{"words", "whitespace"}, "the boat\x00is here\n", "the boat is here\n", false, nil},
-		{"a NUL byte in a text", "is a byte", []string{"bytes"}, "the boat\x00is here\n", "the boat is here\n", true, nil},
+		{"a NUL byte in a text", "separates words; a warning asks about the encoding", []string{"words", "whitespace"}, "the boat\x00is here\n", "the boat is here\n", false, nil},
+		{"a NUL byte in a text", "is a byte; a warning asks about the encoding", []string{"bytes"}, "the boat\x00is here\n", "the boat is here\n", true, nil},
 		{"`<s>` in a text, with the tokeniser words", "is three tokens: `<`, `s`, `>`", []string{"words"}, "the boat <s> is here\n", "the boat < s > is here\n", false, nil},
 		{"a word longer than 1024 bytes, with the tokeniser words", "is cut into pieces that fit", []string{"words"}, strings.Repeat("x", 5000) + "\n", strings.Repeat("x", 5000) + " \n", false, nil},
 		{"Chinese and Japanese, without spaces", "one token for each character", []string{"words"}, "港の男は船を数えた。", "港 の 男 は 船 を 数 え た 。", false, nil},
@@ -313,7 +314,8 @@ func TestDecided(t *testing.T) {
 					m := modelOf(t, place{[]string{"--db", "store"}}, name)
 					m.Name, m.PublishedBuild = "", 0
 					result := decode[evaluation](t, succeed(t, "eval", "like.txt", "--model", name, "--db", "store", "--json"))
-					result.Model, result.Build = "", 0
+					result.Model, result.Build, result.Evaluation, result.Created = "", 0, "", time.Time{}
+					result.BatchP50, result.BatchP90, result.BatchP99, result.BatchMax = 0, 0, 0, 0
 					return m, result
 				}
 				textModel, text := train("text")

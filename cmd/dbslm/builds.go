@@ -240,8 +240,20 @@ func (a *app) printBuild(b *ngramv1.Build, asJSON bool) error {
 		state = "published"
 	}
 	fmt.Fprintf(a.out, "build %d of model %q: %s\n", b.BuildId, b.Model, state)
-	for _, w := range b.Warnings {
+	a.warn(b.Warnings)
+	return nil
+}
+
+// warningLimit is how many warnings of a build are printed: a high order on a small text has one for each order.
+const warningLimit = 3
+
+// warn prints the first warnings of a build.
+func (a *app) warn(warnings []string) {
+	for i, w := range warnings {
+		if left := len(warnings) - i; i == warningLimit && left > 1 {
+			fmt.Fprintf(a.err, "warning: and %s more like these; see them with: dbslm builds --json\n", count(left))
+			return
+		}
 		fmt.Fprintf(a.err, "warning: %s\n", oneLine(w))
 	}
-	return nil
 }

@@ -271,3 +271,36 @@ func TestServerDown(t *testing.T) {
 		}
 	}
 }
+
+// A text full of NUL bytes is probably in another encoding; it is counted, and that is said.
+func TestNULWarning(t *testing.T) {
+	inNewDir(t)
+	write(t, "wide.txt", utf16le("The boat is here.")[2:])
+	r := invoke(t, "train", "wide.txt", "--db", "store")
+	if r.code != exitOK || !strings.HasPrefix(r.err, "warning: wide.txt holds 17 NUL bytes; is it in another encoding, such as --encoding utf-16le?\n") {
+		t.Errorf("%+v", r)
+	}
+	if r := invoke(t, "train", "wide.txt", "--db", "store", "--model", "read", "--encoding", "utf-16le"); r.code != exitOK || strings.Contains(r.err, "NUL") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Of many warnings the first ones are printed.
+func TestManyWarnings(t *testing.T) {
+	inHarbour(t)
+	r := invoke(t, "train", "harbour.txt", "--db", "store", "--order", "40")
+	if r.code != exitOK || strings.Count(r.err, "warning: ") != warningLimit+1 ||
+		!strings.HasSuffix(r.err, " more like these; see them with: dbslm builds --json\n") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// An embedded store is migrated without a word in the log.
+func TestMigrateIsQuiet(t *testing.T) {
+	inHarbour(t)
+	for _, args := range [][]string{{"migrate", "--db", "a"}, {"train", "harbour.txt", "--db", "b"}} {
+		if r := invoke(t, args...); r.code != exitOK || strings.Contains(r.err, "level") {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+}

@@ -124,8 +124,9 @@ func (a *app) evalInput(ctx context.Context, path, encoding string) (in input, c
 	if err != nil {
 		return in, cleanup, err
 	}
-	blank, err := in.checkText(ctx, encoding)
-	if err == nil && blank {
+	found, err := in.checkText(ctx, encoding)
+	a.warnOfNULs(in, found)
+	if err == nil && found.blank {
 		err = usagef("%s holds no text; there is nothing to evaluate", in.label)
 	}
 	return in, cleanup, err

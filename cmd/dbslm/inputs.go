@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -135,12 +136,7 @@ func (in input) spooled(ctx context.Context) (_ input, cleanup func(), err error
 		return in, cleanup, nil
 	}
 	if from == nil {
-		f, err := os.Open(in.path)
-		if err != nil {
-			return in, cleanup, usagef("cannot read %s: %v", in.label, reason(err))
-		}
-		defer f.Close()
-		from = f
+		from = &pipe{path: in.path}
 	}
 	f, err := os.CreateTemp("", "dbslm-input-*")
 	if err != nil {
@@ -152,10 +148,33 @@ func (in input) spooled(ctx context.Context) (_ input, cleanup func(), err error
 	if ctx.Err() != nil {
 		return in, cleanup, ctx.Err()
 	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		return in, cleanup, usage
+	}
 	if err != nil {
 		return in, cleanup, usagef("%s cannot be kept in %s: %v", in.label, f.Name(), reason(err))
 	}
 	return input{label: in.label, path: f.Name(), size: size}, cleanup, nil
+}
+
+// pipe is opened by its first read and closed at its end: opening a named pipe waits until somebody writes to it.
+type pipe struct {
+	path string
+	file *os.File
+}
+
+// Read implements io.Reader.
+func (p *pipe) Read(b []byte) (n int, err error) {
+	if p.file == nil {
+		if p.file, err = os.Open(p.path); err != nil {
+			return 0, usagef("cannot read %s: %v", p.path, reason(err))
+		}
+	}
+	if n, err = p.file.Read(b); err != nil {
+		_ = p.file.Close() // nothing was written
+	}
+	return n, err
 }
 
 // interruptible makes reads end when ctx does. The read in progress goes on in the background: this is for
@@ -201,29 +220,42 @@ func (in input) open(encoding string) (io.ReadCloser, error) {
 	}{r, f}, nil
 }
 
-// checkText reads an input to its end and reports the first byte that its encoding does not allow, and
-// whether it holds anything but white space.
-func (in input) checkText(ctx context.Context, encoding string) (blank bool, err error) {
+// content is what a first reading finds out about a text.
+type content struct {
+	blank bool   // it holds nothing but white space
+	nuls  uint64 // NUL bytes, which no text has, but one that is in another encoding
+}
+
+// checkText reads an input to its end and reports the first byte that its encoding does not allow.
+func (in input) checkText(ctx context.Context, encoding string) (found content, err error) {
 	r, err := in.open(encoding)
 	if err != nil {
-		return false, err
+		return found, err
 	}
 	defer r.Close()
-	blank = true
+	found.blank = true
 	buf := make([]byte, 256<<10)
 	for ctx.Err() == nil {
 		n, err := r.Read(buf)
-		if blank && len(bytes.TrimSpace(buf[:n])) > 0 {
-			blank = false
+		if found.blank && len(bytes.TrimSpace(buf[:n])) > 0 {
+			found.blank = false
 		}
+		found.nuls += uint64(bytes.Count(buf[:n], []byte{0}))
 		if err == io.EOF {
-			return blank, nil
+			return found, nil
 		}
 		if err != nil {
-			return false, textError(err, in.label)
+			return found, textError(err, in.label)
 		}
 	}
-	return false, ctx.Err()
+	return found, ctx.Err()
+}
+
+// warnOfNULs says that a text may be in another encoding than the one it was read in.
+func (a *app) warnOfNULs(in input, found content) {
+	if found.nuls > 0 {
+		fmt.Fprintf(a.err, "warning: %s holds %s; is it in another encoding, such as --encoding utf-16le?\n", in.label, plural(found.nuls, "NUL byte", "NUL bytes"))
+	}
 }
 
 // textError makes a failure to read a text one line for people.

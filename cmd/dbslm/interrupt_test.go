@@ -243,6 +243,25 @@ func TestTrainHereChatThere(t *testing.T) {
 	}
 }
 
+// Two processes that begin on a store which does not exist yet both do their work.
+func TestTwoProcessesOnFreshStore(t *testing.T) {
+	inHarbour(t)
+	for i := range 3 {
+		db := fmt.Sprint("store", i)
+		_, first := started(t, "train", corpus(), "--db", db)
+		time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+		_, second := started(t, "train", "harbour.txt", "--model", "quay", "--db", db)
+		for _, r := range []result{second(), first()} {
+			if r.code != exitOK {
+				t.Errorf("%d00 ms apart: %+v", i, r)
+			}
+		}
+		if m := decode[[]modelSummary](t, succeed(t, "models", "--json", "--db", db)); len(m) != 2 || m[0].state() != "up to date" || m[1].state() != "up to date" {
+			t.Errorf("%d00 ms apart: %+v", i, m)
+		}
+	}
+}
+
 // While a model is trained, a second training of it is refused and says who trains it; another model can be trained.
 func TestTwoTrainings(t *testing.T) {
 	eachStore(t, func(t *testing.T, p place) {

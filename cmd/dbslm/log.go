@@ -8,9 +8,9 @@ import (
 	"dbslm/pkg/telemetry"
 )
 
-// telemetry sets up what a server logs: from info on, unless --log-level says otherwise.
-func (a *app) telemetry(service string) (*telemetry.Telemetry, error) {
-	return a.setUp(service, slog.LevelInfo, a.err)
+// telemetry sets up what a process logs, from the given level on unless --log-level says otherwise.
+func (a *app) telemetry(service string, level slog.Level) (*telemetry.Telemetry, error) {
+	return a.setUp(service, level, a.err)
 }
 
 // quietTelemetry sets up what a command logs that runs services in its own process: everything that goes wrong reaches

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 
 	"dbslm"
 	"dbslm/pkg/database"
@@ -34,7 +35,7 @@ embedded store is migrated by every command that opens it; a server only by this
 			for _, arg := range args {
 				services = append(services, dbslm.Service(arg))
 			}
-			tel, err := a.telemetry("dbslm-migrate")
+			tel, err := a.telemetry("dbslm-migrate", slog.LevelWarn)
 			if err != nil {
 				return err
 			}

@@ -72,7 +72,7 @@ Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given,
 	flags.StringVar(&a.server, "server", "", "use the running gateway at `host:port` or unix:///path instead of a store")
 	flags.StringVar(&a.tenant, "tenant", "", "`name` of the tenant; empty is \"default\"")
 	flags.StringVar(&a.logLevel, "log-level", "",
-		"log from this `level` on: debug, info, warn or error (default info for serve and migrate, else none)")
+		"log from this `level` on: debug, info, warn or error (default: serve info, migrate warn, else none)")
 	flags.BoolVar(&a.plaintextPeers, "plaintext-peers", false, "reach peers on other machines without TLS")
 	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newEvaluations(a), newModels(a), newBuilds(a),
 		newVersion(a), newCompletion(a))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 
@@ -103,7 +104,7 @@ func listenAddresses(services []dbslm.Service, listen string, all bool) (map[dbs
 }
 
 func (a *app) serve(ctx context.Context, config dbslm.Config, addresses map[dbslm.Service]string, metrics string) (err error) {
-	tel, err := a.telemetry("dbslm")
+	tel, err := a.telemetry("dbslm", slog.LevelInfo)
 	if err != nil {
 		return err
 	}

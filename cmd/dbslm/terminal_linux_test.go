@@ -220,3 +220,20 @@ func TestResetAsks(t *testing.T) {
 		}
 	}
 }
+
+// A named pipe that nobody writes to can be left with Ctrl-C.
+func TestInterruptedPipe(t *testing.T) {
+	inNewDir(t)
+	if err := syscall.Mkfifo("pipe.txt", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd, wait := started(t, "train", "pipe.txt", "--db", "store")
+	time.Sleep(500 * time.Millisecond)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	asked := time.Now()
+	if r := wait(); r.code != exitInterrupted || time.Since(asked) > 5*time.Second {
+		t.Errorf("%+v after %v", r, time.Since(asked))
+	}
+}

@@ -160,11 +160,12 @@ func (a *app) trainInputs(ctx context.Context, args []string, o trainOptions) (u
 		if err != nil {
 			return nil, cleanup, err
 		}
-		blank, err := in.checkText(ctx, o.encoding)
+		found, err := in.checkText(ctx, o.encoding)
 		if err != nil {
 			return nil, cleanup, err
 		}
-		if blank {
+		a.warnOfNULs(in, found)
+		if found.blank {
 			fmt.Fprintf(a.err, "skipped %s: it holds no text\n", in.label)
 			continue
 		}
@@ -372,9 +373,7 @@ func (a *app) reportTraining(s *trainSummary, o trainOptions) error {
 			state = "ready; publish it with: dbslm builds publish " + fmt.Sprint(b.ID)
 		}
 		fmt.Fprintf(a.out, "build %d: %s\n", b.ID, state)
-		for _, w := range b.Warnings {
-			fmt.Fprintf(a.err, "warning: %s\n", oneLine(w))
-		}
+		a.warn(b.Warnings)
 	}
 	return nil
 }
