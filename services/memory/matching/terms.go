@@ -2,6 +2,7 @@ package matching
 
 import (
 	_ "embed"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -35,10 +36,15 @@ func Term(word string) string { return folding.IndexWord(english.Stem(word, true
 
 // ContentTerms returns the distinct terms of the words of s that carry content, in order: no stop words, no single letters,
 // but numbers of one digit, which tell things apart.
-func ContentTerms(s string) []string {
+func ContentTerms(s string) []string { return ContentTermsOf(s, math.MaxInt) }
+
+// ContentTermsOf returns the first of them, at most limit.
+func ContentTermsOf(s string, limit int) []string {
 	var terms []string
+	seen := make(map[string]bool)
 	add := func(word string) {
-		if t := Term(word); t != "" && !slices.Contains(terms, t) {
+		if t := Term(word); t != "" && !seen[t] && len(terms) < limit {
+			seen[t] = true
 			terms = append(terms, t)
 		}
 	}

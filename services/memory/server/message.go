@@ -69,8 +69,24 @@ func (s conversations) ListMessages(ctx context.Context, req *memoryv1.ListMessa
 }
 
 // SearchMessages implements memoryv1.ConversationServiceServer.
-func (conversations) SearchMessages(context.Context, *memoryv1.SearchMessagesRequest) (*memoryv1.SearchMessagesResponse, error) {
-	return nil, notBuilt("ConversationService.SearchMessages")
+func (s conversations) SearchMessages(ctx context.Context, req *memoryv1.SearchMessagesRequest) (*memoryv1.SearchMessagesResponse, error) {
+	tenant, err := checkConversation(req)
+	if err != nil {
+		return nil, err
+	}
+	query := []string{"search", tenant, req.GetConversationId(), req.GetQuery()}
+	after, err := afterID(req.GetPageToken(), query)
+	if err != nil {
+		return nil, err
+	}
+	page, more, err := s.store.Search(ctx, store.SearchQuery{
+		Tenant: tenant, Words: req.GetQuery(), ConversationID: req.GetConversationId(), After: after, Limit: pagetoken.Size(req.GetPageSize()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	token := idToken(query, more, page, func(m memory.Message) string { return m.ID })
+	return &memoryv1.SearchMessagesResponse{Messages: convertAll(page, toMessage), NextPageToken: token}, nil
 }
 
 // GetWindow implements memoryv1.ConversationServiceServer.

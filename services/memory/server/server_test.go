@@ -368,7 +368,6 @@ func TestNotBuiltYet(t *testing.T) {
 	}
 	subject := &memoryv1.PrivacySubject{Subject: &memoryv1.PrivacySubject_UserId{UserId: "ada"}}
 	for name, do := range map[string]func() error{
-		"SearchMessages": func() error { _, err := m.SearchMessages(ctx, &memoryv1.SearchMessagesRequest{Query: "x"}); return err },
 		"ThinTraces": func() error {
 			_, err := m.ThinTraces(ctx, &memoryv1.ThinTracesRequest{BeforeTime: timestamppb.Now()})
 			return err

@@ -55,6 +55,9 @@ func (s *Store) DeleteConversation(ctx context.Context, tenant, id string) (mess
 			return err
 		}
 		messages = c.Messages()
+		if err := unindexConversation(ctx, tx, c); err != nil {
+			return err
+		}
 		for _, step := range steps {
 			if _, err := tx.Exec(ctx, step.statement, step.args...); err != nil {
 				return err
@@ -63,4 +66,28 @@ func (s *Store) DeleteConversation(ctx context.Context, tenant, id string) (mess
 		return nil
 	})
 	return messages, err
+}
+
+// unindexConversation takes a conversation's messages out of the index, a page at a time.
+func unindexConversation(ctx context.Context, tx *database.Tx, c memory.Conversation) error {
+	const pageMessages = 200
+	for seq := int64(0); seq < c.Messages(); {
+		var page []memory.Message
+		result, err := tx.Query(ctx, selectMessagesForward, c.Tenant, c.ID, seq, seq+pageMessages, c.ContentBytes, seq+1)
+		err = rows(result, err, func(row database.Scanner) error {
+			m, err := scanMessage(row)
+			page = append(page, m)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, m := range page {
+			if err := unindexMessage(ctx, tx, c.Tenant, m.ID, m.Content); err != nil {
+				return err
+			}
+		}
+		seq += pageMessages
+	}
+	return nil
 }

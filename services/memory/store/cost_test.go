@@ -214,6 +214,11 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 	check(err)
 	_, err = readCandidates(ctx, e, c, b.frequencies, b.text, 5)
 	check(err)
+	for _, words := range [][]string{{"harbour"}, {"harbour", "said"}} {
+		query, args := searchStatement(SearchQuery{Tenant: c.Tenant, ConversationID: c.ID, After: c.ID, Limit: 10}, words)
+		result, err := e.Query(ctx, query, args...)
+		check(rows(result, err, func(database.Scanner) error { return nil }))
+	}
 	_, err = questionBefore(ctx, e, memory.Correction{Tenant: c.Tenant, ErrorMessageID: c.ID})
 	check(err)
 	_, err = readWindow(ctx, e, c.Tenant, c.ID, r.Bounds, c.Messages(), c.ContentBytes)

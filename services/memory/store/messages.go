@@ -24,10 +24,14 @@ func scanMessage(row database.Scanner, more ...any) (memory.Message, error) {
 const insertMessage = `INSERT INTO tbl_l2_messages (tenant, conversation_id, seq, message_id, request_id, turn_id, sender, finish_reason, content_end, created_at, content)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
+// writeMessage logs a message and makes it findable.
 func writeMessage(ctx context.Context, tx *database.Tx, tenant string, m memory.Message) error {
 	_, err := tx.Exec(ctx, insertMessage, tenant, m.ConversationID, m.Seq, m.ID, nullString(m.RequestID), nullString(m.TurnID),
 		string(m.Sender), m.FinishReason, m.End, micros(m.Created), m.Content)
-	return err
+	if err != nil {
+		return err
+	}
+	return indexMessage(ctx, tx, tenant, m.ID, m.Content)
 }
 
 const (

@@ -1410,7 +1410,8 @@ type SearchMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tenant; empty means "default".
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// Words; a message must hold all of them.
+	// Words, 1 to 16 that carry content; a message must hold all of them, whatever their case, accents and inflection.
+	// Of a message, the first 256 different ones are found.
 	Query string `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
 	// Only in this conversation; empty for all.
 	ConversationId string `protobuf:"bytes,3,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`

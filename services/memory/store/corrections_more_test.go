@@ -1,0 +1,127 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"dbslm/pkg/errors"
+	"dbslm/services/memory"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func capitalIn(t *testing.T, c memory.Conversation, request, value string) memory.Correction {
+	t.Helper()
+	return complete(t, memory.Correction{
+		Tenant: c.Tenant, RequestID: request, Place: memory.Place{Scope: memory.ScopeConversation, ConversationID: c.ID},
+		Fact: memory.CorrectedFact{Entity: "France", Attribute: "capital", Value: value},
+	})
+}
+
+func testReinforcement(t *testing.T, s *Store) {
+	c := begin(t, s)
+	for i, step := range []struct {
+		value string
+		times uint32
+	}{{"Paris", 1}, {"PARIS", 2}, {" Paris. ", 3}, {"Lyon", 1}, {"Paris", 1}} {
+		k, _ := record(t, s, capitalIn(t, c, string(rune('a'+i)), step.value), noon)
+		if k.Times != step.times {
+			t.Errorf("%q for the %d. time: counted %d", step.value, i+1, k.Times)
+		}
+	}
+	if got := values(match(t, s, c, "", "France's capital?", 5)); !cmp.Equal(got, []string{"Paris"}) {
+		t.Errorf("matched %v", got)
+	}
+	checkCounters(t, s, c)
+}
+
+func testPromotion(t *testing.T, s *Store) {
+	ctx := t.Context()
+	c := begin(t, s)
+	narrow, _ := record(t, s, capitalIn(t, c, "r", "Paris"), noon)
+	to := memory.Place{Scope: memory.ScopeUser}
+	wide, err := s.PromoteCorrection(ctx, c.Tenant, narrow.ID, to, "editor", noon)
+	if err != nil || wide.Scope != memory.ScopeUser || wide.UserID != "ada" || wide.ReviewedBy != "editor" || wide.Origin != "promoted:"+narrow.ID || !wide.Active() || wide.Imported() {
+		t.Fatalf("promoted: %+v, error %v", wide, err)
+	}
+	if again, err := s.PromoteCorrection(ctx, c.Tenant, narrow.ID, to, "editor", noon.Add(time.Hour)); err != nil || again.ID != wide.ID {
+		t.Errorf("promoted again: %+v, error %v", again, err)
+	}
+	if got, err := s.Correction(ctx, c.Tenant, narrow.ID); err != nil || !got.Active() {
+		t.Errorf("the narrow one: %+v, error %v", got, err)
+	}
+	elsewhere := begin(t, s)
+	if got := values(match(t, s, elsewhere, "", "capital of France", 5)); !cmp.Equal(got, []string{"Paris"}) {
+		t.Errorf("in another conversation: %v", got)
+	}
+	for name, place := range map[string]memory.Place{"not wider": {Scope: memory.ScopeUser}, "narrower": {Scope: memory.ScopeConversation, ConversationID: c.ID}, "no model": {Scope: memory.ScopeModel}} {
+		if _, err := s.PromoteCorrection(ctx, c.Tenant, wide.ID, place, "", noon); errors.KindOf(err) != errors.InvalidArgument {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.RevokeCorrection(ctx, c.Tenant, narrow.ID, "", noon); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.PromoteCorrection(ctx, c.Tenant, narrow.ID, memory.Place{Scope: memory.ScopeModel, Model: "m"}, "", noon)
+	wantError(t, err, errors.FailedPrecondition, memory.ReasonCorrectionEnded)
+}
+
+func testImportedCorrections(t *testing.T, s *Store) {
+	c := begin(t, s)
+	imported := func(request, value string) memory.Correction {
+		k := capitalIn(t, c, request, value)
+		k.Origin = "another store"
+		k, _ = record(t, s, k, noon)
+		return k
+	}
+	first := imported("i1", "Lyon")
+	if !first.Active() || first.Origin != "another store" {
+		t.Errorf("imported: %+v", first)
+	}
+	if again := imported("i1", "Lyon"); again.ID != first.ID {
+		t.Errorf("imported twice: %+v", again)
+	}
+	if second := imported("i2", "Nice"); !second.Active() {
+		t.Errorf("a newer import: %+v", second)
+	}
+	local, superseded := record(t, s, capitalIn(t, c, "l", "Paris"), noon)
+	if len(superseded) != 1 {
+		t.Errorf("what is said here superseded %v", superseded)
+	}
+	late := imported("i3", "Metz")
+	if late.Active() || late.SupersededBy != local.ID {
+		t.Errorf("an import outranked what was said here: %+v", late)
+	}
+	if again := imported("i3", "Metz"); again.ID != late.ID || again.Active() {
+		t.Errorf("imported twice: %+v", again)
+	}
+	if got := values(match(t, s, c, "", "capital of France", 5)); !cmp.Equal(got, []string{"Paris"}) {
+		t.Errorf("matched %v", got)
+	}
+	// Of other subjects too, what was said here stands before what was imported later.
+	other := correctionIn(t, c, "i4", "capital of France", "imported")
+	other.Origin = "another store"
+	record(t, s, other, noon.Add(time.Hour))
+	if got := values(match(t, s, c, "", "capital of France", 5)); !cmp.Equal(got, []string{"Paris", "imported"}) {
+		t.Errorf("matched %v", got)
+	}
+	checkCounters(t, s, c)
+}
+
+func testCuesOfCorrections(t *testing.T, s *Store) {
+	c := begin(t, s)
+	_, reply := exchange(t, s, c, "What's the capital of Australia?", "Sydney, of course.", noon)
+	k := correctionIn(t, c, "r", "Sydney", "Canberra")
+	k.ErrorMessageID = reply.ID
+	k, _ = record(t, s, k, noon)
+	if k.Cue != "What's the capital of Australia?" {
+		t.Errorf("cue %q", k.Cue)
+	}
+	for text, want := range map[string]int{
+		"Is Sydney large?": 1, "And the capital of AUSTRALIA again?": 1, "What is the capital of Austria?": 0, "What is the population of Australia?": 0,
+	} {
+		if got := match(t, s, c, "", text, 5); len(got) != want {
+			t.Errorf("%q matched %v", text, got)
+		}
+	}
+}
