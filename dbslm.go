@@ -62,6 +62,16 @@ type Config struct {
 	Peers map[Service]string
 	// PlaintextPeers allows peers to be reached over a network without TLS.
 	PlaintextPeers bool
+	// ResidentBytes bounds the memory of models that are held whole, which is the fastest way to serve them: 10 to 25 bytes
+	// for every n-gram. A model that does not fit is served from its tables and a cache. 0 means 1 GiB, below 0 none is held.
+	ResidentBytes int64
+	// ResidentDir is a directory for local files derived from the tables, from which models held whole are mapped into memory;
+	// a file is removed when its build does not serve any more. Default: "resident" in an embedded store, else "dbslm" in
+	// the user's cache directory.
+	ResidentDir string
+	// Warm makes models ready before they are asked for. Otherwise a model is first served from its tables, and held whole
+	// once it was asked so much that this pays.
+	Warm bool
 	// StatementTimeout ends a single SQL statement that runs longer; 0 leaves it to the call's deadline.
 	StatementTimeout time.Duration
 	// Telemetry receives logs, metrics and traces; nil discards them.
@@ -167,7 +177,7 @@ func (s *System) openLevel(ctx context.Context, name Service, target database.Ta
 		return err
 	}
 	s.closers = append(s.closers, db.Close)
-	service := level.open(db, options.Logger)
+	service := level.open(db, opening{config, target, options.Logger})
 	s.closers = append(s.closers, service.Close)
 	s.serve(name, service, options)
 	return nil

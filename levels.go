@@ -2,7 +2,12 @@ package dbslm
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/cespare/xxhash/v2"
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
@@ -24,19 +29,54 @@ type closingService interface {
 // level is how one of the three levels is stored and opened.
 type level struct {
 	schema database.Schema
-	open   func(*database.DB, *slog.Logger) closingService
+	open   func(*database.DB, opening) closingService
+}
+
+// opening is what a level may need to open.
+type opening struct {
+	config Config
+	target database.Target
+	logger *slog.Logger
 }
 
 var levels = map[Service]level{
-	Ngram: {ngramstore.Schema, func(db *database.DB, logger *slog.Logger) closingService {
-		return ngramserver.New(db, ngramserver.Options{Logger: logger})
+	Ngram: {ngramstore.Schema, func(db *database.DB, o opening) closingService {
+		return ngramserver.New(db, ngramserver.Options{
+			Logger: o.logger, Warm: o.config.Warm, ResidentBytes: o.config.ResidentBytes, ResidentDir: residentDir(o.config, o.target),
+		})
 	}},
-	Memory: {memorystore.Schema, func(db *database.DB, logger *slog.Logger) closingService {
-		return memoryserver.New(db, memoryserver.Options{Logger: logger})
+	Memory: {memorystore.Schema, func(db *database.DB, o opening) closingService {
+		return memoryserver.New(db, memoryserver.Options{Logger: o.logger})
 	}},
-	Concept: {conceptstore.Schema, func(db *database.DB, logger *slog.Logger) closingService {
-		return conceptserver.New(db, conceptserver.Options{Logger: logger})
+	Concept: {conceptstore.Schema, func(db *database.DB, o opening) closingService {
+		return conceptserver.New(db, conceptserver.Options{Logger: o.logger})
 	}},
+}
+
+// residentDir is where the local files of builds live, a directory of this store alone: in an embedded store, or for a server in
+// the user's cache. Empty for a store in memory, and where the user has no cache: then a build held whole is made anew by
+// every process.
+func residentDir(config Config, target database.Target) string {
+	dir := config.ResidentDir
+	switch {
+	case target.Memory():
+		return ""
+	case dir == "" && target.Embedded():
+		return filepath.Join(target.Dir(), "resident")
+	case dir == "":
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return ""
+		}
+		dir = filepath.Join(cache, "dbslm")
+	}
+	name := target.String()
+	if target.Embedded() {
+		if absolute, err := filepath.Abs(name); err == nil {
+			name = absolute
+		}
+	}
+	return filepath.Join(dir, fmt.Sprintf("%016x", xxhash.Sum64String(name)))
 }
 
 // Migrated says what Migrate did to one schema.

@@ -24,7 +24,8 @@ var defaultListen = map[dbslm.Service]string{
 }
 
 func newServe(a *app) *cobra.Command {
-	var listen, metrics string
+	var listen, metrics, residentDir string
+	residentMemory := size(1 << 30)
 	peers := map[dbslm.Service]*string{}
 	cmd := &cobra.Command{
 		Use:   "serve [ngram] [memory] [concept] [gateway]",
@@ -32,7 +33,11 @@ func newServe(a *app) *cobra.Command {
 		Long: `Serve the named services; none named serves all of them in one process, where only the gateway listens and
 its peers are reached in memory. Services named without the gateway listen on 127.0.0.1:7401 (ngram), 7402
 (memory) and 7403 (concept), the gateway on 127.0.0.1:7400; --listen sets the address of the gateway, or of
-the only service named. There is no authentication yet: keep addresses on loopback or a private network.`,
+the only service named. There is no authentication yet: keep addresses on loopback or a private network.
+
+Published models are held whole in memory as far as --resident-memory allows, mapped from local files that are derived
+from the tables, replaced when another build is published and removed when theirs is dropped. A model that does not fit
+is served from its tables and a cache, with the same answers.`,
 		Example: `  dbslm serve
   dbslm serve ngram --db mysql://dbslm:secret@db:3306/ --listen 0.0.0.0:7401
   dbslm serve gateway --ngram-addr 127.0.0.1:7401 --memory-addr 127.0.0.1:7402 --concept-addr 127.0.0.1:7403`,
@@ -47,6 +52,10 @@ the only service named. There is no authentication yet: keep addresses on loopba
 			}
 			config := dbslm.Config{
 				DB: a.db, Services: services, Peers: map[dbslm.Service]string{}, PlaintextPeers: a.plaintextPeers, Version: version,
+				Warm: true, ResidentBytes: int64(residentMemory), ResidentDir: residentDir,
+			}
+			if residentMemory == 0 {
+				config.ResidentBytes = -1
 			}
 			for name, address := range peers {
 				config.Peers[name] = *address
@@ -57,6 +66,8 @@ the only service named. There is no authentication yet: keep addresses on loopba
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", "", "`address` of the gateway, or of the only service named: host:port or unix:///path")
 	flags.StringVar(&metrics, "metrics-listen", "", "serve /metrics and /healthz over HTTP at `host:port`")
+	flags.Var(&residentMemory, "resident-memory", "memory for models held whole, such as 512MiB; 0 serves all from tables and cache")
+	flags.StringVar(&residentDir, "resident-dir", "", "`directory` for local files of models held whole (default in the store, or in the user's cache)")
 	for _, name := range dbslm.Services()[:3] {
 		peers[name] = flags.String(string(name)+"-addr", "", fmt.Sprintf("`host:port` of the %s service when it runs elsewhere", name))
 	}

@@ -22,7 +22,7 @@ func WriteFile(path string, fill func(io.Writer) error) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(dir, "."+filepath.Base(path)+tempMark+"*")
+	file, err := os.CreateTemp(dir, "."+filepath.Base(path)+TempMark+"*")
 	if err != nil {
 		return err
 	}
@@ -48,8 +48,8 @@ func WriteFile(path string, fill func(io.Writer) error) (err error) {
 	return syncDir(dir)
 }
 
-// tempMark is in the name of every file that is being written.
-const tempMark = ".writing-"
+// TempMark is in the name of every file that is being written.
+const TempMark = ".writing-"
 
 // syncDir makes a rename last. A file system that cannot is no worse off: the file would be made again.
 func syncDir(dir string) error {

@@ -31,7 +31,20 @@ type Options struct {
 	Clock func() time.Time
 	// CacheBytes bounds the contexts kept in memory; default that of store.NewReader.
 	CacheBytes int64
+	// ResidentBytes bounds the memory of builds that are held whole, all together; 0 means DefaultResidentBytes, below 0 none
+	// is. A build that does not fit is served from its rows and the cache.
+	ResidentBytes int64
+	// ResidentDir is a directory of this store alone for the local files of builds held whole; without one they are made
+	// anew by every process.
+	ResidentDir string
+	// Warm makes what serves ready before it is asked for: builds held whole where they fit, else their hottest contexts in
+	// the cache.
+	Warm bool
 }
+
+// DefaultResidentBytes is the memory for builds held whole: about 100 million n-grams. The pages of local files are shared by
+// the processes that map them, and given up by the system when it needs them.
+const DefaultResidentBytes = 1 << 30
 
 // Server serves dbslm.ngram.v1: models, documents, builds and inference.
 type Server struct {
@@ -40,6 +53,8 @@ type Server struct {
 	reader    *store.Reader
 	inference *Inference
 	log       *slog.Logger
+	warm      bool
+	changed   chan struct{} // what serves has changed
 
 	start      sync.Once
 	stop       context.CancelFunc
@@ -52,14 +67,21 @@ func New(db *database.DB, options Options) *Server {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	reader := store.NewReader(db, store.ReaderOptions{CacheBytes: options.CacheBytes})
+	if options.ResidentBytes == 0 {
+		options.ResidentBytes = DefaultResidentBytes
+	}
+	reader := store.NewReader(db, store.ReaderOptions{
+		CacheBytes: options.CacheBytes, ResidentBytes: options.ResidentBytes, ResidentDir: options.ResidentDir, Logger: options.Logger,
+	})
 	s := &Server{
 		db:        db,
-		store:     store.New(db, store.Options{Logger: options.Logger, Clock: options.Clock}),
 		reader:    reader,
 		inference: NewInference(reader, options.Logger),
 		log:       options.Logger,
+		warm:      options.Warm,
+		changed:   make(chan struct{}, 1),
 	}
+	s.store = store.New(db, store.Options{Logger: options.Logger, Clock: options.Clock, Served: s.served})
 	s.lifetime, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -72,7 +94,10 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	ngramv1.RegisterEvaluationServiceServer(r, &evaluations{store: s.store})
 	ngramv1.RegisterExchangeServiceServer(r, ngramv1.UnimplementedExchangeServiceServer{})
 	s.inference.Register(r)
-	s.start.Do(func() { s.background.Go(s.purge) })
+	s.start.Do(func() {
+		s.background.Go(s.purge)
+		s.background.Go(s.refresh)
+	})
 }
 
 // Ready reports whether the database answers with a schema that this program knows.

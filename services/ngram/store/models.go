@@ -337,7 +337,7 @@ func (s *Store) ResetModel(ctx context.Context, tenant, model string, settings n
 
 // DeleteModel removes the name at once; the rows go later, in bounded batches.
 func (s *Store) DeleteModel(ctx context.Context, tenant, model string) error {
-	return s.db.InTx(ctx, func(tx *database.Tx) error {
+	err := s.db.InTx(ctx, func(tx *database.Tx) error {
 		if _, err := s.lockFree(ctx, tx, tenant, model); err != nil {
 			return err
 		}
@@ -349,6 +349,10 @@ func (s *Store) DeleteModel(ctx context.Context, tenant, model string) error {
 		}
 		return s.retireOthers(ctx, tx, tenant, model, 0, 0)
 	})
+	if err == nil {
+		s.options.Served(ctx)
+	}
+	return err
 }
 
 // retireOthers retires every live generation of the name but the one that is trained and that of the build that serves.

@@ -158,6 +158,9 @@ func (s *Store) Publish(ctx context.Context, tenant, model string, id ngram.Buil
 		}
 		return s.serve(ctx, tx, n, tenant, model, id)
 	})
+	if err == nil {
+		s.options.Served(ctx)
+	}
 	build.Published = true
 	return build, previous, err
 }
@@ -203,5 +206,8 @@ func (s *Store) Rollback(ctx context.Context, tenant, model string, from ngram.B
 		build, err = s.readBuild(ctx, tx, tenant, model, ngram.BuildID(before))
 		return err
 	})
+	if err == nil {
+		s.options.Served(ctx)
+	}
 	return build, err
 }

@@ -43,6 +43,7 @@ func (t *Trainer) Drop(ctx context.Context, id ngram.BuildID) (rows int64, err e
 	if err != nil {
 		return 0, err
 	}
+	t.store.options.Served(ctx)
 	return t.sweepDropped(ctx)
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
@@ -25,6 +26,7 @@ type Reader struct {
 	contexts  *otter.Cache[contextKey, *lookup.Context]
 	builds    *otter.Cache[ngram.BuildID, *loadedBuild]
 	residents *residents
+	counter   *stats.Counter // of the cache of contexts
 	uses      uses
 	flushing  sync.Mutex
 }
@@ -63,13 +65,14 @@ func NewReader(db *database.DB, options ReaderOptions) *Reader {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Reader{db: db, residents: &residents{
+	r := &Reader{db: db, counter: stats.NewCounter(), residents: &residents{
 		dir: options.ResidentDir, budget: options.ResidentBytes, log: options.Logger, sizes: map[ngram.BuildID]int64{},
 	}}
 	r.residents.lifetime, r.residents.stop = context.WithCancel(context.Background())
 	if options.CacheBytes > 0 {
 		r.contexts = otter.Must(&otter.Options[contextKey, *lookup.Context]{
 			MaximumWeight: uint64(options.CacheBytes),
+			StatsRecorder: r.counter,
 			Weigher:       func(_ contextKey, c *lookup.Context) uint32 { return uint32(c.Size() + entryBytes) },
 		})
 	}
@@ -78,6 +81,28 @@ func NewReader(db *database.DB, options ReaderOptions) *Reader {
 		Weigher:       func(_ ngram.BuildID, b *loadedBuild) uint32 { return uint32(min(b.size(), 1<<31)) },
 	})
 	return r
+}
+
+// CacheStats tells how the cache of contexts is used. Resident builds do not use it.
+type CacheStats struct {
+	Entries              int
+	Bytes, Maximum       uint64
+	Hits, Misses, Evicts uint64 // since the Reader was made
+	Resident             int    // builds
+	ResidentBytes        int64
+}
+
+// CacheStats returns the present state; without a cache only what is resident.
+func (r *Reader) CacheStats() CacheStats {
+	builds, bytes := r.residents.total()
+	if r.contexts == nil {
+		return CacheStats{Resident: builds, ResidentBytes: bytes}
+	}
+	counted := r.counter.Snapshot()
+	return CacheStats{
+		Entries: r.contexts.EstimatedSize(), Bytes: r.contexts.WeightedSize(), Maximum: r.contexts.GetMaximum(),
+		Hits: counted.Hits, Misses: counted.Misses, Evicts: counted.Evictions, Resident: builds, ResidentBytes: bytes,
+	}
 }
 
 // entryBytes is about what the cache itself spends on an entry.

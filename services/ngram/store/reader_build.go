@@ -82,8 +82,8 @@ const selectVocabulary = `SELECT token_id, token, is_control FROM tbl_l1_vocabul
 func (r *Reader) vocabulary(ctx context.Context, build ngram.Build) (*lookup.Vocabulary, error) {
 	var builder lookup.VocabularyBuilder
 	err := r.db.Stream(ctx, selectVocabulary, []any{int64(build.Model), int64(build.VocabularyEnd)}, func(row database.Row) error {
-		if row.Int(0) != int64(builder.Len()) {
-			return damaged(build, "the vocabulary has no token %d", builder.Len())
+		for int64(builder.Len()) < row.Int(0) {
+			builder.Add(nil, true) // the word was forgotten: no text is taken for it
 		}
 		builder.Add(row.Bytes(1), row.Int(2) != 0)
 		return nil
@@ -91,8 +91,11 @@ func (r *Reader) vocabulary(ctx context.Context, build ngram.Build) (*lookup.Voc
 	if err != nil {
 		return nil, err
 	}
-	if builder.Len() != int(build.VocabularyEnd) {
-		return nil, damaged(build, "the vocabulary ends at %d instead of %d", builder.Len(), build.VocabularyEnd)
+	if builder.Len() < int(ngram.FirstWord) {
+		return nil, damaged(build, "the vocabulary ends at %d", builder.Len())
+	}
+	for builder.Len() < int(build.VocabularyEnd) {
+		builder.Add(nil, true)
 	}
 	return builder.Build(), nil
 }

@@ -108,10 +108,7 @@ func (v *View) contexts(ctx context.Context, keys []contextKey) ([]*lookup.Conte
 		stored := read[key]
 		found[places[j]] = stored
 		if cache != nil {
-			if stored != nil && stored.Many() {
-				stored.Index()
-			}
-			cache.Set(key, stored)
+			v.reader.keep(key, stored)
 		}
 	}
 	return found, nil

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,23 +61,25 @@ var errTooLarge = errors.New(errors.ResourceExhausted, "RESIDENT_BUDGET", "the b
 
 // identity names the content of a build: a build of another store, or of a store that was restored and trained again, has
 // another one even with the same id.
-func (b *loadedBuild) identity() string {
+func identity(b ngram.Build) string {
 	sum := xxhash.New()
 	for _, v := range []int64{
-		int64(b.Build.ID), int64(b.Build.Model), b.Build.Created.UnixMicro(), int64(b.Build.VocabularyEnd), int64(b.Build.Order),
-		b.Build.UnigramCodebook, b.Build.LogprobCodebook, b.Build.BackoffCodebook,
+		int64(b.ID), int64(b.Model), b.Created.UnixMicro(), int64(b.VocabularyEnd), int64(b.Order), b.UnigramCodebook, b.LogprobCodebook, b.BackoffCodebook,
 	} {
 		_, _ = sum.Write(binary.LittleEndian.AppendUint64(nil, uint64(v)))
 	}
-	_, _ = sum.WriteString(b.Build.Tenant + "\x00" + b.Build.Name + "\x00" + string(b.Build.Storage))
+	_, _ = sum.WriteString(b.Tenant + "\x00" + b.Name + "\x00" + string(b.Storage))
 	return fmt.Sprintf("%016x", sum.Sum64())
 }
 
-func (b *loadedBuild) fileName() string { return fileName(b.Build.ID, b.identity()) }
+const (
+	fileEnd     = ".resident"
+	writingMark = resident.TempMark
+)
 
-func fileName(id ngram.BuildID, identity string) string {
-	return fmt.Sprintf("build-%d-%s.resident", id, identity)
-}
+func filePrefix(id ngram.BuildID) string { return fmt.Sprintf("build-%d-", id) }
+
+func fileName(b ngram.Build) string { return filePrefix(b.ID) + identity(b) + fileEnd }
 
 // expected is about how many bytes the table of a build takes.
 func (b *loadedBuild) expected() int64 {
@@ -104,6 +108,23 @@ func (r *residents) reserve(id ngram.BuildID, bytes int64) bool {
 	return true
 }
 
+// open lists the builds with an open table.
+func (r *residents) open() []ngram.BuildID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.sizes))
+}
+
+// total is the number of open tables and their bytes.
+func (r *residents) total() (builds int, bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, size := range r.sizes {
+		bytes += size
+	}
+	return len(r.sizes), bytes
+}
+
 func (r *residents) release(id ngram.BuildID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,7 +137,7 @@ func (r *Reader) local(ctx context.Context, b *loadedBuild) {
 		return
 	}
 	b.residence.tried.Do(func() {
-		path := filepath.Join(r.residents.dir, b.fileName())
+		path := filepath.Join(r.residents.dir, fileName(b.Build))
 		switch err := r.open(b, path); {
 		case err == nil, errors.Is(err, os.ErrNotExist):
 		case errors.Is(err, errTooLarge):
@@ -138,7 +159,7 @@ func (r *Reader) open(b *loadedBuild, path string) error {
 	if !r.residents.reserve(b.Build.ID, int64(len(mapping.Bytes()))) {
 		return errTooLarge
 	}
-	table, err := resident.Open(mapping.Bytes(), b.identity(), &b.logprobs, &b.backoffs, mapping)
+	table, err := resident.Open(mapping.Bytes(), identity(b.Build), &b.logprobs, &b.backoffs, mapping)
 	if err != nil {
 		r.residents.release(b.Build.ID)
 		return err
@@ -201,7 +222,10 @@ func (r *Reader) make(ctx context.Context, b *loadedBuild) error {
 // fill writes the table to its file and maps it, or keeps it in memory where there is no directory or it cannot be written.
 func (r *Reader) fill(ctx context.Context, b *loadedBuild) error {
 	if dir := r.residents.dir; dir != "" {
-		path := filepath.Join(dir, b.fileName())
+		path := filepath.Join(dir, fileName(b.Build))
+		if r.open(b, path) == nil { // another process made it
+			return nil
+		}
 		err := resident.WriteFile(path, func(out io.Writer) error { return r.write(ctx, b, out) })
 		if err == nil {
 			// What was dropped while it was written, and swept, must not come back.
@@ -224,7 +248,7 @@ func (r *Reader) fill(ctx context.Context, b *loadedBuild) error {
 	if !r.residents.reserve(b.Build.ID, int64(len(memory))) {
 		return errTooLarge
 	}
-	table, err := resident.Open(memory, b.identity(), &b.logprobs, &b.backoffs, nil)
+	table, err := resident.Open(memory, identity(b.Build), &b.logprobs, &b.backoffs, nil)
 	if err != nil {
 		return err
 	}
@@ -249,7 +273,7 @@ const residentRows = 100_000
 
 // write streams the packed rows of a build into a table.
 func (r *Reader) write(ctx context.Context, b *loadedBuild, out io.Writer) error {
-	w := resident.NewWriter(out, b.logprobs.Width, b.identity())
+	w := resident.NewWriter(out, b.logprobs.Width, identity(b.Build))
 	for n := 2; n <= b.Build.Order; n++ {
 		contexts := int64(0)
 		if n-2 < len(b.residence.ngrams) {

@@ -43,6 +43,8 @@ type Options struct {
 	BatchWindows int
 	// PartRows bounds the n-grams that one transaction of a build writes; a context is never cut. Default 200,000.
 	PartRows int
+	// Served is called after a build began or ceased to serve, or was dropped, before the call that did it returns. nil: not.
+	Served func(ctx context.Context)
 	// Hash names contexts; contexthash.Sum unless a test wants collisions.
 	Hash contexthash.Func
 }
@@ -63,6 +65,9 @@ func New(db *database.DB, options Options) *Store {
 	}
 	if options.PartRows <= 0 {
 		options.PartRows = 200_000
+	}
+	if options.Served == nil {
+		options.Served = func(context.Context) {}
 	}
 	if options.Hash == nil {
 		options.Hash = contexthash.Sum
