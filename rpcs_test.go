@@ -34,7 +34,7 @@ func TestUnimplementedRPCs(t *testing.T) {
 	called := map[string]bool{}
 	for level, files := range map[dbslm.Service][]protoreflect.FileDescriptor{
 		dbslm.Ngram: {
-			ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_corpus_proto, ngramv1.File_dbslm_ngram_v1_build_proto,
+			ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_corpus_proto, ngramv1.File_dbslm_ngram_v1_build_proto, ngramv1.File_dbslm_ngram_v1_job_proto,
 			ngramv1.File_dbslm_ngram_v1_inference_proto, ngramv1.File_dbslm_ngram_v1_evaluation_proto, ngramv1.File_dbslm_ngram_v1_exchange_proto,
 		},
 		dbslm.Memory: {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"io"
+	"time"
 
 	"dbslm/pkg/errors"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
@@ -31,14 +32,19 @@ func (g *Gateway) Train(stream trainStream) error {
 			return err
 		}
 	}
-	counted, err := g.ingest(ctx, header.Ingest, stream)
-	if err != nil || header.NoBuild {
+	begun := time.Now()
+	counted, paused, err := g.ingest(ctx, header.Ingest, stream)
+	if err != nil || paused || header.NoBuild {
 		return err
 	}
 	if counted == 0 {
 		return errors.New(errors.InvalidArgument, "NOTHING_TO_TRAIN", "the documents hold no text; nothing was trained")
 	}
-	return g.build(ctx, header, stream)
+	left := header.Ingest.MaxRuntimeSeconds
+	if left > 0 {
+		left = max(1, left-min(left, uint32(time.Since(begun)/time.Second)))
+	}
+	return g.build(ctx, header, left, stream)
 }
 
 func (g *Gateway) reset(ctx context.Context, ingest *ngramv1.IngestHeader) error {
@@ -55,13 +61,14 @@ func (g *Gateway) reset(ctx context.Context, ingest *ngramv1.IngestHeader) error
 	return err
 }
 
-// ingest passes the caller's documents on and returns how many of them hold text.
-func (g *Gateway) ingest(ctx context.Context, header *ngramv1.IngestHeader, stream trainStream) (counted int, err error) {
+// ingest passes the caller's documents on and returns how many of them hold text, and whether the time was up before all were
+// counted.
+func (g *Gateway) ingest(ctx context.Context, header *ngramv1.IngestHeader, stream trainStream) (counted int, paused bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	peer, err := g.corpus.Ingest(ctx)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	go func() {
 		if err := sendDocuments(header, stream, peer); err != nil {
@@ -71,19 +78,20 @@ func (g *Gateway) ingest(ctx context.Context, header *ngramv1.IngestHeader, stre
 	for {
 		resp, err := peer.Recv()
 		if err == io.EOF {
-			return counted, nil
+			return counted, paused, nil
 		}
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
-				return counted, cause
+				return counted, paused, cause
 			}
-			return counted, err
+			return counted, paused, err
 		}
 		if ack := resp.GetAcknowledged(); ack != nil && ack.Outcome != ngramv1.DocumentAcknowledged_OUTCOME_EMPTY {
 			counted++
 		}
+		paused = paused || resp.GetPaused() != nil
 		if err := stream.Send(trainEvent(resp)); err != nil {
-			return counted, err
+			return counted, paused, err
 		}
 	}
 }
@@ -125,12 +133,15 @@ func trainEvent(in *ngramv1.IngestResponse) *gatewayv1.TrainResponse {
 		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Progress{Progress: event.Progress}}
 	case *ngramv1.IngestResponse_Acknowledged:
 		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Acknowledged{Acknowledged: event.Acknowledged}}
+	case *ngramv1.IngestResponse_Paused:
+		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Paused{Paused: event.Paused}}
 	default:
 		return &gatewayv1.TrainResponse{}
 	}
 }
 
-func (g *Gateway) build(ctx context.Context, header *gatewayv1.TrainHeader, stream trainStream) error {
+// build derives a build, for at most so many seconds (0: without a limit).
+func (g *Gateway) build(ctx context.Context, header *gatewayv1.TrainHeader, seconds uint32, stream trainStream) error {
 	peer, err := g.builds.CreateBuild(ctx, &ngramv1.CreateBuildRequest{
 		Tenant:    header.Ingest.Tenant,
 		Model:     header.Ingest.Model,
@@ -139,6 +150,9 @@ func (g *Gateway) build(ctx context.Context, header *gatewayv1.TrainHeader, stre
 		Publish:   !header.NoPublish,
 		IfChanged: true,
 		Trainer:   header.Ingest.Trainer,
+
+		KeepRunning:       header.Ingest.KeepRunning,
+		MaxRuntimeSeconds: seconds,
 	})
 	if err != nil {
 		return err
@@ -156,6 +170,8 @@ func (g *Gateway) build(ctx context.Context, header *gatewayv1.TrainHeader, stre
 		switch event := resp.Event.(type) {
 		case *ngramv1.CreateBuildResponse_Progress:
 			out.Event = &gatewayv1.TrainResponse_BuildProgress{BuildProgress: event.Progress}
+		case *ngramv1.CreateBuildResponse_JobId:
+			out.Event = &gatewayv1.TrainResponse_BuildJobId{BuildJobId: event.JobId}
 		case *ngramv1.CreateBuildResponse_Build:
 			out.Event = &gatewayv1.TrainResponse_Build{Build: event.Build}
 		}

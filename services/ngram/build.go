@@ -74,6 +74,8 @@ type Build struct {
 	Failure        string
 	Created        time.Time
 	Finished       time.Time // zero while it is being built
+	Size           Size
+	HeldOut        *HeldOut // nil if the model had no held-out text
 	// The codebooks of unigrams, longer n-grams and backoff weights; 0 for exact storage.
 	UnigramCodebook, LogprobCodebook, BackoffCodebook int64
 }

@@ -18,6 +18,7 @@ import (
 type builds struct {
 	ngramv1.UnimplementedBuildServiceServer
 	store *store.Store
+	jobs  *jobs
 }
 
 // CreateBuild implements BuildService.
@@ -30,25 +31,71 @@ func (s *builds) CreateBuild(req *ngramv1.CreateBuildRequest, stream grpc.Server
 	}
 	tenant := tenantOf(req.Tenant)
 	var build ngram.Build
-	err := s.store.Train(stream.Context(), tenant, req.Model, trainerOf(stream.Context(), req.Trainer), func(ctx context.Context, t *store.Trainer) error {
-		if err := finishCounting(ctx, t); err != nil {
+	err := s.jobs.run(stream.Context(), ngram.JobBuild, tenant, req.Model, trainerOf(stream.Context(), req.Trainer), req.KeepRunning, func(ctx context.Context, j *job) error {
+		if err := stream.Send(&ngramv1.CreateBuildResponse{Event: &ngramv1.CreateBuildResponse_JobId{JobId: j.now.ID}}); err != nil {
 			return err
 		}
+		ctx, cancel := limited(ctx, req.MaxRuntimeSeconds)
+		defer cancel()
+		order := buildOrder{tenant: tenant, model: req.Model, options: options, publish: req.Publish, force: req.Force}
 		var err error
-		build, err = t.Build(ctx, options, func(phase string, done, total int64) {
+		build, err = s.make(ctx, j, order, func(phase string, done, total int64) {
 			_ = stream.Send(&ngramv1.CreateBuildResponse{Event: &ngramv1.CreateBuildResponse_Progress{Progress: &ngramv1.BuildProgress{
 				Phase: phase, Done: uint64(done), Total: uint64(total),
-			}}}) // a client that has gone ends the context
+			}}}) // a client that has gone ends the context, unless the job survives it
 		})
+		if err != nil && errors.ReasonOf(context.Cause(ctx)) == errors.ReasonOf(errOutOfTime) {
+			err = errOutOfTime
+		}
 		return err
 	})
-	if err == nil && req.Publish && !build.Published {
-		build, _, err = s.store.Publish(stream.Context(), tenant, req.Model, build.ID)
-	}
 	if err != nil {
 		return err
 	}
 	return stream.Send(&ngramv1.CreateBuildResponse{Event: &ngramv1.CreateBuildResponse_Build{Build: buildProto(build)}})
+}
+
+// buildOrder is a build that is wanted.
+type buildOrder struct {
+	tenant, model  string
+	options        ngram.BuildOptions
+	publish, force bool
+}
+
+// make derives a build, publishes it if wanted and not refused by the gate, and drops what the policy does not keep.
+func (s *builds) make(ctx context.Context, j *job, order buildOrder, progress ngram.Progress) (build ngram.Build, err error) {
+	err = s.store.Train(ctx, order.tenant, order.model, j.snapshot().Owner, func(ctx context.Context, t *store.Trainer) error {
+		if err := finishCounting(ctx, t); err != nil {
+			return err
+		}
+		var err error
+		build, err = t.Build(ctx, order.options, func(phase string, done, total int64) {
+			j.note(phase, done, total)
+			progress.Report(phase, done, total)
+		})
+		if err != nil {
+			return err
+		}
+		j.built(build.ID)
+		if order.publish && !build.Published {
+			publish := s.store.PublishGated
+			if order.force {
+				publish = s.store.Publish
+			}
+			if build, _, err = publish(ctx, order.tenant, order.model, build.ID); err != nil {
+				return err
+			}
+		}
+		dropped, err := t.Retain(ctx)
+		if len(dropped) > 0 {
+			s.jobs.log.InfoContext(ctx, "dropped builds that the policy does not keep", "model", order.model, "builds", dropped)
+		}
+		if err != nil { // the build is there; the next one drops what is too much
+			s.jobs.log.WarnContext(ctx, "dropping old builds failed; the next build goes on", "model", order.model, "error", err)
+		}
+		return ctx.Err()
+	})
+	return build, err
 }
 
 // finishCounting completes what a killed training left, so that a build never sees half a document.
@@ -115,7 +162,11 @@ func (s *builds) ListBuilds(ctx context.Context, req *ngramv1.ListBuildsRequest)
 
 // PublishBuild implements BuildService.
 func (s *builds) PublishBuild(ctx context.Context, req *ngramv1.PublishBuildRequest) (*ngramv1.PublishBuildResponse, error) {
-	build, previous, err := s.store.Publish(ctx, tenantOf(req.Tenant), req.Model, ngram.BuildID(req.BuildId))
+	publish := s.store.PublishGated
+	if req.Force {
+		publish = s.store.Publish
+	}
+	build, previous, err := publish(ctx, tenantOf(req.Tenant), req.Model, ngram.BuildID(req.BuildId))
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +214,14 @@ func buildProto(b ngram.Build) *ngramv1.Build {
 		CreateTime:     timestamp(b.Created),
 		FinishTime:     timestamp(b.Finished),
 		Tokens:         uint64(b.Tokens),
+		Rows:           uint64(b.Size.Rows),
+		SizeBytes:      uint64(b.Size.Bytes),
+	}
+	if h := b.HeldOut; h != nil {
+		p.HeldOut = &ngramv1.HeldOut{
+			Sha256: h.SHA256[:], Sentences: uint64(h.Sentences), Tokens: uint64(h.Tokens), Oov: uint64(h.OOV),
+			Perplexity: h.Perplexity(), ExactPerplexity: h.ExactPerplexity(), QuantisationLossBits: h.LossBits(),
+		}
 	}
 	for _, n := range b.NGrams {
 		p.NgramCounts = append(p.NgramCounts, uint64(n))

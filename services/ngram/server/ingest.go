@@ -20,6 +20,7 @@ import (
 type corpus struct {
 	ngramv1.UnimplementedCorpusServiceServer
 	store *store.Store
+	jobs  *jobs
 }
 
 type ingestStream = grpc.BidiStreamingServer[ngramv1.IngestRequest, ngramv1.IngestResponse]
@@ -43,11 +44,22 @@ func (s *corpus) Ingest(stream ingestStream) error {
 		return err
 	}
 	in := receive(stream)
-	return s.store.Train(ctx, tenant, header.Model, trainerOf(ctx, header.Trainer), func(ctx context.Context, t *store.Trainer) error {
-		in.held = ctx
-		i := &ingest{stream: stream, in: in, trainer: t, dropText: header.DropText}
-		return i.run(ctx, model)
+	owner := trainerOf(ctx, header.Trainer)
+	err = s.jobs.run(ctx, ngram.JobIngest, tenant, header.Model, owner, header.KeepRunning, func(ctx context.Context, j *job) error {
+		return s.store.Train(ctx, tenant, header.Model, owner, func(ctx context.Context, t *store.Trainer) error {
+			in.held = ctx
+			if header.MaxRuntimeSeconds > 0 {
+				in.until = j.now.Created.Add(time.Duration(header.MaxRuntimeSeconds) * time.Second)
+				t.PauseAt(in.until)
+			}
+			i := &ingest{stream: stream, in: in, trainer: t, job: j, dropText: header.DropText, survive: header.KeepRunning}
+			return i.run(ctx, model)
+		})
 	})
+	if errors.ReasonOf(err) == store.ReasonPaused {
+		err = nil // the last message said so
+	}
+	return err
 }
 
 // createOrCheck finds the model, or makes it. Settings that differ from its own are FailedPrecondition here.
@@ -74,6 +86,8 @@ func trainerOf(ctx context.Context, name string) string {
 type inbox struct {
 	messages chan message
 	held     context.Context //nolint:containedctx // ends when the hold on the model is lost or the stream is over
+	gone     context.Context //nolint:containedctx // ends with the stream
+	until    time.Time       // nothing is received after it; zero for ever
 }
 
 type message struct {
@@ -87,7 +101,7 @@ var errIdle = errors.New(errors.Internal, "INGEST_IDLE", "the client sends nothi
 
 // receive begins to receive; the goroutine ends with the stream.
 func receive(stream ingestStream) *inbox {
-	in := &inbox{messages: make(chan message), held: stream.Context()}
+	in := &inbox{messages: make(chan message), held: stream.Context(), gone: stream.Context()}
 	go func() {
 		for {
 			request, err := stream.Recv()
@@ -106,7 +120,12 @@ func receive(stream ingestStream) *inbox {
 
 // next returns the next message. With pause it returns errIdle if none comes for a moment.
 func (in *inbox) next(pause bool) (*ngramv1.IngestRequest, error) {
-	var timeout <-chan time.Time
+	var timeout, over <-chan time.Time
+	if !in.until.IsZero() {
+		timer := time.NewTimer(time.Until(in.until))
+		defer timer.Stop()
+		over = timer.C
+	}
 	if pause {
 		timer := time.NewTimer(idle)
 		defer timer.Stop()
@@ -117,6 +136,10 @@ func (in *inbox) next(pause bool) (*ngramv1.IngestRequest, error) {
 		return m.request, m.err
 	case <-timeout:
 		return nil, errIdle
+	case <-over:
+		return nil, store.ErrPaused
+	case <-in.gone.Done():
+		return nil, context.Cause(in.gone)
 	case <-in.held.Done():
 		return nil, context.Cause(in.held)
 	}
@@ -127,7 +150,9 @@ type ingest struct {
 	stream   ingestStream
 	in       *inbox
 	trainer  *store.Trainer
+	job      *job
 	dropText bool
+	survive  bool
 	waiting  []waiting // received, not yet acknowledged, in the order of arrival
 }
 
@@ -142,15 +167,43 @@ func (i *ingest) run(ctx context.Context, model ngram.Model) error {
 	if err != nil {
 		return err
 	}
-	opened := &ngramv1.IngestOpened{Model: modelProto(model), ResumedLabels: unfinished}
+	opened := &ngramv1.IngestOpened{Model: modelProto(model), ResumedLabels: unfinished, JobId: i.job.now.ID}
 	if err := i.stream.Send(&ngramv1.IngestResponse{Event: &ngramv1.IngestResponse_Opened{Opened: opened}}); err != nil {
 		return err
 	}
 	if len(unfinished) > 0 {
-		if err := i.count(ctx); err != nil {
-			return err
-		}
+		err = i.count(ctx)
 	}
+	if err == nil {
+		err = i.receive(ctx)
+	}
+	switch {
+	case i.survive && i.in.gone.Err() != nil && ctx.Err() == nil:
+		return errors.Join(err, i.count(ctx)) // what arrived whole
+	case errors.ReasonOf(err) == store.ReasonPaused:
+		return i.pause(ctx, err)
+	}
+	return err
+}
+
+// pause stores what arrived, counted or not, and says what is left.
+func (i *ingest) pause(ctx context.Context, paused error) error {
+	if err := i.count(ctx); err != nil && errors.ReasonOf(err) != store.ReasonPaused {
+		return err
+	}
+	unfinished, err := i.trainer.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	event := &ngramv1.IngestResponse_Paused{Paused: &ngramv1.IngestPaused{UnfinishedLabels: unfinished}}
+	if err := i.stream.Send(&ngramv1.IngestResponse{Event: event}); err != nil {
+		return err
+	}
+	return paused
+}
+
+// receive takes documents in and counts them until the client has sent all.
+func (i *ingest) receive(ctx context.Context) error {
 	for {
 		req, err := i.in.next(len(i.waiting) > 0)
 		if errors.Is(err, errIdle) { // the client may be waiting for us
@@ -212,11 +265,12 @@ const maxWaiting = 10_000
 // count counts what waits and acknowledges it.
 func (i *ingest) count(ctx context.Context) error {
 	counted, err := i.trainer.Count(ctx, func(label string, bytes, tokens int64) {
+		i.job.note(label, bytes, 0)
 		_ = i.stream.Send(&ngramv1.IngestResponse{Event: &ngramv1.IngestResponse_Progress{Progress: &ngramv1.IngestProgress{
 			Label: label, BytesDone: uint64(bytes), Tokens: uint64(tokens),
 		}}}) // a client that has gone ends the context
 	})
-	if err != nil {
+	if err != nil && errors.ReasonOf(err) != store.ReasonPaused {
 		return err
 	}
 	byLabel := map[string]ngram.Document{}
@@ -224,15 +278,18 @@ func (i *ingest) count(ctx context.Context) error {
 		byLabel[d.Label] = d
 	}
 	for _, w := range i.waiting {
-		if d, ok := byLabel[w.label]; ok && w.outcome == ngram.OutcomeCounted {
+		d, ok := byLabel[w.label]
+		if ok && w.outcome == ngram.OutcomeCounted {
 			w.doc = d
+		} else if err != nil && w.outcome == ngram.OutcomeCounted {
+			continue // stored, to be counted by the next ingest
 		}
-		if err := i.acknowledge(w); err != nil {
-			return err
+		if sendErr := i.acknowledge(w); sendErr != nil && !i.survive {
+			return sendErr
 		}
 	}
 	i.waiting = nil
-	return nil
+	return err
 }
 
 var outcomes = map[ngramv1.DocumentAcknowledged_Outcome]ngram.Outcome{

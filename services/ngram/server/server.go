@@ -29,6 +29,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Clock tells the time; default time.Now.
 	Clock func() time.Time
+	// PolicyEvery is how often build policies are looked at; default every 10 seconds.
+	PolicyEvery time.Duration
 	// CacheBytes bounds the contexts kept in memory; default that of store.NewReader.
 	CacheBytes int64
 	// ResidentBytes bounds the memory of builds that are held whole, all together; 0 means DefaultResidentBytes, below 0 none
@@ -55,6 +57,10 @@ type Server struct {
 	log       *slog.Logger
 	warm      bool
 	changed   chan struct{} // what serves has changed
+	jobs      *jobs
+	builds    *builds
+
+	policyEvery time.Duration
 
 	start      sync.Once
 	stop       context.CancelFunc
@@ -83,20 +89,27 @@ func New(db *database.DB, options Options) *Server {
 	}
 	s.store = store.New(db, store.Options{Logger: options.Logger, Clock: options.Clock, Served: s.served})
 	s.lifetime, s.stop = context.WithCancel(context.Background())
+	s.jobs = &jobs{store: s.store, log: options.Logger, lifetime: s.lifetime}
+	s.builds = &builds{store: s.store, jobs: s.jobs}
+	if s.policyEvery = options.PolicyEvery; s.policyEvery <= 0 {
+		s.policyEvery = policyEvery
+	}
 	return s
 }
 
 // Register adds the services to a server and begins the background work.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	ngramv1.RegisterModelServiceServer(r, &models{store: s.store})
-	ngramv1.RegisterCorpusServiceServer(r, &corpus{store: s.store})
-	ngramv1.RegisterBuildServiceServer(r, &builds{store: s.store})
+	ngramv1.RegisterCorpusServiceServer(r, &corpus{store: s.store, jobs: s.jobs})
+	ngramv1.RegisterBuildServiceServer(r, s.builds)
+	ngramv1.RegisterJobServiceServer(r, s.jobs)
 	ngramv1.RegisterEvaluationServiceServer(r, &evaluations{store: s.store})
 	ngramv1.RegisterExchangeServiceServer(r, ngramv1.UnimplementedExchangeServiceServer{})
 	s.inference.Register(r)
 	s.start.Do(func() {
 		s.background.Go(s.purge)
 		s.background.Go(s.refresh)
+		s.background.Go(s.follow)
 	})
 }
 
@@ -107,6 +120,7 @@ func (s *Server) Ready(ctx context.Context) error { return s.db.CheckSchema(ctx)
 func (s *Server) Close() error {
 	s.stop()
 	s.background.Wait()
+	s.jobs.work.Wait()
 	s.reader.Close()
 	return nil
 }
@@ -120,6 +134,9 @@ func (s *Server) purge() {
 		case <-s.lifetime.Done():
 			return
 		case <-every.C:
+		}
+		if err := s.store.ForgetJobs(s.lifetime); err != nil && s.lifetime.Err() == nil {
+			s.log.WarnContext(s.lifetime, "deleting the records of old jobs failed; the next attempt goes on", "error", err)
 		}
 		gone, err := s.store.Purge(s.lifetime, purgeGrace)
 		switch {

@@ -47,6 +47,10 @@ type Result struct {
 	// Mass is the sum of the probabilities of all tokens after the context as they are stored: 1 up to the rounding of
 	// the backoff weight.
 	Mass float64
+	// Exact are the probabilities of the followers before they were rounded, ExactBackoff log10 of the weight that leaves the
+	// rest to other tokens (0 for the empty context).
+	Exact        []float64
+	ExactBackoff float64
 }
 
 // Estimator derives the contexts of a model, order by order from 1 up. It keeps the probabilities of the order below the
@@ -139,6 +143,7 @@ func (e *Estimator) Context(c Context) (*Result, error) {
 		r.Codes = append(r.Codes, packed.Code(logarithm))
 	}
 	mass = 1
+	r.Exact, r.ExactBackoff = e.probabilities, logGamma
 	r.Backoff, r.BackoffCode = logGamma, -1
 	if c.N == 1 {
 		r.Backoff = 0

@@ -9,6 +9,7 @@ import (
 	"dbslm/pkg/errors"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/quant"
+	"dbslm/services/ngram/scoring"
 	"dbslm/services/ngram/smoothing"
 )
 
@@ -51,12 +52,16 @@ func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progres
 	if err := t.sweepFailed(ctx); err != nil {
 		return ngram.Build{}, err
 	}
+	held, err := t.heldOut(ctx)
+	if err != nil {
+		return ngram.Build{}, err
+	}
 	lo, err := t.lastRanges(ctx, options.Storage)
 	if err != nil {
 		return ngram.Build{}, err
 	}
 	for retried := false; ; {
-		d, need, err := t.derive(ctx, options, totals, lo, progress)
+		d, need, err := t.derive(ctx, options, totals, lo, held, progress)
 		if errors.ReasonOf(err) == reasonInconsistent && d.packed && !retried {
 			retried = true // the packed integers may be wrong; the rows tell
 			t.store.options.Logger.WarnContext(ctx, "the packed counts contradict the model's totals; the build is derived from the rows", "model", t.model.Name, "error", err)
@@ -151,7 +156,7 @@ func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (smooth
 
 // derive makes one build with the given ranges. If the ranges that the model needs are others, the build is failed and
 // need says which.
-func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals []orderTotals, lo smoothing.Least, progress ngram.Progress) (d *derivation, need smoothing.Least, err error) {
+func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals []orderTotals, lo smoothing.Least, held *heldOut, progress ngram.Progress) (d *derivation, need smoothing.Least, err error) {
 	d = &derivation{t: t, totals: totals, progress: progress, bits: options.Storage.Bits()}
 	build := &d.build
 	*build = ngram.Build{
@@ -170,6 +175,7 @@ func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals
 	params.Discounts = build.Discounts
 	d.books = [3]*quant.Book{params.Unigram, params.Logprob, params.Backoff}
 	d.estimator = smoothing.NewEstimator(params)
+	d.startProbe(held)
 	if err := d.begin(ctx); err != nil {
 		return d, lo, err
 	}
@@ -179,6 +185,9 @@ func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals
 		}
 	}()
 	for n := 1; n <= build.Order; n++ {
+		if d.probe != nil {
+			d.probe.Begin(n)
+		}
 		if err := d.order(ctx, n); err != nil {
 			return d, lo, err
 		}
@@ -201,6 +210,9 @@ type derivation struct {
 	packed    bool           // some integers were read packed
 	progress  ngram.Progress
 	grams     int64 // derived so far
+	blobBytes int64 // of packed followers, so far
+	held      *heldOut
+	probe     *scoring.Probe // of the held-out text; nil without one
 }
 
 // discounts computes the discounts of every order and what is to be said about them.
@@ -307,6 +319,9 @@ func (d *derivation) finish(ctx context.Context) error {
 		}
 		columns = []string{"build_id", "n", "d1", "d2", "d3", "fallback", "ngrams"}
 		if err := tx.Upsert(ctx, "tbl_l1_mkn_params", columns, columns[:2], nil, params); err != nil {
+			return err
+		}
+		if err := d.saveMeasure(ctx, tx); err != nil {
 			return err
 		}
 		if err := d.t.stillMine(ctx, tx); err != nil {

@@ -26,8 +26,9 @@ const (
 // stored is a document with its cursors.
 type stored struct {
 	ngram.Document
-	done int64 // bytes of the stored text that are counted
-	size int64 // bytes of the stored text
+	done     int64 // bytes of the stored text that are counted
+	size     int64 // bytes of the stored text
+	complete bool  // all of it was counted just now
 }
 
 func readDocuments(ctx context.Context, q database.Querier, model ngram.ModelID, where string, args ...any) ([]stored, error) {

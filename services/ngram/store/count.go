@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -34,21 +35,49 @@ func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document
 	defer decoder.Close()
 	c := &batcher{ctx: ctx, t: t, progress: progress}
 	for i := range documents {
-		if err := c.document(&documents[i], decoder); err != nil {
-			t.words = nil // it may hold words that are not stored
+		if err = c.paused(); err == nil {
+			err = c.document(&documents[i], decoder)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err == nil || errors.Is(err, ErrPaused) {
+		if applyErr := c.apply(); applyErr != nil {
+			err = applyErr
+		}
+	}
+	if err != nil {
+		t.words = nil // it may hold words that are not stored
+		if !errors.Is(err, ErrPaused) {
 			return nil, err
 		}
 	}
-	if err := c.apply(); err != nil {
-		t.words = nil
-		return nil, err
+	var counted []ngram.Document
+	for _, d := range documents {
+		if d.complete {
+			d.State = ngram.DocumentCounted
+			counted = append(counted, d.Document)
+		}
 	}
-	counted := make([]ngram.Document, len(documents))
-	for i, d := range documents {
-		d.State = ngram.DocumentCounted
-		counted[i] = d.Document
+	return counted, err
+}
+
+// ReasonPaused is the reason of ErrPaused.
+const ReasonPaused = "JOB_PAUSED"
+
+// ErrPaused is what Count returns when it stopped at a checkpoint, and nothing is wrong.
+var ErrPaused = errors.New(errors.Aborted, ReasonPaused, "the time was up; what is counted stays counted, and the same call goes on from there")
+
+// PauseAt has Count stop at the first checkpoint after that time.
+func (t *Trainer) PauseAt(at time.Time) { t.pauseAt = at }
+
+// paused is ErrPaused when it is time to stop.
+func (b *batcher) paused() error {
+	if at := b.t.pauseAt; !at.IsZero() && !b.t.store.options.Clock().Before(at) {
+		return ErrPaused
 	}
-	return counted, nil
+	return nil
 }
 
 // Unfinished lists the labels of documents that an earlier training stored and did not count to their end.
@@ -101,7 +130,10 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 			return nil
 		}
 		b.cursors = append(b.cursors, cursor{document: d, done: from + sentence.End, tokens: tokens})
-		return b.apply()
+		if err := b.apply(); err != nil {
+			return err
+		}
+		return b.paused()
 	})
 	if err == nil {
 		b.cursors = append(b.cursors, cursor{document: d, done: d.size, tokens: tokens, complete: true})
@@ -162,7 +194,7 @@ func (b *batcher) apply() error {
 	t.model.Sentences += batch.Totals().Sentences
 	t.model.Tokens += batch.Totals().Tokens
 	for _, c := range b.cursors {
-		c.document.done = c.done
+		c.document.done, c.document.complete = c.done, c.complete
 		if b.progress != nil {
 			b.progress(c.document.Label, c.done, c.tokens)
 		}

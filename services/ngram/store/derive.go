@@ -114,6 +114,11 @@ func (d *derivation) context(p *part, context smoothing.Context, scratch *smooth
 		return nil
 	})
 	row.end, row.last = len(p.tokens), len(p.chunks)
+	d.build.Size.Rows += int64(row.end - row.first + row.last - row.chunk)
+	if row.last > row.chunk {
+		d.blobBytes += int64(p.chunks[row.last-1].end - p.chunks[row.chunk].begin)
+	}
+	d.measure(p.n, context.Hash, result)
 	p.contexts = append(p.contexts, row)
 	if d.grams += int64(len(result.Tokens)); d.grams%(1<<15) < int64(len(result.Tokens)) {
 		d.report("estimate")

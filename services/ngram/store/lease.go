@@ -29,6 +29,7 @@ type Trainer struct {
 	words     *words // nil until the first text is counted
 	pending   []*incoming
 	waiting   int // bytes of text in pending
+	pauseAt   time.Time
 }
 
 // Train runs f as the only trainer of the model. While somebody else trains it, Aborted says who and until when. The context

@@ -347,6 +347,11 @@ func (s *Store) DeleteModel(ctx context.Context, tenant, model string) error {
 		if err := forgetEvaluations(ctx, tx, tenant, model); err != nil {
 			return err
 		}
+		for _, query := range []string{deleteHeldOut, deletePolicy} {
+			if _, err := tx.Exec(ctx, query, tenant, model); err != nil {
+				return err
+			}
+		}
 		return s.retireOthers(ctx, tx, tenant, model, 0, 0)
 	})
 	if err == nil {

@@ -105,6 +105,9 @@ func (s *Store) readBuilds(ctx context.Context, tx *database.Tx, where string, a
 		if err := readParams(ctx, tx, &builds[i]); err != nil {
 			return nil, err
 		}
+		if err := readMeasure(ctx, tx, &builds[i]); err != nil {
+			return nil, err
+		}
 	}
 	return builds, nil
 }
@@ -133,6 +136,15 @@ WHERE b.tenant = ? AND b.name = ? AND b.state = 'ready' AND b.model_id = p.model
 // Publish makes a ready build the one that serves, by moving one pointer, and returns which served before (0: none). The
 // first build of a new generation retires the generation before.
 func (s *Store) Publish(ctx context.Context, tenant, model string, id ngram.BuildID) (build ngram.Build, previous ngram.BuildID, err error) {
+	return s.publish(ctx, tenant, model, id, false)
+}
+
+// PublishGated is Publish, but a build that the gate of the model's policy refuses is FailedPrecondition.
+func (s *Store) PublishGated(ctx context.Context, tenant, model string, id ngram.BuildID) (build ngram.Build, previous ngram.BuildID, err error) {
+	return s.publish(ctx, tenant, model, id, true)
+}
+
+func (s *Store) publish(ctx context.Context, tenant, model string, id ngram.BuildID, gated bool) (build ngram.Build, previous ngram.BuildID, err error) {
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		n, _, _, err := s.lockName(ctx, tx, tenant, model)
 		if err != nil {
@@ -148,6 +160,11 @@ func (s *Store) Publish(ctx context.Context, tenant, model string, id ngram.Buil
 		}
 		if previous == id {
 			return nil
+		}
+		if gated {
+			if err := s.gate(ctx, tx, build, previous); err != nil {
+				return err
+			}
 		}
 		served, err := nextNumber(ctx, tx, counterServed)
 		if err != nil {

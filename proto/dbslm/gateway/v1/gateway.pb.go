@@ -1493,6 +1493,8 @@ type TrainResponse struct {
 	//	*TrainResponse_Acknowledged
 	//	*TrainResponse_BuildProgress
 	//	*TrainResponse_Build
+	//	*TrainResponse_Paused
+	//	*TrainResponse_BuildJobId
 	Event         isTrainResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1580,6 +1582,24 @@ func (x *TrainResponse) GetBuild() *v11.Build {
 	return nil
 }
 
+func (x *TrainResponse) GetPaused() *v11.IngestPaused {
+	if x != nil {
+		if x, ok := x.Event.(*TrainResponse_Paused); ok {
+			return x.Paused
+		}
+	}
+	return nil
+}
+
+func (x *TrainResponse) GetBuildJobId() string {
+	if x != nil {
+		if x, ok := x.Event.(*TrainResponse_BuildJobId); ok {
+			return x.BuildJobId
+		}
+	}
+	return ""
+}
+
 type isTrainResponse_Event interface {
 	isTrainResponse_Event()
 }
@@ -1609,6 +1629,16 @@ type TrainResponse_Build struct {
 	Build *v11.Build `protobuf:"bytes,5,opt,name=build,proto3,oneof"`
 }
 
+type TrainResponse_Paused struct {
+	// The time of the training was up before everything was counted; no build was derived. Last message.
+	Paused *v11.IngestPaused `protobuf:"bytes,30,opt,name=paused,proto3,oneof"`
+}
+
+type TrainResponse_BuildJobId struct {
+	// The job that derives the build; see JobService.
+	BuildJobId string `protobuf:"bytes,31,opt,name=build_job_id,json=buildJobId,proto3,oneof"`
+}
+
 func (*TrainResponse_Opened) isTrainResponse_Event() {}
 
 func (*TrainResponse_Progress) isTrainResponse_Event() {}
@@ -1618,6 +1648,10 @@ func (*TrainResponse_Acknowledged) isTrainResponse_Event() {}
 func (*TrainResponse_BuildProgress) isTrainResponse_Event() {}
 
 func (*TrainResponse_Build) isTrainResponse_Event() {}
+
+func (*TrainResponse_Paused) isTrainResponse_Event() {}
+
+func (*TrainResponse_BuildJobId) isTrainResponse_Event() {}
 
 // EvaluateRequest is one message of an evaluation.
 type EvaluateRequest struct {
@@ -2642,13 +2676,16 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x05start\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.DocumentStartH\x00R\x05start\x12!\n" +
 	"\x05chunk\x18\x03 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x12/\n" +
 	"\x03end\x18\x04 \x01(\v2\x1b.dbslm.ngram.v1.DocumentEndH\x00R\x03endB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\xd1\x02\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xad\x03\n" +
 	"\rTrainResponse\x126\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1c.dbslm.ngram.v1.IngestOpenedH\x00R\x06opened\x12<\n" +
 	"\bprogress\x18\x02 \x01(\v2\x1e.dbslm.ngram.v1.IngestProgressH\x00R\bprogress\x12J\n" +
 	"\facknowledged\x18\x03 \x01(\v2$.dbslm.ngram.v1.DocumentAcknowledgedH\x00R\facknowledged\x12F\n" +
 	"\x0ebuild_progress\x18\x04 \x01(\v2\x1d.dbslm.ngram.v1.BuildProgressH\x00R\rbuildProgress\x12-\n" +
-	"\x05build\x18\x05 \x01(\v2\x15.dbslm.ngram.v1.BuildH\x00R\x05buildB\a\n" +
+	"\x05build\x18\x05 \x01(\v2\x15.dbslm.ngram.v1.BuildH\x00R\x05build\x126\n" +
+	"\x06paused\x18\x1e \x01(\v2\x1c.dbslm.ngram.v1.IngestPausedH\x00R\x06paused\x12\"\n" +
+	"\fbuild_job_id\x18\x1f \x01(\tH\x00R\n" +
+	"buildJobIdB\a\n" +
 	"\x05event\"T\n" +
 	"\x0fEvaluateRequest\x12A\n" +
 	"\arequest\x18\x01 \x01(\v2\x1f.dbslm.ngram.v1.EvaluateRequestB\x06\xbaH\x03\xc8\x01\x01R\arequest\"P\n" +
@@ -2806,14 +2843,15 @@ var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(*v11.DocumentAcknowledged)(nil),   // 53: dbslm.ngram.v1.DocumentAcknowledged
 	(*v11.BuildProgress)(nil),          // 54: dbslm.ngram.v1.BuildProgress
 	(*v11.Build)(nil),                  // 55: dbslm.ngram.v1.Build
-	(*v11.EvaluateRequest)(nil),        // 56: dbslm.ngram.v1.EvaluateRequest
-	(*v11.EvaluateResponse)(nil),       // 57: dbslm.ngram.v1.EvaluateResponse
-	(*v1.Window)(nil),                  // 58: dbslm.memory.v1.Window
-	(*v1.CorrectionMatch)(nil),         // 59: dbslm.memory.v1.CorrectionMatch
-	(*v1.Fact)(nil),                    // 60: dbslm.memory.v1.Fact
-	(*v12.Span)(nil),                   // 61: dbslm.concept.v1.Span
-	(*v1.PrivacySubject)(nil),          // 62: dbslm.memory.v1.PrivacySubject
-	(*v11.Model)(nil),                  // 63: dbslm.ngram.v1.Model
+	(*v11.IngestPaused)(nil),           // 56: dbslm.ngram.v1.IngestPaused
+	(*v11.EvaluateRequest)(nil),        // 57: dbslm.ngram.v1.EvaluateRequest
+	(*v11.EvaluateResponse)(nil),       // 58: dbslm.ngram.v1.EvaluateResponse
+	(*v1.Window)(nil),                  // 59: dbslm.memory.v1.Window
+	(*v1.CorrectionMatch)(nil),         // 60: dbslm.memory.v1.CorrectionMatch
+	(*v1.Fact)(nil),                    // 61: dbslm.memory.v1.Fact
+	(*v12.Span)(nil),                   // 62: dbslm.concept.v1.Span
+	(*v1.PrivacySubject)(nil),          // 63: dbslm.memory.v1.PrivacySubject
+	(*v11.Model)(nil),                  // 64: dbslm.ngram.v1.Model
 }
 var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	35, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
@@ -2849,51 +2887,52 @@ var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	53, // 30: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
 	54, // 31: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
 	55, // 32: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
-	56, // 33: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
-	57, // 34: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
-	44, // 35: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	44, // 36: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	38, // 37: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	58, // 38: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
-	59, // 39: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
-	60, // 40: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
-	61, // 41: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
-	62, // 42: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	33, // 43: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
-	63, // 44: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
-	1,  // 45: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
-	3,  // 46: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
-	7,  // 47: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
-	11, // 48: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
-	13, // 49: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
-	15, // 50: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
-	18, // 51: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
-	20, // 52: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
-	22, // 53: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
-	24, // 54: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
-	26, // 55: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
-	28, // 56: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
-	30, // 57: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
-	32, // 58: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
-	2,  // 59: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
-	6,  // 60: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
-	10, // 61: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
-	12, // 62: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
-	14, // 63: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
-	16, // 64: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
-	19, // 65: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
-	21, // 66: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
-	23, // 67: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
-	25, // 68: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
-	27, // 69: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
-	29, // 70: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
-	31, // 71: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
-	34, // 72: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
-	59, // [59:73] is the sub-list for method output_type
-	45, // [45:59] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	56, // 33: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
+	57, // 34: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
+	58, // 35: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
+	44, // 36: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	44, // 37: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	38, // 38: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	59, // 39: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
+	60, // 40: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
+	61, // 41: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
+	62, // 42: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
+	63, // 43: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	33, // 44: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
+	64, // 45: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
+	1,  // 46: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
+	3,  // 47: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
+	7,  // 48: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
+	11, // 49: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
+	13, // 50: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
+	15, // 51: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
+	18, // 52: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
+	20, // 53: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
+	22, // 54: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
+	24, // 55: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
+	26, // 56: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
+	28, // 57: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
+	30, // 58: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
+	32, // 59: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
+	2,  // 60: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
+	6,  // 61: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
+	10, // 62: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
+	12, // 63: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
+	14, // 64: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
+	16, // 65: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
+	19, // 66: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
+	21, // 67: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
+	23, // 68: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
+	25, // 69: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
+	27, // 70: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
+	29, // 71: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
+	31, // 72: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
+	34, // 73: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
+	60, // [60:74] is the sub-list for method output_type
+	46, // [46:60] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_gateway_proto_init() }
@@ -2920,6 +2959,8 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 		(*TrainResponse_Acknowledged)(nil),
 		(*TrainResponse_BuildProgress)(nil),
 		(*TrainResponse_Build)(nil),
+		(*TrainResponse_Paused)(nil),
+		(*TrainResponse_BuildJobId)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -81,7 +81,569 @@ func (x Build_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Build_State.Descriptor instead.
 func (Build_State) EnumDescriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{1, 0}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{9, 0}
+}
+
+// HeldOut is how a build did on the held-out text of its model.
+type HeldOut struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the text. Figures compare between builds only where it is equal.
+	Sha256 []byte `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Sentences.
+	Sentences uint64 `protobuf:"varint,2,opt,name=sentences,proto3" json:"sentences,omitempty"`
+	// Scored events: words and ends of sentences.
+	Tokens uint64 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Events unknown to the build.
+	Oov uint64 `protobuf:"varint,4,opt,name=oov,proto3" json:"oov,omitempty"`
+	// Perplexity over all events, as the build is stored.
+	Perplexity float64 `protobuf:"fixed64,5,opt,name=perplexity,proto3" json:"perplexity,omitempty"`
+	// Perplexity over all events before probabilities and backoff weights were rounded to codes.
+	ExactPerplexity float64 `protobuf:"fixed64,6,opt,name=exact_perplexity,json=exactPerplexity,proto3" json:"exact_perplexity,omitempty"`
+	// Cross-entropy as stored less cross-entropy before rounding, in bits per event: what quantisation costs. It may be
+	// slightly negative.
+	QuantisationLossBits float64 `protobuf:"fixed64,7,opt,name=quantisation_loss_bits,json=quantisationLossBits,proto3" json:"quantisation_loss_bits,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *HeldOut) Reset() {
+	*x = HeldOut{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldOut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldOut) ProtoMessage() {}
+
+func (x *HeldOut) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldOut.ProtoReflect.Descriptor instead.
+func (*HeldOut) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *HeldOut) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *HeldOut) GetSentences() uint64 {
+	if x != nil {
+		return x.Sentences
+	}
+	return 0
+}
+
+func (x *HeldOut) GetTokens() uint64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *HeldOut) GetOov() uint64 {
+	if x != nil {
+		return x.Oov
+	}
+	return 0
+}
+
+func (x *HeldOut) GetPerplexity() float64 {
+	if x != nil {
+		return x.Perplexity
+	}
+	return 0
+}
+
+func (x *HeldOut) GetExactPerplexity() float64 {
+	if x != nil {
+		return x.ExactPerplexity
+	}
+	return 0
+}
+
+func (x *HeldOut) GetQuantisationLossBits() float64 {
+	if x != nil {
+		return x.QuantisationLossBits
+	}
+	return 0
+}
+
+// BuildPolicy says when builds of a model are made without being asked for, and which are kept. The default makes none and
+// keeps all.
+type BuildPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Derive and publish a build once so many documents were counted since the last one; 0 never.
+	AfterDocuments uint32 `protobuf:"varint,1,opt,name=after_documents,json=afterDocuments,proto3" json:"after_documents,omitempty"`
+	// Derive and publish a build so many seconds after the last one, if counts changed; 0 never. At least 10.
+	EverySeconds uint32 `protobuf:"varint,2,opt,name=every_seconds,json=everySeconds,proto3" json:"every_seconds,omitempty"`
+	// Storage of the builds that the policy makes. Default 8 bits.
+	Storage Storage `protobuf:"varint,3,opt,name=storage,proto3,enum=dbslm.ngram.v1.Storage" json:"storage,omitempty"`
+	// Keep this many of the newest ready builds, at most 10000; 0 keeps all. The build that serves and the one that served
+	// before are kept in any case.
+	KeepBuilds uint32 `protobuf:"varint,4,opt,name=keep_builds,json=keepBuilds,proto3" json:"keep_builds,omitempty"`
+	// Drop old builds while the derived rows of the model take more than this, in bytes, as estimated; 0 without a limit.
+	DiskBudgetBytes uint64 `protobuf:"varint,5,opt,name=disk_budget_bytes,json=diskBudgetBytes,proto3" json:"disk_budget_bytes,omitempty"`
+	// The gate: refuse to publish a build whose perplexity on the held-out text is greater than that of the build that serves
+	// by more than this part, 0.02 for two percent; absent for no gate. Builds that were measured on different texts, or not,
+	// pass.
+	MaxPerplexityIncrease *float64 `protobuf:"fixed64,6,opt,name=max_perplexity_increase,json=maxPerplexityIncrease,proto3,oneof" json:"max_perplexity_increase,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *BuildPolicy) Reset() {
+	*x = BuildPolicy{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BuildPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BuildPolicy) ProtoMessage() {}
+
+func (x *BuildPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BuildPolicy.ProtoReflect.Descriptor instead.
+func (*BuildPolicy) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *BuildPolicy) GetAfterDocuments() uint32 {
+	if x != nil {
+		return x.AfterDocuments
+	}
+	return 0
+}
+
+func (x *BuildPolicy) GetEverySeconds() uint32 {
+	if x != nil {
+		return x.EverySeconds
+	}
+	return 0
+}
+
+func (x *BuildPolicy) GetStorage() Storage {
+	if x != nil {
+		return x.Storage
+	}
+	return Storage_STORAGE_UNSPECIFIED
+}
+
+func (x *BuildPolicy) GetKeepBuilds() uint32 {
+	if x != nil {
+		return x.KeepBuilds
+	}
+	return 0
+}
+
+func (x *BuildPolicy) GetDiskBudgetBytes() uint64 {
+	if x != nil {
+		return x.DiskBudgetBytes
+	}
+	return 0
+}
+
+func (x *BuildPolicy) GetMaxPerplexityIncrease() float64 {
+	if x != nil && x.MaxPerplexityIncrease != nil {
+		return *x.MaxPerplexityIncrease
+	}
+	return 0
+}
+
+// GetBuildPolicyRequest names a model.
+type GetBuildPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant; empty means "default".
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the model.
+	Model         string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBuildPolicyRequest) Reset() {
+	*x = GetBuildPolicyRequest{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBuildPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBuildPolicyRequest) ProtoMessage() {}
+
+func (x *GetBuildPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBuildPolicyRequest.ProtoReflect.Descriptor instead.
+func (*GetBuildPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetBuildPolicyRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GetBuildPolicyRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+// GetBuildPolicyResponse returns a policy.
+type GetBuildPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy; the default one if none was set.
+	Policy *BuildPolicy `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// SHA-256 of the held-out text; empty without one.
+	HeldOutSha256 []byte `protobuf:"bytes,2,opt,name=held_out_sha256,json=heldOutSha256,proto3" json:"held_out_sha256,omitempty"`
+	// Size of the held-out text in bytes.
+	HeldOutBytes uint64 `protobuf:"varint,3,opt,name=held_out_bytes,json=heldOutBytes,proto3" json:"held_out_bytes,omitempty"`
+	// When the policy last made a build or tried to.
+	LastRunTime   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_run_time,json=lastRunTime,proto3" json:"last_run_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBuildPolicyResponse) Reset() {
+	*x = GetBuildPolicyResponse{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBuildPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBuildPolicyResponse) ProtoMessage() {}
+
+func (x *GetBuildPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBuildPolicyResponse.ProtoReflect.Descriptor instead.
+func (*GetBuildPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetBuildPolicyResponse) GetPolicy() *BuildPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *GetBuildPolicyResponse) GetHeldOutSha256() []byte {
+	if x != nil {
+		return x.HeldOutSha256
+	}
+	return nil
+}
+
+func (x *GetBuildPolicyResponse) GetHeldOutBytes() uint64 {
+	if x != nil {
+		return x.HeldOutBytes
+	}
+	return 0
+}
+
+func (x *GetBuildPolicyResponse) GetLastRunTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastRunTime
+	}
+	return nil
+}
+
+// SetBuildPolicyRequest replaces a policy.
+type SetBuildPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant; empty means "default".
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the model.
+	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// The whole policy.
+	Policy        *BuildPolicy `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetBuildPolicyRequest) Reset() {
+	*x = SetBuildPolicyRequest{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetBuildPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetBuildPolicyRequest) ProtoMessage() {}
+
+func (x *SetBuildPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetBuildPolicyRequest.ProtoReflect.Descriptor instead.
+func (*SetBuildPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SetBuildPolicyRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SetBuildPolicyRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *SetBuildPolicyRequest) GetPolicy() *BuildPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// SetBuildPolicyResponse returns the policy as stored.
+type SetBuildPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy.
+	Policy        *BuildPolicy `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetBuildPolicyResponse) Reset() {
+	*x = SetBuildPolicyResponse{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetBuildPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetBuildPolicyResponse) ProtoMessage() {}
+
+func (x *SetBuildPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetBuildPolicyResponse.ProtoReflect.Descriptor instead.
+func (*SetBuildPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SetBuildPolicyResponse) GetPolicy() *BuildPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// SetHeldOutRequest replaces the held-out text.
+type SetHeldOutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant; empty means "default".
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the model.
+	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// The text: UTF-8, at most 4 MiB; empty removes it.
+	Text          []byte `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHeldOutRequest) Reset() {
+	*x = SetHeldOutRequest{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHeldOutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHeldOutRequest) ProtoMessage() {}
+
+func (x *SetHeldOutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHeldOutRequest.ProtoReflect.Descriptor instead.
+func (*SetHeldOutRequest) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SetHeldOutRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SetHeldOutRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *SetHeldOutRequest) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+// SetHeldOutResponse says what is held out now.
+type SetHeldOutResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the text; empty when it was removed.
+	Sha256 []byte `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Sentences, as the model's tokeniser cuts it.
+	Sentences uint64 `protobuf:"varint,2,opt,name=sentences,proto3" json:"sentences,omitempty"`
+	// Tokens, without ends of sentences.
+	Tokens        uint64 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHeldOutResponse) Reset() {
+	*x = SetHeldOutResponse{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHeldOutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHeldOutResponse) ProtoMessage() {}
+
+func (x *SetHeldOutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHeldOutResponse.ProtoReflect.Descriptor instead.
+func (*SetHeldOutResponse) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SetHeldOutResponse) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *SetHeldOutResponse) GetSentences() uint64 {
+	if x != nil {
+		return x.Sentences
+	}
+	return 0
+}
+
+func (x *SetHeldOutResponse) GetTokens() uint64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
 }
 
 // Discounts are the parameters of modified Kneser-Ney for one order.
@@ -105,7 +667,7 @@ type Discounts struct {
 
 func (x *Discounts) Reset() {
 	*x = Discounts{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[0]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -117,7 +679,7 @@ func (x *Discounts) String() string {
 func (*Discounts) ProtoMessage() {}
 
 func (x *Discounts) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[0]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -130,7 +692,7 @@ func (x *Discounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Discounts.ProtoReflect.Descriptor instead.
 func (*Discounts) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{0}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Discounts) GetOrder() uint32 {
@@ -213,14 +775,20 @@ type Build struct {
 	// When it became ready or failed.
 	FinishTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=finish_time,json=finishTime,proto3" json:"finish_time,omitempty"`
 	// Tokens counted when it was derived.
-	Tokens        uint64 `protobuf:"varint,18,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	Tokens uint64 `protobuf:"varint,18,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Rows of derived tables that the build shows. Builds share rows that did not change between them.
+	Rows uint64 `protobuf:"varint,30,opt,name=rows,proto3" json:"rows,omitempty"`
+	// What these rows take in the database, in bytes, as estimated: 45 a row and the packed followers.
+	SizeBytes uint64 `protobuf:"varint,31,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// How it did on the held-out text; absent if the model had none when the build was derived.
+	HeldOut       *HeldOut `protobuf:"bytes,32,opt,name=held_out,json=heldOut,proto3" json:"held_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Build) Reset() {
 	*x = Build{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[1]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -232,7 +800,7 @@ func (x *Build) String() string {
 func (*Build) ProtoMessage() {}
 
 func (x *Build) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[1]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -245,7 +813,7 @@ func (x *Build) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Build.ProtoReflect.Descriptor instead.
 func (*Build) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{1}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Build) GetBuildId() uint32 {
@@ -374,6 +942,27 @@ func (x *Build) GetTokens() uint64 {
 	return 0
 }
 
+func (x *Build) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *Build) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *Build) GetHeldOut() *HeldOut {
+	if x != nil {
+		return x.HeldOut
+	}
+	return nil
+}
+
 // CreateBuildRequest asks for a build.
 type CreateBuildRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -392,14 +981,21 @@ type CreateBuildRequest struct {
 	// Tally counts of counts as KenLM does for its last n-gram; for comparison only.
 	KenlmQuirk bool `protobuf:"varint,7,opt,name=kenlm_quirk,json=kenlmQuirk,proto3" json:"kenlm_quirk,omitempty"`
 	// Name of the builder, shown to others while it holds the model.
-	Trainer       string `protobuf:"bytes,8,opt,name=trainer,proto3" json:"trainer,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Trainer string `protobuf:"bytes,8,opt,name=trainer,proto3" json:"trainer,omitempty"`
+	// Publish the build even if the gate of the policy refuses it.
+	Force bool `protobuf:"varint,30,opt,name=force,proto3" json:"force,omitempty"`
+	// Go on when the client disconnects. The job's id comes with the first message; JobService shows it.
+	KeepRunning bool `protobuf:"varint,31,opt,name=keep_running,json=keepRunning,proto3" json:"keep_running,omitempty"`
+	// Stop after so many seconds, if the build is not complete: it is abandoned, and the next one begins anew. 0 without a
+	// limit.
+	MaxRuntimeSeconds uint32 `protobuf:"varint,32,opt,name=max_runtime_seconds,json=maxRuntimeSeconds,proto3" json:"max_runtime_seconds,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *CreateBuildRequest) Reset() {
 	*x = CreateBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[2]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +1007,7 @@ func (x *CreateBuildRequest) String() string {
 func (*CreateBuildRequest) ProtoMessage() {}
 
 func (x *CreateBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[2]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +1020,7 @@ func (x *CreateBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBuildRequest.ProtoReflect.Descriptor instead.
 func (*CreateBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{2}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateBuildRequest) GetTenant() string {
@@ -483,6 +1079,27 @@ func (x *CreateBuildRequest) GetTrainer() string {
 	return ""
 }
 
+func (x *CreateBuildRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *CreateBuildRequest) GetKeepRunning() bool {
+	if x != nil {
+		return x.KeepRunning
+	}
+	return false
+}
+
+func (x *CreateBuildRequest) GetMaxRuntimeSeconds() uint32 {
+	if x != nil {
+		return x.MaxRuntimeSeconds
+	}
+	return 0
+}
+
 // BuildProgress tells how far a build is.
 type BuildProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -498,7 +1115,7 @@ type BuildProgress struct {
 
 func (x *BuildProgress) Reset() {
 	*x = BuildProgress{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[3]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +1127,7 @@ func (x *BuildProgress) String() string {
 func (*BuildProgress) ProtoMessage() {}
 
 func (x *BuildProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[3]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +1140,7 @@ func (x *BuildProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildProgress.ProtoReflect.Descriptor instead.
 func (*BuildProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{3}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BuildProgress) GetPhase() string {
@@ -556,6 +1173,7 @@ type CreateBuildResponse struct {
 	//
 	//	*CreateBuildResponse_Progress
 	//	*CreateBuildResponse_Build
+	//	*CreateBuildResponse_JobId
 	Event         isCreateBuildResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -563,7 +1181,7 @@ type CreateBuildResponse struct {
 
 func (x *CreateBuildResponse) Reset() {
 	*x = CreateBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[4]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +1193,7 @@ func (x *CreateBuildResponse) String() string {
 func (*CreateBuildResponse) ProtoMessage() {}
 
 func (x *CreateBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[4]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +1206,7 @@ func (x *CreateBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBuildResponse.ProtoReflect.Descriptor instead.
 func (*CreateBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CreateBuildResponse) GetEvent() isCreateBuildResponse_Event {
@@ -616,6 +1234,15 @@ func (x *CreateBuildResponse) GetBuild() *Build {
 	return nil
 }
 
+func (x *CreateBuildResponse) GetJobId() string {
+	if x != nil {
+		if x, ok := x.Event.(*CreateBuildResponse_JobId); ok {
+			return x.JobId
+		}
+	}
+	return ""
+}
+
 type isCreateBuildResponse_Event interface {
 	isCreateBuildResponse_Event()
 }
@@ -630,9 +1257,16 @@ type CreateBuildResponse_Build struct {
 	Build *Build `protobuf:"bytes,2,opt,name=build,proto3,oneof"`
 }
 
+type CreateBuildResponse_JobId struct {
+	// The job that derives the build; first message.
+	JobId string `protobuf:"bytes,30,opt,name=job_id,json=jobId,proto3,oneof"`
+}
+
 func (*CreateBuildResponse_Progress) isCreateBuildResponse_Event() {}
 
 func (*CreateBuildResponse_Build) isCreateBuildResponse_Event() {}
+
+func (*CreateBuildResponse_JobId) isCreateBuildResponse_Event() {}
 
 // GetBuildRequest names a build.
 type GetBuildRequest struct {
@@ -649,7 +1283,7 @@ type GetBuildRequest struct {
 
 func (x *GetBuildRequest) Reset() {
 	*x = GetBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[5]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +1295,7 @@ func (x *GetBuildRequest) String() string {
 func (*GetBuildRequest) ProtoMessage() {}
 
 func (x *GetBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[5]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +1308,7 @@ func (x *GetBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBuildRequest.ProtoReflect.Descriptor instead.
 func (*GetBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetBuildRequest) GetTenant() string {
@@ -709,7 +1343,7 @@ type GetBuildResponse struct {
 
 func (x *GetBuildResponse) Reset() {
 	*x = GetBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[6]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +1355,7 @@ func (x *GetBuildResponse) String() string {
 func (*GetBuildResponse) ProtoMessage() {}
 
 func (x *GetBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[6]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +1368,7 @@ func (x *GetBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBuildResponse.ProtoReflect.Descriptor instead.
 func (*GetBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetBuildResponse) GetBuild() *Build {
@@ -763,7 +1397,7 @@ type ListBuildsRequest struct {
 
 func (x *ListBuildsRequest) Reset() {
 	*x = ListBuildsRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[7]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +1409,7 @@ func (x *ListBuildsRequest) String() string {
 func (*ListBuildsRequest) ProtoMessage() {}
 
 func (x *ListBuildsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[7]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +1422,7 @@ func (x *ListBuildsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuildsRequest.ProtoReflect.Descriptor instead.
 func (*ListBuildsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListBuildsRequest) GetTenant() string {
@@ -839,7 +1473,7 @@ type ListBuildsResponse struct {
 
 func (x *ListBuildsResponse) Reset() {
 	*x = ListBuildsResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[8]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +1485,7 @@ func (x *ListBuildsResponse) String() string {
 func (*ListBuildsResponse) ProtoMessage() {}
 
 func (x *ListBuildsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[8]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +1498,7 @@ func (x *ListBuildsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuildsResponse.ProtoReflect.Descriptor instead.
 func (*ListBuildsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListBuildsResponse) GetBuilds() []*Build {
@@ -889,14 +1523,16 @@ type PublishBuildRequest struct {
 	// Name of the model.
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
 	// Build.
-	BuildId       uint32 `protobuf:"varint,3,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	BuildId uint32 `protobuf:"varint,3,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	// Publish it even if the gate of the policy refuses it.
+	Force         bool `protobuf:"varint,30,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PublishBuildRequest) Reset() {
 	*x = PublishBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1544,7 @@ func (x *PublishBuildRequest) String() string {
 func (*PublishBuildRequest) ProtoMessage() {}
 
 func (x *PublishBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1557,7 @@ func (x *PublishBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishBuildRequest.ProtoReflect.Descriptor instead.
 func (*PublishBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PublishBuildRequest) GetTenant() string {
@@ -945,6 +1581,13 @@ func (x *PublishBuildRequest) GetBuildId() uint32 {
 	return 0
 }
 
+func (x *PublishBuildRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 // PublishBuildResponse returns the published build.
 type PublishBuildResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -958,7 +1601,7 @@ type PublishBuildResponse struct {
 
 func (x *PublishBuildResponse) Reset() {
 	*x = PublishBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1613,7 @@ func (x *PublishBuildResponse) String() string {
 func (*PublishBuildResponse) ProtoMessage() {}
 
 func (x *PublishBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1626,7 @@ func (x *PublishBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishBuildResponse.ProtoReflect.Descriptor instead.
 func (*PublishBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PublishBuildResponse) GetBuild() *Build {
@@ -1015,7 +1658,7 @@ type RollbackBuildRequest struct {
 
 func (x *RollbackBuildRequest) Reset() {
 	*x = RollbackBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1670,7 @@ func (x *RollbackBuildRequest) String() string {
 func (*RollbackBuildRequest) ProtoMessage() {}
 
 func (x *RollbackBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1683,7 @@ func (x *RollbackBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackBuildRequest.ProtoReflect.Descriptor instead.
 func (*RollbackBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RollbackBuildRequest) GetTenant() string {
@@ -1075,7 +1718,7 @@ type RollbackBuildResponse struct {
 
 func (x *RollbackBuildResponse) Reset() {
 	*x = RollbackBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1730,7 @@ func (x *RollbackBuildResponse) String() string {
 func (*RollbackBuildResponse) ProtoMessage() {}
 
 func (x *RollbackBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1743,7 @@ func (x *RollbackBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackBuildResponse.ProtoReflect.Descriptor instead.
 func (*RollbackBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RollbackBuildResponse) GetBuild() *Build {
@@ -1125,7 +1768,7 @@ type DropBuildRequest struct {
 
 func (x *DropBuildRequest) Reset() {
 	*x = DropBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1780,7 @@ func (x *DropBuildRequest) String() string {
 func (*DropBuildRequest) ProtoMessage() {}
 
 func (x *DropBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1793,7 @@ func (x *DropBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropBuildRequest.ProtoReflect.Descriptor instead.
 func (*DropBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DropBuildRequest) GetTenant() string {
@@ -1185,7 +1828,7 @@ type DropBuildResponse struct {
 
 func (x *DropBuildResponse) Reset() {
 	*x = DropBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1840,7 @@ func (x *DropBuildResponse) String() string {
 func (*DropBuildResponse) ProtoMessage() {}
 
 func (x *DropBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1853,7 @@ func (x *DropBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropBuildResponse.ProtoReflect.Descriptor instead.
 func (*DropBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DropBuildResponse) GetRows() uint64 {
@@ -1224,14 +1867,60 @@ var File_dbslm_ngram_v1_build_proto protoreflect.FileDescriptor
 
 const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\n" +
-	"\x1adbslm/ngram/v1/build.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x01\n" +
+	"\x1adbslm/ngram/v1/build.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x01\n" +
+	"\aHeldOut\x12\x16\n" +
+	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x1c\n" +
+	"\tsentences\x18\x02 \x01(\x04R\tsentences\x12\x16\n" +
+	"\x06tokens\x18\x03 \x01(\x04R\x06tokens\x12\x10\n" +
+	"\x03oov\x18\x04 \x01(\x04R\x03oov\x12\x1e\n" +
+	"\n" +
+	"perplexity\x18\x05 \x01(\x01R\n" +
+	"perplexity\x12)\n" +
+	"\x10exact_perplexity\x18\x06 \x01(\x01R\x0fexactPerplexity\x124\n" +
+	"\x16quantisation_loss_bits\x18\a \x01(\x01R\x14quantisationLossBits\"\xda\x03\n" +
+	"\vBuildPolicy\x124\n" +
+	"\x0fafter_documents\x18\x01 \x01(\rB\v\xbaH\b*\x06\x18\x80\x94\xeb\xdc\x03R\x0eafterDocuments\x12\x8e\x01\n" +
+	"\revery_seconds\x18\x02 \x01(\rBi\xbaHf\xba\x01c\n" +
+	"\revery_seconds\x12 must be 0 or from 10 to 31536000\x1a0this == 0u || (this >= 10u && this <= 31536000u)R\feverySeconds\x12;\n" +
+	"\astorage\x18\x03 \x01(\x0e2\x17.dbslm.ngram.v1.StorageB\b\xbaH\x05\x82\x01\x02\x10\x01R\astorage\x12)\n" +
+	"\vkeep_builds\x18\x04 \x01(\rB\b\xbaH\x05*\x03\x18\x90NR\n" +
+	"keepBuilds\x12*\n" +
+	"\x11disk_budget_bytes\x18\x05 \x01(\x04R\x0fdiskBudgetBytes\x12T\n" +
+	"\x17max_perplexity_increase\x18\x06 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00@\x8f@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\x15maxPerplexityIncrease\x88\x01\x01B\x1a\n" +
+	"\x18_max_perplexity_increase\"Z\n" +
+	"\x15GetBuildPolicyRequest\x12\x1f\n" +
+	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05model\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\"\xdb\x01\n" +
+	"\x16GetBuildPolicyResponse\x123\n" +
+	"\x06policy\x18\x01 \x01(\v2\x1b.dbslm.ngram.v1.BuildPolicyR\x06policy\x12&\n" +
+	"\x0fheld_out_sha256\x18\x02 \x01(\fR\rheldOutSha256\x12$\n" +
+	"\x0eheld_out_bytes\x18\x03 \x01(\x04R\fheldOutBytes\x12>\n" +
+	"\rlast_run_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vlastRunTime\"\x97\x01\n" +
+	"\x15SetBuildPolicyRequest\x12\x1f\n" +
+	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05model\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12;\n" +
+	"\x06policy\x18\x03 \x01(\v2\x1b.dbslm.ngram.v1.BuildPolicyB\x06\xbaH\x03\xc8\x01\x01R\x06policy\"M\n" +
+	"\x16SetBuildPolicyResponse\x123\n" +
+	"\x06policy\x18\x01 \x01(\v2\x1b.dbslm.ngram.v1.BuildPolicyR\x06policy\"v\n" +
+	"\x11SetHeldOutRequest\x12\x1f\n" +
+	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05model\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x1e\n" +
+	"\x04text\x18\x03 \x01(\fB\n" +
+	"\xbaH\az\x05\x18\x80\x80\x80\x02R\x04text\"b\n" +
+	"\x12SetHeldOutResponse\x12\x16\n" +
+	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x1c\n" +
+	"\tsentences\x18\x02 \x01(\x04R\tsentences\x12\x16\n" +
+	"\x06tokens\x18\x03 \x01(\x04R\x06tokens\"\xa0\x01\n" +
 	"\tDiscounts\x12\x14\n" +
 	"\x05order\x18\x01 \x01(\rR\x05order\x12\x0e\n" +
 	"\x02d1\x18\x02 \x01(\x01R\x02d1\x12\x0e\n" +
 	"\x02d2\x18\x03 \x01(\x01R\x02d2\x12\x17\n" +
 	"\ad3_plus\x18\x04 \x01(\x01R\x06d3Plus\x12\x1a\n" +
 	"\bfallback\x18\x05 \x01(\bR\bfallback\x12(\n" +
-	"\x10counts_of_counts\x18\x06 \x03(\x04R\x0ecountsOfCounts\"\xa9\x06\n" +
+	"\x10counts_of_counts\x18\x06 \x03(\x04R\x0ecountsOfCounts\"\x90\a\n" +
 	"\x05Build\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\rR\abuildId\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x121\n" +
@@ -1255,13 +1944,17 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vfinish_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"finishTime\x12\x16\n" +
-	"\x06tokens\x18\x12 \x01(\x04R\x06tokens\"h\n" +
+	"\x06tokens\x18\x12 \x01(\x04R\x06tokens\x12\x12\n" +
+	"\x04rows\x18\x1e \x01(\x04R\x04rows\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x1f \x01(\x04R\tsizeBytes\x122\n" +
+	"\bheld_out\x18  \x01(\v2\x17.dbslm.ngram.v1.HeldOutR\aheldOut\"h\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATE_BUILDING\x10\x01\x12\x0f\n" +
 	"\vSTATE_READY\x10\x02\x12\x10\n" +
 	"\fSTATE_FAILED\x10\x03\x12\x11\n" +
-	"\rSTATE_DROPPED\x10\x04\"\xd5\x02\n" +
+	"\rSTATE_DROPPED\x10\x04\"\xbe\x03\n" +
 	"\x12CreateBuildRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -1273,14 +1966,18 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"if_changed\x18\x06 \x01(\bR\tifChanged\x12\x1f\n" +
 	"\vkenlm_quirk\x18\a \x01(\bR\n" +
 	"kenlmQuirk\x12\"\n" +
-	"\atrainer\x18\b \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\atrainer\"O\n" +
+	"\atrainer\x18\b \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\atrainer\x12\x14\n" +
+	"\x05force\x18\x1e \x01(\bR\x05force\x12!\n" +
+	"\fkeep_running\x18\x1f \x01(\bR\vkeepRunning\x12.\n" +
+	"\x13max_runtime_seconds\x18  \x01(\rR\x11maxRuntimeSeconds\"O\n" +
 	"\rBuildProgress\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x04R\x05total\"\x8a\x01\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xa3\x01\n" +
 	"\x13CreateBuildResponse\x12;\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1d.dbslm.ngram.v1.BuildProgressH\x00R\bprogress\x12-\n" +
-	"\x05build\x18\x02 \x01(\v2\x15.dbslm.ngram.v1.BuildH\x00R\x05buildB\a\n" +
+	"\x05build\x18\x02 \x01(\v2\x15.dbslm.ngram.v1.BuildH\x00R\x05build\x12\x17\n" +
+	"\x06job_id\x18\x1e \x01(\tH\x00R\x05jobIdB\a\n" +
 	"\x05event\"o\n" +
 	"\x0fGetBuildRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
@@ -1300,12 +1997,13 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\rinclude_ended\x18\x05 \x01(\bR\fincludeEnded\"k\n" +
 	"\x12ListBuildsResponse\x12-\n" +
 	"\x06builds\x18\x01 \x03(\v2\x15.dbslm.ngram.v1.BuildR\x06builds\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"|\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n" +
 	"\x13PublishBuildRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\"\n" +
-	"\bbuild_id\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\abuildId\"o\n" +
+	"\bbuild_id\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\abuildId\x12\x14\n" +
+	"\x05force\x18\x1e \x01(\bR\x05force\"o\n" +
 	"\x14PublishBuildResponse\x12+\n" +
 	"\x05build\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.BuildR\x05build\x12*\n" +
 	"\x11previous_build_id\x18\x02 \x01(\rR\x0fpreviousBuildId\"}\n" +
@@ -1322,7 +2020,7 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\"\n" +
 	"\bbuild_id\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\abuildId\"'\n" +
 	"\x11DropBuildResponse\x12\x12\n" +
-	"\x04rows\x18\x01 \x01(\x04R\x04rows2\xa6\x04\n" +
+	"\x04rows\x18\x01 \x01(\x04R\x04rows2\xcc\x06\n" +
 	"\fBuildService\x12X\n" +
 	"\vCreateBuild\x12\".dbslm.ngram.v1.CreateBuildRequest\x1a#.dbslm.ngram.v1.CreateBuildResponse0\x01\x12R\n" +
 	"\bGetBuild\x12\x1f.dbslm.ngram.v1.GetBuildRequest\x1a .dbslm.ngram.v1.GetBuildResponse\"\x03\x90\x02\x01\x12X\n" +
@@ -1330,7 +2028,11 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"ListBuilds\x12!.dbslm.ngram.v1.ListBuildsRequest\x1a\".dbslm.ngram.v1.ListBuildsResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\fPublishBuild\x12#.dbslm.ngram.v1.PublishBuildRequest\x1a$.dbslm.ngram.v1.PublishBuildResponse\"\x03\x90\x02\x02\x12\\\n" +
 	"\rRollbackBuild\x12$.dbslm.ngram.v1.RollbackBuildRequest\x1a%.dbslm.ngram.v1.RollbackBuildResponse\x12P\n" +
-	"\tDropBuild\x12 .dbslm.ngram.v1.DropBuildRequest\x1a!.dbslm.ngram.v1.DropBuildResponseB$Z\"dbslm/proto/dbslm/ngram/v1;ngramv1b\x06proto3"
+	"\tDropBuild\x12 .dbslm.ngram.v1.DropBuildRequest\x1a!.dbslm.ngram.v1.DropBuildResponse\x12d\n" +
+	"\x0eGetBuildPolicy\x12%.dbslm.ngram.v1.GetBuildPolicyRequest\x1a&.dbslm.ngram.v1.GetBuildPolicyResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\x0eSetBuildPolicy\x12%.dbslm.ngram.v1.SetBuildPolicyRequest\x1a&.dbslm.ngram.v1.SetBuildPolicyResponse\"\x03\x90\x02\x02\x12X\n" +
+	"\n" +
+	"SetHeldOut\x12!.dbslm.ngram.v1.SetHeldOutRequest\x1a\".dbslm.ngram.v1.SetHeldOutResponse\"\x03\x90\x02\x02B$Z\"dbslm/proto/dbslm/ngram/v1;ngramv1b\x06proto3"
 
 var (
 	file_dbslm_ngram_v1_build_proto_rawDescOnce sync.Once
@@ -1345,60 +2047,80 @@ func file_dbslm_ngram_v1_build_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_build_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_build_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_dbslm_ngram_v1_build_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_dbslm_ngram_v1_build_proto_goTypes = []any{
-	(Build_State)(0),              // 0: dbslm.ngram.v1.Build.State
-	(*Discounts)(nil),             // 1: dbslm.ngram.v1.Discounts
-	(*Build)(nil),                 // 2: dbslm.ngram.v1.Build
-	(*CreateBuildRequest)(nil),    // 3: dbslm.ngram.v1.CreateBuildRequest
-	(*BuildProgress)(nil),         // 4: dbslm.ngram.v1.BuildProgress
-	(*CreateBuildResponse)(nil),   // 5: dbslm.ngram.v1.CreateBuildResponse
-	(*GetBuildRequest)(nil),       // 6: dbslm.ngram.v1.GetBuildRequest
-	(*GetBuildResponse)(nil),      // 7: dbslm.ngram.v1.GetBuildResponse
-	(*ListBuildsRequest)(nil),     // 8: dbslm.ngram.v1.ListBuildsRequest
-	(*ListBuildsResponse)(nil),    // 9: dbslm.ngram.v1.ListBuildsResponse
-	(*PublishBuildRequest)(nil),   // 10: dbslm.ngram.v1.PublishBuildRequest
-	(*PublishBuildResponse)(nil),  // 11: dbslm.ngram.v1.PublishBuildResponse
-	(*RollbackBuildRequest)(nil),  // 12: dbslm.ngram.v1.RollbackBuildRequest
-	(*RollbackBuildResponse)(nil), // 13: dbslm.ngram.v1.RollbackBuildResponse
-	(*DropBuildRequest)(nil),      // 14: dbslm.ngram.v1.DropBuildRequest
-	(*DropBuildResponse)(nil),     // 15: dbslm.ngram.v1.DropBuildResponse
-	(Smoothing)(0),                // 16: dbslm.ngram.v1.Smoothing
-	(Storage)(0),                  // 17: dbslm.ngram.v1.Storage
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(Build_State)(0),               // 0: dbslm.ngram.v1.Build.State
+	(*HeldOut)(nil),                // 1: dbslm.ngram.v1.HeldOut
+	(*BuildPolicy)(nil),            // 2: dbslm.ngram.v1.BuildPolicy
+	(*GetBuildPolicyRequest)(nil),  // 3: dbslm.ngram.v1.GetBuildPolicyRequest
+	(*GetBuildPolicyResponse)(nil), // 4: dbslm.ngram.v1.GetBuildPolicyResponse
+	(*SetBuildPolicyRequest)(nil),  // 5: dbslm.ngram.v1.SetBuildPolicyRequest
+	(*SetBuildPolicyResponse)(nil), // 6: dbslm.ngram.v1.SetBuildPolicyResponse
+	(*SetHeldOutRequest)(nil),      // 7: dbslm.ngram.v1.SetHeldOutRequest
+	(*SetHeldOutResponse)(nil),     // 8: dbslm.ngram.v1.SetHeldOutResponse
+	(*Discounts)(nil),              // 9: dbslm.ngram.v1.Discounts
+	(*Build)(nil),                  // 10: dbslm.ngram.v1.Build
+	(*CreateBuildRequest)(nil),     // 11: dbslm.ngram.v1.CreateBuildRequest
+	(*BuildProgress)(nil),          // 12: dbslm.ngram.v1.BuildProgress
+	(*CreateBuildResponse)(nil),    // 13: dbslm.ngram.v1.CreateBuildResponse
+	(*GetBuildRequest)(nil),        // 14: dbslm.ngram.v1.GetBuildRequest
+	(*GetBuildResponse)(nil),       // 15: dbslm.ngram.v1.GetBuildResponse
+	(*ListBuildsRequest)(nil),      // 16: dbslm.ngram.v1.ListBuildsRequest
+	(*ListBuildsResponse)(nil),     // 17: dbslm.ngram.v1.ListBuildsResponse
+	(*PublishBuildRequest)(nil),    // 18: dbslm.ngram.v1.PublishBuildRequest
+	(*PublishBuildResponse)(nil),   // 19: dbslm.ngram.v1.PublishBuildResponse
+	(*RollbackBuildRequest)(nil),   // 20: dbslm.ngram.v1.RollbackBuildRequest
+	(*RollbackBuildResponse)(nil),  // 21: dbslm.ngram.v1.RollbackBuildResponse
+	(*DropBuildRequest)(nil),       // 22: dbslm.ngram.v1.DropBuildRequest
+	(*DropBuildResponse)(nil),      // 23: dbslm.ngram.v1.DropBuildResponse
+	(Storage)(0),                   // 24: dbslm.ngram.v1.Storage
+	(*timestamppb.Timestamp)(nil),  // 25: google.protobuf.Timestamp
+	(Smoothing)(0),                 // 26: dbslm.ngram.v1.Smoothing
 }
 var file_dbslm_ngram_v1_build_proto_depIdxs = []int32{
-	0,  // 0: dbslm.ngram.v1.Build.state:type_name -> dbslm.ngram.v1.Build.State
-	16, // 1: dbslm.ngram.v1.Build.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	17, // 2: dbslm.ngram.v1.Build.storage:type_name -> dbslm.ngram.v1.Storage
-	1,  // 3: dbslm.ngram.v1.Build.discounts:type_name -> dbslm.ngram.v1.Discounts
-	18, // 4: dbslm.ngram.v1.Build.create_time:type_name -> google.protobuf.Timestamp
-	18, // 5: dbslm.ngram.v1.Build.finish_time:type_name -> google.protobuf.Timestamp
-	17, // 6: dbslm.ngram.v1.CreateBuildRequest.storage:type_name -> dbslm.ngram.v1.Storage
-	16, // 7: dbslm.ngram.v1.CreateBuildRequest.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	4,  // 8: dbslm.ngram.v1.CreateBuildResponse.progress:type_name -> dbslm.ngram.v1.BuildProgress
-	2,  // 9: dbslm.ngram.v1.CreateBuildResponse.build:type_name -> dbslm.ngram.v1.Build
-	2,  // 10: dbslm.ngram.v1.GetBuildResponse.build:type_name -> dbslm.ngram.v1.Build
-	2,  // 11: dbslm.ngram.v1.ListBuildsResponse.builds:type_name -> dbslm.ngram.v1.Build
-	2,  // 12: dbslm.ngram.v1.PublishBuildResponse.build:type_name -> dbslm.ngram.v1.Build
-	2,  // 13: dbslm.ngram.v1.RollbackBuildResponse.build:type_name -> dbslm.ngram.v1.Build
-	3,  // 14: dbslm.ngram.v1.BuildService.CreateBuild:input_type -> dbslm.ngram.v1.CreateBuildRequest
-	6,  // 15: dbslm.ngram.v1.BuildService.GetBuild:input_type -> dbslm.ngram.v1.GetBuildRequest
-	8,  // 16: dbslm.ngram.v1.BuildService.ListBuilds:input_type -> dbslm.ngram.v1.ListBuildsRequest
-	10, // 17: dbslm.ngram.v1.BuildService.PublishBuild:input_type -> dbslm.ngram.v1.PublishBuildRequest
-	12, // 18: dbslm.ngram.v1.BuildService.RollbackBuild:input_type -> dbslm.ngram.v1.RollbackBuildRequest
-	14, // 19: dbslm.ngram.v1.BuildService.DropBuild:input_type -> dbslm.ngram.v1.DropBuildRequest
-	5,  // 20: dbslm.ngram.v1.BuildService.CreateBuild:output_type -> dbslm.ngram.v1.CreateBuildResponse
-	7,  // 21: dbslm.ngram.v1.BuildService.GetBuild:output_type -> dbslm.ngram.v1.GetBuildResponse
-	9,  // 22: dbslm.ngram.v1.BuildService.ListBuilds:output_type -> dbslm.ngram.v1.ListBuildsResponse
-	11, // 23: dbslm.ngram.v1.BuildService.PublishBuild:output_type -> dbslm.ngram.v1.PublishBuildResponse
-	13, // 24: dbslm.ngram.v1.BuildService.RollbackBuild:output_type -> dbslm.ngram.v1.RollbackBuildResponse
-	15, // 25: dbslm.ngram.v1.BuildService.DropBuild:output_type -> dbslm.ngram.v1.DropBuildResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	24, // 0: dbslm.ngram.v1.BuildPolicy.storage:type_name -> dbslm.ngram.v1.Storage
+	2,  // 1: dbslm.ngram.v1.GetBuildPolicyResponse.policy:type_name -> dbslm.ngram.v1.BuildPolicy
+	25, // 2: dbslm.ngram.v1.GetBuildPolicyResponse.last_run_time:type_name -> google.protobuf.Timestamp
+	2,  // 3: dbslm.ngram.v1.SetBuildPolicyRequest.policy:type_name -> dbslm.ngram.v1.BuildPolicy
+	2,  // 4: dbslm.ngram.v1.SetBuildPolicyResponse.policy:type_name -> dbslm.ngram.v1.BuildPolicy
+	0,  // 5: dbslm.ngram.v1.Build.state:type_name -> dbslm.ngram.v1.Build.State
+	26, // 6: dbslm.ngram.v1.Build.smoothing:type_name -> dbslm.ngram.v1.Smoothing
+	24, // 7: dbslm.ngram.v1.Build.storage:type_name -> dbslm.ngram.v1.Storage
+	9,  // 8: dbslm.ngram.v1.Build.discounts:type_name -> dbslm.ngram.v1.Discounts
+	25, // 9: dbslm.ngram.v1.Build.create_time:type_name -> google.protobuf.Timestamp
+	25, // 10: dbslm.ngram.v1.Build.finish_time:type_name -> google.protobuf.Timestamp
+	1,  // 11: dbslm.ngram.v1.Build.held_out:type_name -> dbslm.ngram.v1.HeldOut
+	24, // 12: dbslm.ngram.v1.CreateBuildRequest.storage:type_name -> dbslm.ngram.v1.Storage
+	26, // 13: dbslm.ngram.v1.CreateBuildRequest.smoothing:type_name -> dbslm.ngram.v1.Smoothing
+	12, // 14: dbslm.ngram.v1.CreateBuildResponse.progress:type_name -> dbslm.ngram.v1.BuildProgress
+	10, // 15: dbslm.ngram.v1.CreateBuildResponse.build:type_name -> dbslm.ngram.v1.Build
+	10, // 16: dbslm.ngram.v1.GetBuildResponse.build:type_name -> dbslm.ngram.v1.Build
+	10, // 17: dbslm.ngram.v1.ListBuildsResponse.builds:type_name -> dbslm.ngram.v1.Build
+	10, // 18: dbslm.ngram.v1.PublishBuildResponse.build:type_name -> dbslm.ngram.v1.Build
+	10, // 19: dbslm.ngram.v1.RollbackBuildResponse.build:type_name -> dbslm.ngram.v1.Build
+	11, // 20: dbslm.ngram.v1.BuildService.CreateBuild:input_type -> dbslm.ngram.v1.CreateBuildRequest
+	14, // 21: dbslm.ngram.v1.BuildService.GetBuild:input_type -> dbslm.ngram.v1.GetBuildRequest
+	16, // 22: dbslm.ngram.v1.BuildService.ListBuilds:input_type -> dbslm.ngram.v1.ListBuildsRequest
+	18, // 23: dbslm.ngram.v1.BuildService.PublishBuild:input_type -> dbslm.ngram.v1.PublishBuildRequest
+	20, // 24: dbslm.ngram.v1.BuildService.RollbackBuild:input_type -> dbslm.ngram.v1.RollbackBuildRequest
+	22, // 25: dbslm.ngram.v1.BuildService.DropBuild:input_type -> dbslm.ngram.v1.DropBuildRequest
+	3,  // 26: dbslm.ngram.v1.BuildService.GetBuildPolicy:input_type -> dbslm.ngram.v1.GetBuildPolicyRequest
+	5,  // 27: dbslm.ngram.v1.BuildService.SetBuildPolicy:input_type -> dbslm.ngram.v1.SetBuildPolicyRequest
+	7,  // 28: dbslm.ngram.v1.BuildService.SetHeldOut:input_type -> dbslm.ngram.v1.SetHeldOutRequest
+	13, // 29: dbslm.ngram.v1.BuildService.CreateBuild:output_type -> dbslm.ngram.v1.CreateBuildResponse
+	15, // 30: dbslm.ngram.v1.BuildService.GetBuild:output_type -> dbslm.ngram.v1.GetBuildResponse
+	17, // 31: dbslm.ngram.v1.BuildService.ListBuilds:output_type -> dbslm.ngram.v1.ListBuildsResponse
+	19, // 32: dbslm.ngram.v1.BuildService.PublishBuild:output_type -> dbslm.ngram.v1.PublishBuildResponse
+	21, // 33: dbslm.ngram.v1.BuildService.RollbackBuild:output_type -> dbslm.ngram.v1.RollbackBuildResponse
+	23, // 34: dbslm.ngram.v1.BuildService.DropBuild:output_type -> dbslm.ngram.v1.DropBuildResponse
+	4,  // 35: dbslm.ngram.v1.BuildService.GetBuildPolicy:output_type -> dbslm.ngram.v1.GetBuildPolicyResponse
+	6,  // 36: dbslm.ngram.v1.BuildService.SetBuildPolicy:output_type -> dbslm.ngram.v1.SetBuildPolicyResponse
+	8,  // 37: dbslm.ngram.v1.BuildService.SetHeldOut:output_type -> dbslm.ngram.v1.SetHeldOutResponse
+	29, // [29:38] is the sub-list for method output_type
+	20, // [20:29] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_build_proto_init() }
@@ -1407,9 +2129,11 @@ func file_dbslm_ngram_v1_build_proto_init() {
 		return
 	}
 	file_dbslm_ngram_v1_model_proto_init()
-	file_dbslm_ngram_v1_build_proto_msgTypes[4].OneofWrappers = []any{
+	file_dbslm_ngram_v1_build_proto_msgTypes[1].OneofWrappers = []any{}
+	file_dbslm_ngram_v1_build_proto_msgTypes[12].OneofWrappers = []any{
 		(*CreateBuildResponse_Progress)(nil),
 		(*CreateBuildResponse_Build)(nil),
+		(*CreateBuildResponse_JobId)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1417,7 +2141,7 @@ func file_dbslm_ngram_v1_build_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_build_proto_rawDesc), len(file_dbslm_ngram_v1_build_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,12 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	BuildService_CreateBuild_FullMethodName   = "/dbslm.ngram.v1.BuildService/CreateBuild"
-	BuildService_GetBuild_FullMethodName      = "/dbslm.ngram.v1.BuildService/GetBuild"
-	BuildService_ListBuilds_FullMethodName    = "/dbslm.ngram.v1.BuildService/ListBuilds"
-	BuildService_PublishBuild_FullMethodName  = "/dbslm.ngram.v1.BuildService/PublishBuild"
-	BuildService_RollbackBuild_FullMethodName = "/dbslm.ngram.v1.BuildService/RollbackBuild"
-	BuildService_DropBuild_FullMethodName     = "/dbslm.ngram.v1.BuildService/DropBuild"
+	BuildService_CreateBuild_FullMethodName    = "/dbslm.ngram.v1.BuildService/CreateBuild"
+	BuildService_GetBuild_FullMethodName       = "/dbslm.ngram.v1.BuildService/GetBuild"
+	BuildService_ListBuilds_FullMethodName     = "/dbslm.ngram.v1.BuildService/ListBuilds"
+	BuildService_PublishBuild_FullMethodName   = "/dbslm.ngram.v1.BuildService/PublishBuild"
+	BuildService_RollbackBuild_FullMethodName  = "/dbslm.ngram.v1.BuildService/RollbackBuild"
+	BuildService_DropBuild_FullMethodName      = "/dbslm.ngram.v1.BuildService/DropBuild"
+	BuildService_GetBuildPolicy_FullMethodName = "/dbslm.ngram.v1.BuildService/GetBuildPolicy"
+	BuildService_SetBuildPolicy_FullMethodName = "/dbslm.ngram.v1.BuildService/SetBuildPolicy"
+	BuildService_SetHeldOut_FullMethodName     = "/dbslm.ngram.v1.BuildService/SetHeldOut"
 )
 
 // BuildServiceClient is the client API for BuildService service.
@@ -47,6 +50,13 @@ type BuildServiceClient interface {
 	RollbackBuild(ctx context.Context, in *RollbackBuildRequest, opts ...grpc.CallOption) (*RollbackBuildResponse, error)
 	// DropBuild removes a build that is not published, with the rows only it sees.
 	DropBuild(ctx context.Context, in *DropBuildRequest, opts ...grpc.CallOption) (*DropBuildResponse, error)
+	// GetBuildPolicy returns when and how builds of a model are made without being asked for, and which are kept.
+	GetBuildPolicy(ctx context.Context, in *GetBuildPolicyRequest, opts ...grpc.CallOption) (*GetBuildPolicyResponse, error)
+	// SetBuildPolicy replaces the policy of a model. Limits on kept builds apply from the next build on.
+	SetBuildPolicy(ctx context.Context, in *SetBuildPolicyRequest, opts ...grpc.CallOption) (*SetBuildPolicyResponse, error)
+	// SetHeldOut replaces the held-out text of a model, on which every later build is measured. A text that is a document
+	// of the model is FAILED_PRECONDITION: it is not held out.
+	SetHeldOut(ctx context.Context, in *SetHeldOutRequest, opts ...grpc.CallOption) (*SetHeldOutResponse, error)
 }
 
 type buildServiceClient struct {
@@ -126,6 +136,36 @@ func (c *buildServiceClient) DropBuild(ctx context.Context, in *DropBuildRequest
 	return out, nil
 }
 
+func (c *buildServiceClient) GetBuildPolicy(ctx context.Context, in *GetBuildPolicyRequest, opts ...grpc.CallOption) (*GetBuildPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetBuildPolicyResponse)
+	err := c.cc.Invoke(ctx, BuildService_GetBuildPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *buildServiceClient) SetBuildPolicy(ctx context.Context, in *SetBuildPolicyRequest, opts ...grpc.CallOption) (*SetBuildPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetBuildPolicyResponse)
+	err := c.cc.Invoke(ctx, BuildService_SetBuildPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *buildServiceClient) SetHeldOut(ctx context.Context, in *SetHeldOutRequest, opts ...grpc.CallOption) (*SetHeldOutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetHeldOutResponse)
+	err := c.cc.Invoke(ctx, BuildService_SetHeldOut_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // BuildServiceServer is the server API for BuildService service.
 // All implementations must embed UnimplementedBuildServiceServer
 // for forward compatibility.
@@ -146,6 +186,13 @@ type BuildServiceServer interface {
 	RollbackBuild(context.Context, *RollbackBuildRequest) (*RollbackBuildResponse, error)
 	// DropBuild removes a build that is not published, with the rows only it sees.
 	DropBuild(context.Context, *DropBuildRequest) (*DropBuildResponse, error)
+	// GetBuildPolicy returns when and how builds of a model are made without being asked for, and which are kept.
+	GetBuildPolicy(context.Context, *GetBuildPolicyRequest) (*GetBuildPolicyResponse, error)
+	// SetBuildPolicy replaces the policy of a model. Limits on kept builds apply from the next build on.
+	SetBuildPolicy(context.Context, *SetBuildPolicyRequest) (*SetBuildPolicyResponse, error)
+	// SetHeldOut replaces the held-out text of a model, on which every later build is measured. A text that is a document
+	// of the model is FAILED_PRECONDITION: it is not held out.
+	SetHeldOut(context.Context, *SetHeldOutRequest) (*SetHeldOutResponse, error)
 	mustEmbedUnimplementedBuildServiceServer()
 }
 
@@ -173,6 +220,15 @@ func (UnimplementedBuildServiceServer) RollbackBuild(context.Context, *RollbackB
 }
 func (UnimplementedBuildServiceServer) DropBuild(context.Context, *DropBuildRequest) (*DropBuildResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DropBuild not implemented")
+}
+func (UnimplementedBuildServiceServer) GetBuildPolicy(context.Context, *GetBuildPolicyRequest) (*GetBuildPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBuildPolicy not implemented")
+}
+func (UnimplementedBuildServiceServer) SetBuildPolicy(context.Context, *SetBuildPolicyRequest) (*SetBuildPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetBuildPolicy not implemented")
+}
+func (UnimplementedBuildServiceServer) SetHeldOut(context.Context, *SetHeldOutRequest) (*SetHeldOutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetHeldOut not implemented")
 }
 func (UnimplementedBuildServiceServer) mustEmbedUnimplementedBuildServiceServer() {}
 func (UnimplementedBuildServiceServer) testEmbeddedByValue()                      {}
@@ -296,6 +352,60 @@ func _BuildService_DropBuild_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _BuildService_GetBuildPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBuildPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BuildServiceServer).GetBuildPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BuildService_GetBuildPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BuildServiceServer).GetBuildPolicy(ctx, req.(*GetBuildPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BuildService_SetBuildPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetBuildPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BuildServiceServer).SetBuildPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BuildService_SetBuildPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BuildServiceServer).SetBuildPolicy(ctx, req.(*SetBuildPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BuildService_SetHeldOut_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetHeldOutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BuildServiceServer).SetHeldOut(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BuildService_SetHeldOut_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BuildServiceServer).SetHeldOut(ctx, req.(*SetHeldOutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // BuildService_ServiceDesc is the grpc.ServiceDesc for BuildService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -322,6 +432,18 @@ var BuildService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DropBuild",
 			Handler:    _BuildService_DropBuild_Handler,
+		},
+		{
+			MethodName: "GetBuildPolicy",
+			Handler:    _BuildService_GetBuildPolicy_Handler,
+		},
+		{
+			MethodName: "SetBuildPolicy",
+			Handler:    _BuildService_SetBuildPolicy_Handler,
+		},
+		{
+			MethodName: "SetHeldOut",
+			Handler:    _BuildService_SetHeldOut_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

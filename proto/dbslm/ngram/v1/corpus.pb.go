@@ -81,7 +81,7 @@ func (x DocumentAcknowledged_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DocumentAcknowledged_Outcome.Descriptor instead.
 func (DocumentAcknowledged_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{7, 0}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{8, 0}
 }
 
 // IngestRequest is one message of an ingest stream.
@@ -218,9 +218,14 @@ type IngestHeader struct {
 	// Name of the trainer, shown to others while it holds the model; empty for a name made by the server.
 	Trainer string `protobuf:"bytes,4,opt,name=trainer,proto3" json:"trainer,omitempty"`
 	// True drops the stored text of a document once it is counted. Then only someone who has the text can forget it.
-	DropText      bool `protobuf:"varint,5,opt,name=drop_text,json=dropText,proto3" json:"drop_text,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DropText bool `protobuf:"varint,5,opt,name=drop_text,json=dropText,proto3" json:"drop_text,omitempty"`
+	// Count what arrived whole even if the client disconnects.
+	KeepRunning bool `protobuf:"varint,30,opt,name=keep_running,json=keepRunning,proto3" json:"keep_running,omitempty"`
+	// Stop at a checkpoint after so many seconds: the last message says so, what is counted stays counted, and sending the
+	// documents again goes on from there. 0 without a limit.
+	MaxRuntimeSeconds uint32 `protobuf:"varint,31,opt,name=max_runtime_seconds,json=maxRuntimeSeconds,proto3" json:"max_runtime_seconds,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *IngestHeader) Reset() {
@@ -286,6 +291,20 @@ func (x *IngestHeader) GetDropText() bool {
 		return x.DropText
 	}
 	return false
+}
+
+func (x *IngestHeader) GetKeepRunning() bool {
+	if x != nil {
+		return x.KeepRunning
+	}
+	return false
+}
+
+func (x *IngestHeader) GetMaxRuntimeSeconds() uint32 {
+	if x != nil {
+		return x.MaxRuntimeSeconds
+	}
+	return 0
 }
 
 // DocumentStart begins a document.
@@ -417,6 +436,7 @@ type IngestResponse struct {
 	//	*IngestResponse_Opened
 	//	*IngestResponse_Progress
 	//	*IngestResponse_Acknowledged
+	//	*IngestResponse_Paused
 	Event         isIngestResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -486,6 +506,15 @@ func (x *IngestResponse) GetAcknowledged() *DocumentAcknowledged {
 	return nil
 }
 
+func (x *IngestResponse) GetPaused() *IngestPaused {
+	if x != nil {
+		if x, ok := x.Event.(*IngestResponse_Paused); ok {
+			return x.Paused
+		}
+	}
+	return nil
+}
+
 type isIngestResponse_Event interface {
 	isIngestResponse_Event()
 }
@@ -505,11 +534,64 @@ type IngestResponse_Acknowledged struct {
 	Acknowledged *DocumentAcknowledged `protobuf:"bytes,3,opt,name=acknowledged,proto3,oneof"`
 }
 
+type IngestResponse_Paused struct {
+	// The stream ends before all documents are counted, because its time was up. Last message.
+	Paused *IngestPaused `protobuf:"bytes,30,opt,name=paused,proto3,oneof"`
+}
+
 func (*IngestResponse_Opened) isIngestResponse_Event() {}
 
 func (*IngestResponse_Progress) isIngestResponse_Event() {}
 
 func (*IngestResponse_Acknowledged) isIngestResponse_Event() {}
+
+func (*IngestResponse_Paused) isIngestResponse_Event() {}
+
+// IngestPaused says what is left when the time of an ingest is up.
+type IngestPaused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Labels of documents that are stored and not wholly counted; the next ingest completes them.
+	UnfinishedLabels []string `protobuf:"bytes,1,rep,name=unfinished_labels,json=unfinishedLabels,proto3" json:"unfinished_labels,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *IngestPaused) Reset() {
+	*x = IngestPaused{}
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IngestPaused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IngestPaused) ProtoMessage() {}
+
+func (x *IngestPaused) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IngestPaused.ProtoReflect.Descriptor instead.
+func (*IngestPaused) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *IngestPaused) GetUnfinishedLabels() []string {
+	if x != nil {
+		return x.UnfinishedLabels
+	}
+	return nil
+}
 
 // IngestOpened says which model the stream trains.
 type IngestOpened struct {
@@ -518,13 +600,15 @@ type IngestOpened struct {
 	Model *Model `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// Documents of an interrupted earlier run whose counting is completed by this stream.
 	ResumedLabels []string `protobuf:"bytes,2,rep,name=resumed_labels,json=resumedLabels,proto3" json:"resumed_labels,omitempty"`
+	// The job that does this; see JobService.
+	JobId         string `protobuf:"bytes,30,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IngestOpened) Reset() {
 	*x = IngestOpened{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +620,7 @@ func (x *IngestOpened) String() string {
 func (*IngestOpened) ProtoMessage() {}
 
 func (x *IngestOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +633,7 @@ func (x *IngestOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestOpened.ProtoReflect.Descriptor instead.
 func (*IngestOpened) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *IngestOpened) GetModel() *Model {
@@ -564,6 +648,13 @@ func (x *IngestOpened) GetResumedLabels() []string {
 		return x.ResumedLabels
 	}
 	return nil
+}
+
+func (x *IngestOpened) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
 }
 
 // IngestProgress tells how far a document is.
@@ -581,7 +672,7 @@ type IngestProgress struct {
 
 func (x *IngestProgress) Reset() {
 	*x = IngestProgress{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +684,7 @@ func (x *IngestProgress) String() string {
 func (*IngestProgress) ProtoMessage() {}
 
 func (x *IngestProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +697,7 @@ func (x *IngestProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestProgress.ProtoReflect.Descriptor instead.
 func (*IngestProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IngestProgress) GetLabel() string {
@@ -645,7 +736,7 @@ type DocumentAcknowledged struct {
 
 func (x *DocumentAcknowledged) Reset() {
 	*x = DocumentAcknowledged{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +748,7 @@ func (x *DocumentAcknowledged) String() string {
 func (*DocumentAcknowledged) ProtoMessage() {}
 
 func (x *DocumentAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +761,7 @@ func (x *DocumentAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentAcknowledged.ProtoReflect.Descriptor instead.
 func (*DocumentAcknowledged) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DocumentAcknowledged) GetLabel() string {
@@ -723,7 +814,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +826,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +839,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Document) GetDocumentId() string {
@@ -838,7 +929,7 @@ type ListDocumentsRequest struct {
 
 func (x *ListDocumentsRequest) Reset() {
 	*x = ListDocumentsRequest{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +941,7 @@ func (x *ListDocumentsRequest) String() string {
 func (*ListDocumentsRequest) ProtoMessage() {}
 
 func (x *ListDocumentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +954,7 @@ func (x *ListDocumentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDocumentsRequest.ProtoReflect.Descriptor instead.
 func (*ListDocumentsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListDocumentsRequest) GetTenant() string {
@@ -907,7 +998,7 @@ type ListDocumentsResponse struct {
 
 func (x *ListDocumentsResponse) Reset() {
 	*x = ListDocumentsResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1010,7 @@ func (x *ListDocumentsResponse) String() string {
 func (*ListDocumentsResponse) ProtoMessage() {}
 
 func (x *ListDocumentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1023,7 @@ func (x *ListDocumentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDocumentsResponse.ProtoReflect.Descriptor instead.
 func (*ListDocumentsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListDocumentsResponse) GetDocuments() []*Document {
@@ -968,7 +1059,7 @@ type ForgetDocumentRequest struct {
 
 func (x *ForgetDocumentRequest) Reset() {
 	*x = ForgetDocumentRequest{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1071,7 @@ func (x *ForgetDocumentRequest) String() string {
 func (*ForgetDocumentRequest) ProtoMessage() {}
 
 func (x *ForgetDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1084,7 @@ func (x *ForgetDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetDocumentRequest.ProtoReflect.Descriptor instead.
 func (*ForgetDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ForgetDocumentRequest) GetTenant() string {
@@ -1050,7 +1141,7 @@ type ForgetDocumentResponse struct {
 
 func (x *ForgetDocumentResponse) Reset() {
 	*x = ForgetDocumentResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1153,7 @@ func (x *ForgetDocumentResponse) String() string {
 func (*ForgetDocumentResponse) ProtoMessage() {}
 
 func (x *ForgetDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1166,7 @@ func (x *ForgetDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetDocumentResponse.ProtoReflect.Descriptor instead.
 func (*ForgetDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ForgetDocumentResponse) GetPhase() string {
@@ -1123,13 +1214,15 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\x05start\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.DocumentStartH\x00R\x05start\x12!\n" +
 	"\x05chunk\x18\x03 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x12/\n" +
 	"\x03end\x18\x04 \x01(\v2\x1b.dbslm.ngram.v1.DocumentEndH\x00R\x03endB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\xec\x01\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xbf\x02\n" +
 	"\fIngestHeader\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12?\n" +
 	"\x05model\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$R\x05model\x129\n" +
 	"\bsettings\x18\x03 \x01(\v2\x1d.dbslm.ngram.v1.ModelSettingsR\bsettings\x12\"\n" +
 	"\atrainer\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\atrainer\x12\x1b\n" +
-	"\tdrop_text\x18\x05 \x01(\bR\bdropText\"\x8d\x01\n" +
+	"\tdrop_text\x18\x05 \x01(\bR\bdropText\x12!\n" +
+	"\fkeep_running\x18\x1e \x01(\bR\vkeepRunning\x12.\n" +
+	"\x13max_runtime_seconds\x18\x1f \x01(\rR\x11maxRuntimeSeconds\"\x8d\x01\n" +
 	"\rDocumentStart\x12 \n" +
 	"\x05label\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x04R\x05label\x12!\n" +
@@ -1138,15 +1231,19 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\n" +
 	"size_bytes\x18\x04 \x01(\x04R\tsizeBytes\".\n" +
 	"\vDocumentEnd\x12\x1f\n" +
-	"\x06sha256\x18\x01 \x01(\fB\a\xbaH\x04z\x02\x18 R\x06sha256\"\xdb\x01\n" +
+	"\x06sha256\x18\x01 \x01(\fB\a\xbaH\x04z\x02\x18 R\x06sha256\"\x93\x02\n" +
 	"\x0eIngestResponse\x126\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1c.dbslm.ngram.v1.IngestOpenedH\x00R\x06opened\x12<\n" +
 	"\bprogress\x18\x02 \x01(\v2\x1e.dbslm.ngram.v1.IngestProgressH\x00R\bprogress\x12J\n" +
-	"\facknowledged\x18\x03 \x01(\v2$.dbslm.ngram.v1.DocumentAcknowledgedH\x00R\facknowledgedB\a\n" +
-	"\x05event\"b\n" +
+	"\facknowledged\x18\x03 \x01(\v2$.dbslm.ngram.v1.DocumentAcknowledgedH\x00R\facknowledged\x126\n" +
+	"\x06paused\x18\x1e \x01(\v2\x1c.dbslm.ngram.v1.IngestPausedH\x00R\x06pausedB\a\n" +
+	"\x05event\";\n" +
+	"\fIngestPaused\x12+\n" +
+	"\x11unfinished_labels\x18\x01 \x03(\tR\x10unfinishedLabels\"y\n" +
 	"\fIngestOpened\x12+\n" +
 	"\x05model\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.ModelR\x05model\x12%\n" +
-	"\x0eresumed_labels\x18\x02 \x03(\tR\rresumedLabels\"]\n" +
+	"\x0eresumed_labels\x18\x02 \x03(\tR\rresumedLabels\x12\x15\n" +
+	"\x06job_id\x18\x1e \x01(\tR\x05jobId\"]\n" +
 	"\x0eIngestProgress\x12\x14\n" +
 	"\x05label\x18\x01 \x01(\tR\x05label\x12\x1d\n" +
 	"\n" +
@@ -1221,7 +1318,7 @@ func file_dbslm_ngram_v1_corpus_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_corpus_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_corpus_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_dbslm_ngram_v1_corpus_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_dbslm_ngram_v1_corpus_proto_goTypes = []any{
 	(DocumentAcknowledged_Outcome)(0), // 0: dbslm.ngram.v1.DocumentAcknowledged.Outcome
 	(*IngestRequest)(nil),             // 1: dbslm.ngram.v1.IngestRequest
@@ -1229,42 +1326,44 @@ var file_dbslm_ngram_v1_corpus_proto_goTypes = []any{
 	(*DocumentStart)(nil),             // 3: dbslm.ngram.v1.DocumentStart
 	(*DocumentEnd)(nil),               // 4: dbslm.ngram.v1.DocumentEnd
 	(*IngestResponse)(nil),            // 5: dbslm.ngram.v1.IngestResponse
-	(*IngestOpened)(nil),              // 6: dbslm.ngram.v1.IngestOpened
-	(*IngestProgress)(nil),            // 7: dbslm.ngram.v1.IngestProgress
-	(*DocumentAcknowledged)(nil),      // 8: dbslm.ngram.v1.DocumentAcknowledged
-	(*Document)(nil),                  // 9: dbslm.ngram.v1.Document
-	(*ListDocumentsRequest)(nil),      // 10: dbslm.ngram.v1.ListDocumentsRequest
-	(*ListDocumentsResponse)(nil),     // 11: dbslm.ngram.v1.ListDocumentsResponse
-	(*ForgetDocumentRequest)(nil),     // 12: dbslm.ngram.v1.ForgetDocumentRequest
-	(*ForgetDocumentResponse)(nil),    // 13: dbslm.ngram.v1.ForgetDocumentResponse
-	(*ModelSettings)(nil),             // 14: dbslm.ngram.v1.ModelSettings
-	(*Model)(nil),                     // 15: dbslm.ngram.v1.Model
-	(*timestamppb.Timestamp)(nil),     // 16: google.protobuf.Timestamp
+	(*IngestPaused)(nil),              // 6: dbslm.ngram.v1.IngestPaused
+	(*IngestOpened)(nil),              // 7: dbslm.ngram.v1.IngestOpened
+	(*IngestProgress)(nil),            // 8: dbslm.ngram.v1.IngestProgress
+	(*DocumentAcknowledged)(nil),      // 9: dbslm.ngram.v1.DocumentAcknowledged
+	(*Document)(nil),                  // 10: dbslm.ngram.v1.Document
+	(*ListDocumentsRequest)(nil),      // 11: dbslm.ngram.v1.ListDocumentsRequest
+	(*ListDocumentsResponse)(nil),     // 12: dbslm.ngram.v1.ListDocumentsResponse
+	(*ForgetDocumentRequest)(nil),     // 13: dbslm.ngram.v1.ForgetDocumentRequest
+	(*ForgetDocumentResponse)(nil),    // 14: dbslm.ngram.v1.ForgetDocumentResponse
+	(*ModelSettings)(nil),             // 15: dbslm.ngram.v1.ModelSettings
+	(*Model)(nil),                     // 16: dbslm.ngram.v1.Model
+	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_corpus_proto_depIdxs = []int32{
 	2,  // 0: dbslm.ngram.v1.IngestRequest.header:type_name -> dbslm.ngram.v1.IngestHeader
 	3,  // 1: dbslm.ngram.v1.IngestRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
 	4,  // 2: dbslm.ngram.v1.IngestRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	14, // 3: dbslm.ngram.v1.IngestHeader.settings:type_name -> dbslm.ngram.v1.ModelSettings
-	6,  // 4: dbslm.ngram.v1.IngestResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
-	7,  // 5: dbslm.ngram.v1.IngestResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
-	8,  // 6: dbslm.ngram.v1.IngestResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
-	15, // 7: dbslm.ngram.v1.IngestOpened.model:type_name -> dbslm.ngram.v1.Model
-	0,  // 8: dbslm.ngram.v1.DocumentAcknowledged.outcome:type_name -> dbslm.ngram.v1.DocumentAcknowledged.Outcome
-	9,  // 9: dbslm.ngram.v1.DocumentAcknowledged.document:type_name -> dbslm.ngram.v1.Document
-	16, // 10: dbslm.ngram.v1.Document.create_time:type_name -> google.protobuf.Timestamp
-	9,  // 11: dbslm.ngram.v1.ListDocumentsResponse.documents:type_name -> dbslm.ngram.v1.Document
-	1,  // 12: dbslm.ngram.v1.CorpusService.Ingest:input_type -> dbslm.ngram.v1.IngestRequest
-	10, // 13: dbslm.ngram.v1.CorpusService.ListDocuments:input_type -> dbslm.ngram.v1.ListDocumentsRequest
-	12, // 14: dbslm.ngram.v1.CorpusService.ForgetDocument:input_type -> dbslm.ngram.v1.ForgetDocumentRequest
-	5,  // 15: dbslm.ngram.v1.CorpusService.Ingest:output_type -> dbslm.ngram.v1.IngestResponse
-	11, // 16: dbslm.ngram.v1.CorpusService.ListDocuments:output_type -> dbslm.ngram.v1.ListDocumentsResponse
-	13, // 17: dbslm.ngram.v1.CorpusService.ForgetDocument:output_type -> dbslm.ngram.v1.ForgetDocumentResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	15, // 3: dbslm.ngram.v1.IngestHeader.settings:type_name -> dbslm.ngram.v1.ModelSettings
+	7,  // 4: dbslm.ngram.v1.IngestResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
+	8,  // 5: dbslm.ngram.v1.IngestResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
+	9,  // 6: dbslm.ngram.v1.IngestResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
+	6,  // 7: dbslm.ngram.v1.IngestResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
+	16, // 8: dbslm.ngram.v1.IngestOpened.model:type_name -> dbslm.ngram.v1.Model
+	0,  // 9: dbslm.ngram.v1.DocumentAcknowledged.outcome:type_name -> dbslm.ngram.v1.DocumentAcknowledged.Outcome
+	10, // 10: dbslm.ngram.v1.DocumentAcknowledged.document:type_name -> dbslm.ngram.v1.Document
+	17, // 11: dbslm.ngram.v1.Document.create_time:type_name -> google.protobuf.Timestamp
+	10, // 12: dbslm.ngram.v1.ListDocumentsResponse.documents:type_name -> dbslm.ngram.v1.Document
+	1,  // 13: dbslm.ngram.v1.CorpusService.Ingest:input_type -> dbslm.ngram.v1.IngestRequest
+	11, // 14: dbslm.ngram.v1.CorpusService.ListDocuments:input_type -> dbslm.ngram.v1.ListDocumentsRequest
+	13, // 15: dbslm.ngram.v1.CorpusService.ForgetDocument:input_type -> dbslm.ngram.v1.ForgetDocumentRequest
+	5,  // 16: dbslm.ngram.v1.CorpusService.Ingest:output_type -> dbslm.ngram.v1.IngestResponse
+	12, // 17: dbslm.ngram.v1.CorpusService.ListDocuments:output_type -> dbslm.ngram.v1.ListDocumentsResponse
+	14, // 18: dbslm.ngram.v1.CorpusService.ForgetDocument:output_type -> dbslm.ngram.v1.ForgetDocumentResponse
+	16, // [16:19] is the sub-list for method output_type
+	13, // [13:16] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_corpus_proto_init() }
@@ -1283,6 +1382,7 @@ func file_dbslm_ngram_v1_corpus_proto_init() {
 		(*IngestResponse_Opened)(nil),
 		(*IngestResponse_Progress)(nil),
 		(*IngestResponse_Acknowledged)(nil),
+		(*IngestResponse_Paused)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1290,7 +1390,7 @@ func file_dbslm_ngram_v1_corpus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_corpus_proto_rawDesc), len(file_dbslm_ngram_v1_corpus_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,227 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/pkg/text"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/exactmath"
+	"dbslm/services/ngram/packed"
+	"dbslm/services/ngram/scoring"
+	"dbslm/services/ngram/smoothing"
+)
+
+const (
+	upsertHeldOut   = `INSERT INTO tbl_l1_held_out (tenant, name, sha256, text_bytes, frame) VALUES (?, ?, ?, ?, ?)`
+	deleteHeldOut   = `DELETE FROM tbl_l1_held_out WHERE tenant = ? AND name = ?`
+	selectHeldOut   = `SELECT sha256, text_bytes, frame FROM tbl_l1_held_out WHERE tenant = ? AND name = ?`
+	selectSameText  = `SELECT label FROM tbl_corpus WHERE model_id = ? AND content_hash = ? LIMIT 1`
+	maxHeldOutBytes = 4 << 20
+)
+
+// SetHeldOut replaces the text on which builds of the model are measured, and returns its sentences and tokens; an empty text
+// removes it. A text that is a document of the model is FailedPrecondition: it is not held out.
+func (s *Store) SetHeldOut(ctx context.Context, tenant, model string, content []byte) (sentences, tokens int64, err error) {
+	m, err := s.Model(ctx, tenant, model)
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(content) > maxHeldOutBytes {
+		return 0, 0, errors.New(errors.InvalidArgument, "HELD_OUT_TOO_LONG", "the held-out text has %d bytes; at most %d are kept, so hold out a part of it", len(content), maxHeldOutBytes).
+			Field("text", "too long")
+	}
+	var frame []byte
+	sum := sha256.Sum256(content)
+	if len(content) > 0 {
+		tokenizer, err := tokenizerOf(m)
+		if err != nil {
+			return 0, 0, err
+		}
+		err = tokenizer.Sentences(text.NewReader(text.Normalization(m.Settings.Normalization), bytes.NewReader(content)), func(sentence text.Sentence) error {
+			sentences++
+			tokens += int64(len(sentence.Tokens))
+			return nil
+		})
+		if err != nil {
+			return 0, 0, errors.Wrap(err, errors.InvalidArgument, "INVALID_TEXT", "the held-out text cannot be cut into tokens: %s", errors.Public(err)).Field("text", errors.Public(err))
+		}
+		if tokens == 0 {
+			return 0, 0, errors.New(errors.InvalidArgument, "TEXT_EMPTY", "the held-out text holds no token").Field("text", "must hold text")
+		}
+		encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return 0, 0, err
+		}
+		frame = encoder.EncodeAll(content, nil)
+	}
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		if _, _, _, err := s.lockName(ctx, tx, tenant, model); err != nil {
+			return err
+		}
+		var label []byte
+		err := tx.QueryRow(ctx, selectSameText, int64(m.ID), sum[:]).Scan(&label)
+		if err == nil {
+			return errors.New(errors.FailedPrecondition, "HELD_OUT_TRAINED", "the text is document %q of model %q, so it is not held out; choose a text that the model was not trained on", label, model)
+		}
+		if !errors.Is(err, database.ErrNoRows) {
+			return err
+		}
+		if _, err := tx.Exec(ctx, deleteHeldOut, tenant, model); err != nil || frame == nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, upsertHeldOut, tenant, model, sum[:], len(content), frame)
+		return err
+	})
+	return sentences, tokens, err
+}
+
+// tokenizerOf makes the tokeniser of a model.
+func tokenizerOf(m ngram.Model) (text.Tokenizer, error) {
+	tokenizer, err := text.NewTokenizer(string(m.Settings.Tokenizer), m.Settings.TokenizerParameters, text.Normalization(m.Settings.Normalization))
+	if err != nil {
+		err = errors.Wrap(err, errors.Internal, "TOKENIZER_UNKNOWN", "this version has no tokeniser %q with the parameters of model %q", m.Settings.Tokenizer, m.Name)
+	}
+	return tokenizer, err
+}
+
+// heldOut is the held-out text as the model reads it.
+type heldOut struct {
+	sum       [32]byte
+	sentences [][]uint32
+	warning   string
+}
+
+// heldOut reads the held-out text; nil without one.
+func (t *Trainer) heldOut(ctx context.Context) (*heldOut, error) {
+	var sum, frame []byte
+	var size int64
+	err := t.store.db.QueryRow(ctx, selectHeldOut, t.model.Tenant, t.model.Name).Scan(&sum, &size, &frame)
+	if errors.Is(err, database.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+	if err != nil {
+		return nil, err
+	}
+	defer decoder.Close()
+	content, err := decoder.DecodeAll(frame, nil)
+	if err != nil || sha256.Sum256(content) != [32]byte(sum) {
+		return nil, errors.Wrap(err, errors.DataLoss, "HELD_OUT_DAMAGED", "the held-out text of model %q is damaged; set it again", t.model.Name)
+	}
+	if t.words == nil {
+		if t.words, err = t.loadVocabulary(ctx); err != nil {
+			return nil, err
+		}
+	}
+	h := &heldOut{sum: [32]byte(sum)}
+	err = t.tokenizer.Sentences(text.NewReader(text.Normalization(t.model.Settings.Normalization), bytes.NewReader(content)), func(sentence text.Sentence) error {
+		ids := make([]uint32, len(sentence.Tokens))
+		for i, token := range sentence.Tokens {
+			if id, known := t.words.ids[string(token.Text)]; known {
+				ids[i] = id
+			}
+		}
+		h.sentences = append(h.sentences, ids)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var label []byte
+	switch err := t.store.db.QueryRow(ctx, selectSameText, int64(t.model.ID), sum).Scan(&label); {
+	case err == nil:
+		h.warning = "The held-out text was trained as document “" + string(label) + "” since, so perplexities on it are too good; hold out another text."
+	case !errors.Is(err, database.ErrNoRows):
+		return nil, err
+	}
+	return h, nil
+}
+
+// probe begins to measure a build on the held-out text.
+func (d *derivation) startProbe(h *heldOut) {
+	if h == nil {
+		return
+	}
+	d.held = h
+	d.probe = scoring.NewProbe(d.build.Order, d.t.store.options.Hash)
+	for _, sentence := range h.sentences {
+		d.probe.Add(sentence)
+	}
+	if h.warning != "" {
+		d.build.Warnings = append(d.build.Warnings, h.warning)
+	}
+}
+
+// measure tells the probe of a context, and sums up what the build shows.
+func (d *derivation) measure(n int, hash int64, r *smoothing.Result) {
+	if d.probe == nil {
+		return
+	}
+	stored := func(i int) float64 {
+		if book := d.books[min(n, 2)-1]; book != nil {
+			value := book.Log10[r.Codes[i]]
+			if n == 1 {
+				value += r.Backoff // the factor that makes the rounded unigrams sum to 1
+			}
+			return value
+		}
+		return packed.Float(r.Codes[i])
+	}
+	exact := func(i int) float64 { return min(0, exactmath.Log10(r.Exact[i])) }
+	find := func(token uint32) (int, bool) { return slices.BinarySearch(r.Tokens, token) }
+	d.probe.Context(hash, find, stored, exact, r.Backoff, r.ExactBackoff)
+}
+
+const (
+	// rowBytes is what a row of the derived tables takes apart from packed followers, measured on InnoDB.
+	rowBytes = 45
+
+	insertMeasure = `INSERT INTO tbl_l1_build_measures (build_id, shown_rows, shown_bytes, sha256, sentences, tokens, oov, log10, exact_log10)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+)
+
+// saveMeasure records size and quality of the build.
+func (d *derivation) saveMeasure(ctx context.Context, tx *database.Tx) error {
+	b := &d.build
+	b.Size.Bytes = b.Size.Rows*rowBytes + d.blobBytes
+	var sum []byte
+	var p scoring.Probed
+	b.HeldOut = nil
+	if d.probe != nil {
+		p = d.probe.Result()
+		sum = d.held.sum[:]
+		b.HeldOut = &ngram.HeldOut{SHA256: d.held.sum, Sentences: p.Sentences, Tokens: p.Tokens, OOV: p.OOV, Log10: p.Stored, ExactLog10: p.Exact}
+	}
+	var hash any
+	if sum != nil {
+		hash = sum
+	}
+	_, err := tx.Exec(ctx, insertMeasure, int64(b.ID), b.Size.Rows, b.Size.Bytes, hash, p.Sentences, p.Tokens, p.OOV, p.Stored, p.Exact)
+	return err
+}
+
+const selectMeasure = `SELECT shown_rows, shown_bytes, sha256, sentences, tokens, oov, log10, exact_log10 FROM tbl_l1_build_measures WHERE build_id = ?`
+
+func readMeasure(ctx context.Context, tx *database.Tx, b *ngram.Build) error {
+	var sum []byte
+	var h ngram.HeldOut
+	err := tx.QueryRow(ctx, selectMeasure, int64(b.ID)).Scan(&b.Size.Rows, &b.Size.Bytes, &sum, &h.Sentences, &h.Tokens, &h.OOV, &h.Log10, &h.ExactLog10)
+	if errors.Is(err, database.ErrNoRows) { // derived before builds were measured
+		return nil
+	}
+	if err == nil && len(sum) == len(h.SHA256) {
+		h.SHA256 = [32]byte(sum)
+		b.HeldOut = &h
+	}
+	return err
+}
