@@ -23,9 +23,11 @@ type chooser struct {
 	kept       []Candidate
 	shares     []uint64
 	cumulative []uint64
+	// information of the tokens, for typical.
+	information []float64
 }
 
-// choose applies temperature, the bound on back-off, top-k, top-p and min-p in this order. The Choice is valid until the next call. It is
+// choose applies temperature, the bound on back-off, top-k, typical, top-p and min-p in this order. The Choice is valid until the next call. It is
 // empty when every token is banned.
 func (c *chooser) choose(d *Distribution, p Params) Choice {
 	limit := p.TopK
@@ -50,8 +52,59 @@ func (c *chooser) choose(d *Distribution, p Params) Choice {
 		return Choice{}
 	}
 	c.share(p.Temperature)
+	if p.TypicalP < 1 {
+		c.typical(p.TypicalP)
+	}
 	n := min(nucleus(c.cumulative, p.TopP), c.floor(p.MinP))
 	return Choice{Kept: c.kept[:n], cumulative: c.cumulative[:n]}
+}
+
+// only is the choice of one token that must come. The Choice is valid until the next call.
+func (c *chooser) only(candidate Candidate) Choice {
+	c.kept = append(c.kept[:0], candidate)
+	c.cumulative = append(c.cumulative[:0], 1)
+	return Choice{Kept: c.kept, cumulative: c.cumulative}
+}
+
+// typical keeps the tokens whose information, -log10 of their share of the whole, is nearest to its expectation, the
+// entropy, until they hold the share p of the whole; of two at the same distance the likelier one first. They stand side
+// by side, because the tokens are sorted.
+func (c *chooser) typical(p float64) {
+	whole := c.cumulative[len(c.cumulative)-1]
+	informed := sort.Search(len(c.shares), func(i int) bool { return c.shares[i] == 0 })
+	c.information = c.information[:0]
+	entropy := 0.0
+	for i, share := range c.shares[:informed] {
+		information := 0.0
+		if i > 0 && share == c.shares[i-1] {
+			information = c.information[i-1]
+		} else {
+			information = -exactmath.Log10(float64(share) / float64(whole))
+		}
+		c.information = append(c.information, information)
+		entropy += float64(float64(float64(share)/float64(whole)) * information)
+	}
+	// The least informative token that tells at least the entropy parts those on either side.
+	high := sort.Search(informed, func(i int) bool { return c.information[i] >= entropy })
+	low := high
+	wanted := uint64(math.Ceil(float64(p * float64(whole))))
+	for sum := uint64(0); sum < wanted && (low > 0 || high < informed); {
+		if high == informed || low > 0 && entropy-c.information[low-1] <= c.information[high]-entropy {
+			low--
+			sum += c.shares[low]
+		} else {
+			sum += c.shares[high]
+			high++
+		}
+	}
+	c.kept = append(c.kept[:0], c.kept[low:high]...)
+	c.shares = append(c.shares[:0], c.shares[low:high]...)
+	c.cumulative = c.cumulative[:0]
+	sum := uint64(0)
+	for _, share := range c.shares {
+		sum += share
+		c.cumulative = append(c.cumulative, sum)
+	}
 }
 
 // share turns the weights into whole numbers whose sum fits into 63 bits, the likeliest token having the largest one.

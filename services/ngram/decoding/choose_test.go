@@ -53,7 +53,7 @@ func TestTopKIsExact(t *testing.T) {
 			want = all[:min(k, len(all))]
 		}
 		var c chooser
-		got := c.choose(d, Params{Temperature: 1, TopK: k, TopP: 1, MaxBackoff: AllOrders}).Kept
+		got := c.choose(d, Params{Temperature: 1, TopK: k, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders}).Kept
 		if !slices.Equal(got, want) {
 			t.Fatalf("top %d is\n%v, want\n%v", k, got, want)
 		}
@@ -74,7 +74,7 @@ func TestTopPIsMinimal(t *testing.T) {
 			whole += candidate.Weight
 		}
 		var c chooser
-		kept := c.choose(d, Params{Temperature: 1, TopK: k, TopP: p, MaxBackoff: AllOrders}).Kept
+		kept := c.choose(d, Params{Temperature: 1, TopK: k, TopP: p, TypicalP: 1, MaxBackoff: AllOrders}).Kept
 		if len(all) == 0 {
 			if len(kept) != 0 {
 				t.Fatalf("kept %v of nothing", kept)
@@ -98,7 +98,7 @@ func TestMinP(t *testing.T) {
 		model, d := drawDistribution(t)
 		p := rapid.Float64Range(0, 1).Draw(t, "min p")
 		var c chooser
-		kept := c.choose(d, Params{Temperature: 1, TopP: 1, MinP: p, MaxBackoff: AllOrders}).Kept
+		kept := c.choose(d, Params{Temperature: 1, TopP: 1, TypicalP: 1, MinP: p, MaxBackoff: AllOrders}).Kept
 		least, most := 0, 0 // they differ for a token on the very edge
 		all := dense(model, d)
 		for _, candidate := range all {
@@ -123,11 +123,11 @@ func TestTemperature(t *testing.T) {
 			return
 		}
 		var c chooser
-		if greedy := c.choose(d, Params{Temperature: 0, TopK: 7, TopP: 1, MaxBackoff: AllOrders}).Kept; len(greedy) != 1 || greedy[0] != all[0] {
+		if greedy := c.choose(d, Params{Temperature: 0, TopK: 7, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders}).Kept; len(greedy) != 1 || greedy[0] != all[0] {
 			t.Fatalf("temperature 0 keeps %v, want the likeliest token %v alone", greedy, all[0])
 		}
 		temperature := rapid.Float64Range(0.05, MaxTemperature).Draw(t, "temperature")
-		choice := c.choose(d, Params{Temperature: temperature, TopP: 1, MaxBackoff: AllOrders})
+		choice := c.choose(d, Params{Temperature: temperature, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders})
 		whole := 0.0
 		for _, candidate := range all {
 			whole += math.Pow(candidate.Weight/all[0].Weight, 1/temperature)
@@ -149,10 +149,10 @@ func TestTemperatureLimits(t *testing.T) {
 	d := NewDistribution(unigrams)
 	d.Base(nil)
 	var c chooser
-	if cold := c.choose(d, Params{Temperature: 1e-3, TopP: 1, MaxBackoff: AllOrders}); cold.Probability(0) != 1 {
+	if cold := c.choose(d, Params{Temperature: 1e-3, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders}); cold.Probability(0) != 1 {
 		t.Errorf("near temperature 0 the likeliest token has %g", cold.Probability(0))
 	}
-	if hot := c.choose(d, Params{Temperature: MaxTemperature, TopP: 1, MaxBackoff: AllOrders}); hot.Probability(0)-hot.Probability(2) > 0.04 {
+	if hot := c.choose(d, Params{Temperature: MaxTemperature, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders}); hot.Probability(0)-hot.Probability(2) > 0.04 {
 		t.Errorf("at the highest temperature %g and %g are far apart", hot.Probability(0), hot.Probability(2))
 	}
 }
@@ -161,7 +161,7 @@ func TestDrawIsUnbiased(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, d := drawDistribution(t)
 		var c chooser
-		choice := c.choose(d, Params{Temperature: 1, TopP: 1, MaxBackoff: AllOrders})
+		choice := c.choose(d, Params{Temperature: 1, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders})
 		if choice.Total() == 0 {
 			return
 		}
@@ -213,7 +213,7 @@ func TestMaxBackoffKeepsTheLongestOrders(t *testing.T) {
 		}
 		var c chooser
 		var got []uint32
-		for _, candidate := range c.choose(d, Params{Temperature: 1, TopP: 1, MaxBackoff: n}).Kept {
+		for _, candidate := range c.choose(d, Params{Temperature: 1, TopP: 1, TypicalP: 1, MaxBackoff: n}).Kept {
 			got = append(got, candidate.Token)
 		}
 		if !slices.Equal(got, want) {

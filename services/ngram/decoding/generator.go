@@ -60,27 +60,48 @@ type Setup struct {
 	Breaks Breaks
 	// Params must be valid.
 	Params Params
-	// Sequences to prefer, suppress or ban.
+	// Sequences to prefer, suppress, ban or replace.
 	Sequences []Sequence
+	// Required sequences are said, in any order, before the reply ends; together they have at most MaxTokens tokens.
+	Required [][]uint32
+	// Extension describes the last tokens of Unigrams, those that the build does not know.
+	Extension []Extension
 	// Cache may be nil.
 	Cache *SessionCache
 	// Prompt is the sentence to continue, without <s>; empty begins a new one.
 	Prompt []uint32
 	// ReplySoFar is what the reply says already; it counts for penalties and repeats.
 	ReplySoFar []uint32
+	// PenaltyHistory is what else counts as said for the penalties.
+	PenaltyHistory []uint32
+	// Stages is how many of the likeliest tokens of every step are recorded stage by stage, besides the chosen one; 0
+	// records nothing.
+	Stages int
+}
+
+// Extension is a token that the build does not know.
+type Extension struct {
+	// Like is the token that the model sees where this one was said: lookup.Unknown, or one that the build knows.
+	Like uint32
+	// Free is true for a token that may be drawn with its share of the mass of <unk>. Others are only said where a sequence
+	// asks for them.
+	Free bool
 }
 
 // Generator produces one reply. It is not safe for concurrent use.
 type Generator struct {
 	setup    Setup
 	dist     *Distribution
-	joiner   Joiner
+	writer   writer
 	cache    *SessionCache
 	chooser  chooser
 	steering *steering
+	required *required
+	copied   copied
 	balance  *balance
 	stopper  stopper
 	tokens   []uint32 // since the last <s>, which is the first
+	seen     []uint32 // the same as the model sees them
 	sentence sentence
 	ended    int // sentences
 	joined   int // lines without a sentence mark that were followed by another sentence
@@ -95,6 +116,8 @@ type Event struct {
 	Chosen *Chosen
 	// Text may be sent now.
 	Text string
+	// Replaced is set when another sequence is written in the place of the last tokens, this one included.
+	Replaced *Replaced
 	// Reason is set on the last event.
 	Reason Reason
 }
@@ -108,6 +131,8 @@ type Chosen struct {
 	Matched int
 	// Candidates is the number of tokens left after truncation.
 	Candidates int
+	// Stages are recorded on request, the likeliest token first; the chosen one is always there.
+	Stages []Staged
 }
 
 // NewGenerator begins a reply.
@@ -119,12 +144,17 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 	g := &Generator{
 		setup:    setup,
 		dist:     dist,
-		joiner:   setup.Joiner(),
 		cache:    setup.Cache.clone(),
-		steering: newSteering(setup.Params, setup.Sequences, setup.ReplySoFar),
+		steering: newSteering(setup),
+		required: newRequired(setup.Required, setup.ReplySoFar),
+		copied:   copied{limit: setup.Params.MaxCopied, run: min(len(setup.Prompt), setup.Order-1)},
 		balance:  &balance{},
 		stopper:  stopper{stops: setup.Params.Stop},
-		tokens:   append([]uint32{lookup.Start}, setup.Prompt...),
+	}
+	g.writer = writer{joiner: setup.Joiner(), spell: setup.Text, steered: g.steering}
+	g.begin()
+	for _, token := range setup.Prompt {
+		g.append(token)
 	}
 	if setup.Params.BalanceMarks {
 		g.balance = newBalance(setup.Find)
@@ -132,12 +162,12 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 	for _, token := range setup.Prompt {
 		g.balance.add(token)
 		spelled := setup.Text(token)
-		g.joiner.Add(spelled)
+		g.writer.joiner.Add(spelled)
 		g.sentence.add(spelled)
 	}
 	if setup.Breaks == BreakLine && g.sentence.complete() {
 		g.sentence = sentence{}
-		g.joiner.EndSentence()
+		g.writer.joiner.EndSentence()
 	}
 	for _, token := range setup.ReplySoFar {
 		g.cache.used(token)
@@ -145,10 +175,27 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 	return g
 }
 
+// begin forgets the tokens of the sentence.
+func (g *Generator) begin() {
+	g.tokens = append(g.tokens[:0], lookup.Start)
+	g.seen = append(g.seen[:0], lookup.Start)
+}
+
+func (g *Generator) append(token uint32) {
+	g.tokens = append(g.tokens, token)
+	if own := g.own(); int(token) >= own {
+		token = g.setup.Extension[int(token)-own].Like
+	}
+	g.seen = append(g.seen, token)
+}
+
+// own is the number of token ids of the build; those of an extension follow.
+func (g *Generator) own() int { return g.setup.Unigrams.Bound() - len(g.setup.Extension) }
+
 // Context returns the context of the next token, at most Order-1 tokens, oldest first. Step wants what the build
 // stores about it and about each of its ends, longest first; the empty one is not asked for.
 func (g *Generator) Context() []uint32 {
-	return scoring.ContextAt(g.tokens, len(g.tokens), g.setup.Order)
+	return scoring.ContextAt(g.seen, len(g.seen), g.setup.Order)
 }
 
 // Text is the reply so far, without what is still held back.
@@ -164,34 +211,57 @@ func (g *Generator) Step(contexts []*lookup.Context) Event {
 		return g.finish(Event{}, Stopped)
 	}
 	source := NewSource(g.setup.Params.Seed, g.chosen)
-	at := choice.Draw(&source)
-	token := choice.Kept[at].Token
-	if g.beginsUnwanted(token) {
-		return g.finish(Event{}, Stopped)
+	return g.take(contexts, choice, choice.Draw(&source))
+}
+
+// take says the kept token at that index.
+func (g *Generator) take(contexts []*lookup.Context, choice Choice, at int) Event {
+	if g.beginsUnwanted(choice.Kept[at].Token) {
+		if g.required.done() {
+			return g.finish(Event{}, Stopped)
+		}
+		choice, at = g.force(), 0
 	}
+	candidate := choice.Kept[at]
 	event := Event{Chosen: &Chosen{
-		Token:      token,
-		Log10:      scoring.Score(g.setup.Unigrams, contexts, token).Log10,
+		Token:      candidate.Token,
+		Log10:      scoring.Score(g.setup.Unigrams, contexts, candidate.Token).Log10,
 		Drawn:      exactmath.Log10(choice.Probability(at)),
-		Matched:    choice.Kept[at].Matched,
+		Matched:    candidate.Matched,
 		Candidates: len(choice.Kept),
 	}}
+	if g.setup.Stages > 0 {
+		event.Chosen.Stages = g.record(contexts, choice, at)
+	}
 	g.chosen++
-	return g.accept(event, token)
+	g.copied.said(candidate.Token, candidate.Matched, contexts)
+	return g.accept(event, candidate.Token)
 }
 
 // distribution returns what the next token is drawn from.
 func (g *Generator) distribution(contexts []*lookup.Context) Choice {
-	g.dist.Base(contexts)
-	g.dist.Mix(g.cache)
-	g.dist.Ban(lookup.Unknown)
-	g.dist.Ban(lookup.Start)
-	if g.chosen == 0 || len(g.tokens) == 1 {
-		g.dist.Ban(lookup.End) // no reply and no line is empty
+	for _, stage := range stages {
+		stage.apply(g, contexts)
 	}
-	g.balance.apply(g.dist)
-	g.steering.apply(g.dist, g.tokens)
-	return g.chooser.choose(g.dist, g.setup.Params)
+	if token, must := g.required.next(g.tokens, g.setup.Params.MaxTokens-g.chosen); must {
+		return g.chooser.only(g.candidate(token))
+	}
+	choice := g.chooser.choose(g.dist, g.setup.Params)
+	if choice.Total() == 0 && !g.required.done() {
+		return g.force()
+	}
+	return choice
+}
+
+// force says what is required where the reply would have ended.
+func (g *Generator) force() Choice {
+	g.required.ending = true
+	token, _ := g.required.next(g.tokens, 0)
+	return g.chooser.only(g.candidate(token))
+}
+
+func (g *Generator) candidate(token uint32) Candidate {
+	return Candidate{Token: token, Matched: g.dist.Matched(token), Weight: g.dist.Weight(token), Wanted: true}
 }
 
 // beginsUnwanted reports whether the token would begin a sentence within a line beyond the wanted number. The token
@@ -207,20 +277,22 @@ func (g *Generator) beginsInLine(token uint32) bool {
 
 func (g *Generator) accept(event Event, token uint32) Event {
 	g.steering.said(token)
+	g.required.said(g.steering.reply)
 	g.cache.used(token)
 	piece := ""
 	if token == lookup.End {
 		piece = g.endLine()
-		g.tokens = append(g.tokens[:0], lookup.Start)
+		g.begin()
 	} else {
 		if g.beginsInLine(token) {
 			piece = g.endSentence()
 		}
-		spelled := g.setup.Text(token)
-		piece += g.joiner.Add(spelled)
-		g.sentence.add(spelled)
+		written, replaced := g.writer.add(token)
+		piece += written
+		event.Replaced = replaced
+		g.sentence.add(g.setup.Text(token))
 		g.balance.add(token)
-		g.tokens = append(g.tokens, token)
+		g.append(token)
 	}
 	stopped := false
 	if event.Text, stopped = g.stopper.push(piece); stopped {
@@ -231,7 +303,10 @@ func (g *Generator) accept(event Event, token uint32) Event {
 	g.text.WriteString(event.Text)
 	switch {
 	case g.setup.Params.MaxSentences > 0 && g.ended >= g.setup.Params.MaxSentences:
-		return g.finish(event, Stopped)
+		if g.required.done() {
+			return g.finish(event, Stopped)
+		}
+		g.required.ending = true
 	case g.chosen >= g.setup.Params.MaxTokens && g.ended+1 == g.setup.Params.MaxSentences && g.sentence.complete():
 		return g.finish(event, Stopped)
 	case g.chosen >= g.setup.Params.MaxTokens:
@@ -249,7 +324,7 @@ func (g *Generator) endLine() string {
 	if g.setup.Breaks == BreakSentence {
 		g.joined++
 		g.sentence = sentence{}
-		return g.joiner.EndSentence()
+		return g.writer.endSentence()
 	}
 	return ""
 }
@@ -257,18 +332,18 @@ func (g *Generator) endLine() string {
 func (g *Generator) endSentence() string {
 	g.ended++
 	g.sentence = sentence{}
-	if g.ended == g.setup.Params.MaxSentences {
+	if g.ended == g.setup.Params.MaxSentences && g.required.done() {
 		return "" // finish ends it, after the marks that are still open
 	}
-	return g.joiner.EndSentence()
+	return g.writer.endSentence()
 }
 
 func (g *Generator) finish(event Event, reason Reason) Event {
-	rest := ""
+	rest := g.writer.release(0)
 	for _, mark := range g.balance.missing() {
-		rest += g.joiner.Add(mark)
+		rest += g.writer.joiner.Add(mark)
 	}
-	text, stopped := g.stopper.push(rest + g.joiner.EndSentence())
+	text, stopped := g.stopper.push(rest + g.writer.joiner.EndSentence())
 	if stopped {
 		reason = StopSequence
 	} else {

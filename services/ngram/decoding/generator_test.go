@@ -70,7 +70,7 @@ func (m toy) setup(breaks Breaks, change func(*Setup)) Setup {
 		Find:     func(token string) uint32 { return uint32(max(0, slices.Index(m.words, token))) },
 		Joiner:   func() Joiner { return &spaces{} },
 		Breaks:   breaks,
-		Params:   Params{Temperature: 0, TopP: 1, MaxBackoff: AllOrders, BestOf: 1, MaxTokens: 40, MaxSentences: 1},
+		Params:   Params{Temperature: 0, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders, BestOf: 1, RepetitionPenalty: 1, MaxTokens: 40, MaxSentences: 1},
 	}
 	if change != nil {
 		change(&setup)
@@ -313,7 +313,7 @@ func TestNoNGramIsRepeated(t *testing.T) {
 		model := drawToy(t)
 		n := rapid.IntRange(1, 4).Draw(t, "n")
 		setup := model.setup(BreakAlways, func(s *Setup) {
-			s.Params = Params{Temperature: 1, TopP: 1, MaxBackoff: AllOrders, NoRepeatNGram: n, MaxTokens: 60, Seed: rapid.Uint64().Draw(t, "seed")}
+			s.Params = Params{Temperature: 1, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders, RepetitionPenalty: 1, NoRepeatNGram: n, MaxTokens: 60, Seed: rapid.Uint64().Draw(t, "seed")}
 		})
 		_, _, chosen := model.run(t, setup)
 		seen := map[string]bool{}

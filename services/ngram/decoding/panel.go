@@ -30,6 +30,7 @@ const (
 	longReply       = 25   // tokens
 	longPenalty     = 0.05 // for each token beyond
 	joinPenalty     = 3
+	forcedPenalty   = 10 // for each required sequence that was said because the reply ended
 	questionPenalty = 1
 	shortReply      = 5   // words
 	shortPenalty    = 0.5 // for each word missing
@@ -113,6 +114,7 @@ func (p *Panel) merit(m *member) float64 {
 	merit -= float64(longPenalty * float64(max(0, len(tokens)-longReply)))
 	merit -= float64(shortPenalty * float64(max(0, shortReply-words)))
 	merit -= float64(joinPenalty * float64(m.generator.joined))
+	merit -= float64(forcedPenalty * float64(m.generator.required.forced))
 	merit += float64(fluencyShare * (fluency / float64(max(1, len(tokens)))))
 	if m.generator.reason == LengthReached || m.generator.Text() == "" {
 		merit -= cutPenalty

@@ -16,6 +16,9 @@ type Params struct {
 	TopP float64
 	// MinP drops tokens whose probability is below this share of the likeliest one's. In [0, 1].
 	MinP float64
+	// TypicalP keeps the smallest set of tokens whose information is nearest to the entropy of the distribution and whose
+	// share reaches it (Meister et al. 2022). In (0, 1]; 1 keeps all.
+	TypicalP float64
 	// MaxBackoff keeps tokens that were found at most this many orders below the longest n-grams found in this step:
 	// with 0 a token comes from the longest context that the model knows, which reads better than what the backed-off
 	// mass would add. AllOrders keeps everything. Words that the cache or a positive bias asks for are always kept.
@@ -26,6 +29,14 @@ type Params struct {
 	// FrequencyPenalty once per occurrence. Both in [-20, 20].
 	PresencePenalty  float64
 	FrequencyPenalty float64
+	// RepetitionPenalty multiplies the log10 probability of every token that was said already: above 1 makes it less
+	// likely, the less likely it was the more. In [0.1, 10]; 1 changes nothing.
+	RepetitionPenalty float64
+	// PenaltyHistory is how many of the newest tokens of the history count as said for the three penalties, besides
+	// the reply.
+	PenaltyHistory int
+	// MaxCopied refuses to say more than this many consecutive tokens of the training text (see copied); 0 has no limit.
+	MaxCopied int
 	// NoRepeatNGram forbids to repeat an n-gram of this length within the reply; 0 allows it.
 	NoRepeatNGram int
 	// BalanceMarks keeps quotation marks and brackets in pairs, and closes at the end of the reply what is still open.
@@ -56,28 +67,36 @@ const (
 	MaxStops        = 16
 	MaxStopBytes    = 256
 	MaxStrength     = 20
+	MinRepetition   = 0.1
+	MaxRepetition   = 10
+	MaxHistory      = 4096
+	MaxCopiedLimit  = 100_000
 	AutoCacheWeight = -1
 )
 
 // DefaultParams are the parameters of the profile "default".
 func DefaultParams() Params {
 	return Params{
-		Temperature:   0.8,
-		TopK:          40,
-		TopP:          0.95,
-		MaxBackoff:    0,
-		BestOf:        8,
-		NoRepeatNGram: 4,
-		BalanceMarks:  true,
-		MaxTokens:     60,
-		MaxSentences:  1,
-		CacheWeight:   AutoCacheWeight,
+		Temperature:       0.8,
+		TopK:              40,
+		TopP:              0.95,
+		TypicalP:          1,
+		MaxBackoff:        0,
+		BestOf:            8,
+		RepetitionPenalty: 1,
+		NoRepeatNGram:     4,
+		BalanceMarks:      true,
+		MaxTokens:         60,
+		MaxSentences:      1,
+		CacheWeight:       AutoCacheWeight,
 	}
 }
 
 // PlainParams are the parameters of the profile "plain": the model's own distribution, without truncation or steering.
 func PlainParams() Params {
-	return Params{Temperature: 1, TopP: 1, MaxBackoff: AllOrders, BestOf: 1, MaxTokens: 60, MaxSentences: 1}
+	return Params{
+		Temperature: 1, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders, BestOf: 1, RepetitionPenalty: 1, MaxTokens: 60, MaxSentences: 1,
+	}
 }
 
 // Violation names a parameter outside its range. Field is spelt as in the protos.
@@ -110,10 +129,14 @@ func (p Params) Validate() []Violation {
 	whole("top_k", p.TopK, 0, MaxTopK)
 	within("top_p", p.TopP, 0, 1, true)
 	within("min_p", p.MinP, 0, 1, false)
+	within("typical_p", p.TypicalP, 0, 1, true)
 	whole("max_backoff", p.MaxBackoff, 0, AllOrders)
 	whole("best_of", p.BestOf, 1, MaxBestOf)
 	within("presence_penalty", p.PresencePenalty, -MaxPenalty, MaxPenalty, false)
 	within("frequency_penalty", p.FrequencyPenalty, -MaxPenalty, MaxPenalty, false)
+	within("repetition_penalty", p.RepetitionPenalty, MinRepetition, MaxRepetition, false)
+	whole("penalty_history", p.PenaltyHistory, 0, MaxHistory)
+	whole("max_copied", p.MaxCopied, 0, MaxCopiedLimit)
 	whole("no_repeat_ngram", p.NoRepeatNGram, 0, MaxNoRepeat)
 	whole("max_tokens", p.MaxTokens, 1, MaxTokensLimit)
 	whole("max_sentences", p.MaxSentences, 0, MaxSentences)

@@ -70,6 +70,29 @@ func replies(t *testing.T) string {
 			s.Params.MaxSentences, s.Params.MaxBackoff = 3, 2
 			s.Sequences = []Sequence{{Tokens: []uint32{9, 12}, Strength: 1.25}, {Tokens: []uint32{30}, Ban: true}, {Tokens: []uint32{8}, Strength: -0.7}}
 		},
+		func(s *Setup) { s.Params.TypicalP, s.Params.TopK, s.Params.TopP = 0.6, 0, 1 },
+		func(s *Setup) {
+			s.Params.RepetitionPenalty, s.Params.MaxBackoff, s.Params.BestOf = 1.4, AllOrders, 2
+			s.PenaltyHistory = []uint32{17, 23, 44, 5, 17}
+		},
+		func(s *Setup) { s.Params.MaxCopied, s.Params.MaxBackoff = 5, 1 },
+		func(s *Setup) { s.Required, s.Params.BestOf = [][]uint32{{9, 12, 33}, {61}}, 3 },
+		func(s *Setup) {
+			own := s.Unigrams.Bound()
+			s.Unigrams = s.Unigrams.Extend(2)
+			s.Extension = []Extension{{Like: 9, Free: true}, {Like: 12}}
+			spell := s.Text
+			s.Text = func(token uint32) string {
+				if int(token) >= own {
+					return fmt.Sprintf("new%d", int(token)-own)
+				}
+				return spell(token)
+			}
+			s.Sequences = []Sequence{
+				{Tokens: []uint32{uint32(own), uint32(own + 1)}, Strength: 2, Pattern: []uint32{17}},
+				{Tokens: []uint32{uint32(own + 1), 12}, InsteadOf: []uint32{9}}, {Tokens: []uint32{12, 30, 31}, Lead: 1, Strength: 0.5},
+			}
+		},
 	} {
 		for seed := range uint64(12) {
 			setup := model.setup(BreakSentence, func(s *Setup) {

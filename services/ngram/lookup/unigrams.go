@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"dbslm/services/ngram/exactmath"
 )
 
 // Unigrams is the empty context of a build, resident and ready for random access: the probability of every token by
@@ -79,3 +81,52 @@ func (u *Unigrams) Sorted() []uint32 { return u.sorted }
 
 // Size is the approximate number of bytes that the unigrams take in memory.
 func (u *Unigrams) Size() int { return 21*len(u.rank) + 4*len(u.sorted) + 160 }
+
+// Extend returns unigrams with k more tokens, whose ids follow Bound: they share the mass of <unk> with it in equal parts,
+// so that the sum stays what it was after every context. In ties they come after the tokens of the build, by id.
+func (u *Unigrams) Extend(k int) *Unigrams {
+	if k == 0 {
+		return u
+	}
+	share := u.Mass(Unknown) / float64(k+1)
+	log10, _ := u.Log10(Unknown)
+	log10 -= exactmath.Log10(float64(k + 1))
+	bound := u.Bound()
+	e := &Unigrams{
+		mass: make([]float64, bound+k), log10: make([]float64, bound+k), known: make([]bool, bound+k), rank: make([]uint32, bound+k),
+		sorted: make([]uint32, 0, len(u.sorted)+k), total: u.total,
+	}
+	copy(e.mass, u.mass)
+	copy(e.log10, u.log10)
+	copy(e.known, u.known)
+	copy(e.rank, u.rank)
+	sharing := make([]uint32, 0, k+1)
+	if u.known[Unknown] {
+		sharing = append(sharing, Unknown)
+	}
+	for id := bound; id < bound+k; id++ {
+		e.rank[id] = uint32(id)
+		sharing = append(sharing, uint32(id))
+	}
+	for _, id := range sharing {
+		e.mass[id], e.log10[id], e.known[id] = share, log10, true
+	}
+	placed := false
+	for _, token := range u.sorted {
+		if token == Unknown {
+			continue
+		}
+		if !placed && (e.mass[token] < share || e.mass[token] == share && e.rank[token] > e.rank[Unknown]) {
+			placed = true
+			e.sorted = append(e.sorted, sharing[0])
+			sharing = sharing[1:]
+		}
+		if len(sharing) > 0 && e.mass[token] < share {
+			e.sorted = append(e.sorted, sharing...)
+			sharing = nil
+		}
+		e.sorted = append(e.sorted, token)
+	}
+	e.sorted = append(e.sorted, sharing...)
+	return e
+}
