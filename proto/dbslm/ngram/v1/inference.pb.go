@@ -973,13 +973,29 @@ func (x *ScoreResponse) GetExplained() *ExplanationSummary {
 	return nil
 }
 
-// SequenceBias prefers or suppresses a text sequence.
+// SequenceBias prefers or suppresses a text sequence, or writes it in the place of another one. Words of a preferred
+// sequence that the model does not know become part of the extension vocabulary of the request. A preferred sequence that
+// holds a banned one has no effect.
 type SequenceBias struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Text of the sequence; cut by the model's tokeniser. 1 to 256 bytes.
+	// Text of the sequence; cut by the model's tokeniser. 1 to 1024 bytes, at least one token.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	// Added to the log10 probability of the token that continues the sequence, in [-20, 20].
+	// Strength s in log10 units, in [-20, 20]; 0 means 2. A positive one makes the first token 10^s times as likely, and
+	// once the beginning of the sequence is said gives the token that continues it the share 1-10^-s. A negative one makes
+	// the last token 10^s times as likely once all before it are said.
 	StrengthLog10 float64 `protobuf:"fixed64,2,opt,name=strength_log10,json=strengthLog10,proto3" json:"strength_log10,omitempty"`
+	// Literal text that `history`, `prompt`, `reply_so_far` or the reply must hold for the bias to apply, compared token by
+	// token; empty applies always. At most 4096 bytes.
+	Pattern string `protobuf:"bytes,3,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// Text that must stand directly before the sequence in the same sentence; then its first token has the share 1-10^-s
+	// too. Empty for anywhere. At most 1024 bytes. Not together with `instead_of`.
+	After string `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Sequence in whose place `text` is written wherever the reply says it. Everything else of the reply stays as it was:
+	// the model goes on as if it had said this one. At most 1024 bytes; the strength must not be negative, and does not
+	// matter.
+	InsteadOf string `protobuf:"bytes,5,opt,name=instead_of,json=insteadOf,proto3" json:"instead_of,omitempty"`
+	// What asks for it, for the trace: an id of a correction, for example. At most 128 bytes.
+	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1028,6 +1044,99 @@ func (x *SequenceBias) GetStrengthLog10() float64 {
 	return 0
 }
 
+func (x *SequenceBias) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *SequenceBias) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *SequenceBias) GetInsteadOf() string {
+	if x != nil {
+		return x.InsteadOf
+	}
+	return ""
+}
+
+func (x *SequenceBias) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// ExtensionWord is a text that the reply may say although the model never saw it. Nothing is stored.
+type ExtensionWord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Text; cut by the model's tokeniser, and those of its tokens that the model does not know get ids above the build's.
+	// They share the probability of <unk> with it in equal parts. 1 to 256 bytes, at least one token.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Word of the model in whose place the model sees these tokens when it goes on after them; empty for <unk>.
+	Like string `protobuf:"bytes,2,opt,name=like,proto3" json:"like,omitempty"`
+	// Where it comes from, for the trace. At most 128 bytes.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtensionWord) Reset() {
+	*x = ExtensionWord{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtensionWord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtensionWord) ProtoMessage() {}
+
+func (x *ExtensionWord) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtensionWord.ProtoReflect.Descriptor instead.
+func (*ExtensionWord) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExtensionWord) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ExtensionWord) GetLike() string {
+	if x != nil {
+		return x.Like
+	}
+	return ""
+}
+
+func (x *ExtensionWord) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
 // DecodeParameters steer the choice of tokens. Unset values come from the profile.
 type DecodeParameters struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1041,9 +1150,9 @@ type DecodeParameters struct {
 	TopP *float64 `protobuf:"fixed64,4,opt,name=top_p,json=topP,proto3,oneof" json:"top_p,omitempty"`
 	// Drop tokens below this share of the likeliest one, in [0, 1]. Default 0.
 	MinP *float64 `protobuf:"fixed64,5,opt,name=min_p,json=minP,proto3,oneof" json:"min_p,omitempty"`
-	// Subtracted from the log10 probability of a token already in the reply, in [-20, 20]. Default 0.
+	// Subtracted from the log10 probability of a token that was said already, in [-20, 20]. Default 0.
 	PresencePenalty *float64 `protobuf:"fixed64,6,opt,name=presence_penalty,json=presencePenalty,proto3,oneof" json:"presence_penalty,omitempty"`
-	// Subtracted once per occurrence in the reply, in [-20, 20]. Default 0.
+	// Subtracted once for each time that a token was said, in [-20, 20]. Default 0.
 	FrequencyPenalty *float64 `protobuf:"fixed64,7,opt,name=frequency_penalty,json=frequencyPenalty,proto3,oneof" json:"frequency_penalty,omitempty"`
 	// Never repeat an n-gram of this length within the reply; 0 allows all. Default 4.
 	NoRepeatNgram *uint32 `protobuf:"varint,8,opt,name=no_repeat_ngram,json=noRepeatNgram,proto3,oneof" json:"no_repeat_ngram,omitempty"`
@@ -1055,9 +1164,10 @@ type DecodeParameters struct {
 	Seed *uint64 `protobuf:"varint,11,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	// Text that ends the reply; the reply does not contain it. At most 16, each 1 to 256 bytes.
 	Stop []string `protobuf:"bytes,12,rep,name=stop,proto3" json:"stop,omitempty"`
-	// Sequences never produced. At most 64.
+	// Sequences never produced, at most 64, each 1 to 1024 bytes and at least one token. Those in tbl_decode_bans are
+	// added.
 	Bans []string `protobuf:"bytes,13,rep,name=bans,proto3" json:"bans,omitempty"`
-	// Sequences preferred or suppressed. At most 64.
+	// Sequences preferred, suppressed or replaced. At most 64.
 	Biases []*SequenceBias `protobuf:"bytes,14,rep,name=biases,proto3" json:"biases,omitempty"`
 	// Weight of the session cache over `history`, in [0, 0.9]; unset chooses by the length of the history.
 	CacheWeight *float64 `protobuf:"fixed64,15,opt,name=cache_weight,json=cacheWeight,proto3,oneof" json:"cache_weight,omitempty"`
@@ -1066,14 +1176,30 @@ type DecodeParameters struct {
 	MaxBackoff *uint32 `protobuf:"varint,16,opt,name=max_backoff,json=maxBackoff,proto3,oneof" json:"max_backoff,omitempty"`
 	// Segments drawn with derived seeds, of which the one is returned that says most about the content words of the newest
 	// text in `history`; 1 to 32. Default 8.
-	BestOf        *uint32 `protobuf:"varint,17,opt,name=best_of,json=bestOf,proto3,oneof" json:"best_of,omitempty"`
+	BestOf *uint32 `protobuf:"varint,17,opt,name=best_of,json=bestOf,proto3,oneof" json:"best_of,omitempty"`
+	// Keep the smallest set of tokens whose information is nearest to the entropy of the distribution and that reaches this
+	// mass (locally typical sampling), in (0, 1]. Default 1, which keeps all.
+	TypicalP *float64 `protobuf:"fixed64,18,opt,name=typical_p,json=typicalP,proto3,oneof" json:"typical_p,omitempty"`
+	// Multiplies the log10 probability of a token that was said already, in [0.1, 10]: above 1 makes it less likely.
+	// Default 1.
+	RepetitionPenalty *float64 `protobuf:"fixed64,19,opt,name=repetition_penalty,json=repetitionPenalty,proto3,oneof" json:"repetition_penalty,omitempty"`
+	// Newest tokens of `history` that count as said for the three penalties, besides the reply; at most 4096. Default 0.
+	PenaltyHistory *uint32 `protobuf:"varint,20,opt,name=penalty_history,json=penaltyHistory,proto3,oneof" json:"penalty_history,omitempty"`
+	// Never say more than this many consecutive tokens of the training text; at most 100,000, 0 has no limit. An upper bound
+	// from the counts: text is refused too that is new but whose n-grams are all known. Default 0.
+	MaxCopied *uint32 `protobuf:"varint,21,opt,name=max_copied,json=maxCopied,proto3,oneof" json:"max_copied,omitempty"`
+	// Sequences that the reply says, in any order: where their first word comes, else at the end. At most 16, each 1 to 1024
+	// bytes and at least one token, together at most max_tokens. Only a stop sequence ends a reply without them.
+	Required []string `protobuf:"bytes,22,rep,name=required,proto3" json:"required,omitempty"`
+	// Words that may be drawn although the model never saw them. At most 64.
+	Extension     []*ExtensionWord `protobuf:"bytes,23,rep,name=extension,proto3" json:"extension,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DecodeParameters) Reset() {
 	*x = DecodeParameters{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1211,7 @@ func (x *DecodeParameters) String() string {
 func (*DecodeParameters) ProtoMessage() {}
 
 func (x *DecodeParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1224,7 @@ func (x *DecodeParameters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecodeParameters.ProtoReflect.Descriptor instead.
 func (*DecodeParameters) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DecodeParameters) GetProfile() string {
@@ -1220,6 +1346,48 @@ func (x *DecodeParameters) GetBestOf() uint32 {
 	return 0
 }
 
+func (x *DecodeParameters) GetTypicalP() float64 {
+	if x != nil && x.TypicalP != nil {
+		return *x.TypicalP
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetRepetitionPenalty() float64 {
+	if x != nil && x.RepetitionPenalty != nil {
+		return *x.RepetitionPenalty
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetPenaltyHistory() uint32 {
+	if x != nil && x.PenaltyHistory != nil {
+		return *x.PenaltyHistory
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetMaxCopied() uint32 {
+	if x != nil && x.MaxCopied != nil {
+		return *x.MaxCopied
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetRequired() []string {
+	if x != nil {
+		return x.Required
+	}
+	return nil
+}
+
+func (x *DecodeParameters) GetExtension() []*ExtensionWord {
+	if x != nil {
+		return x.Extension
+	}
+	return nil
+}
+
 // GenerateRequest asks for one segment of text.
 type GenerateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1239,6 +1407,9 @@ type GenerateRequest struct {
 	ReplySoFar string `protobuf:"bytes,7,opt,name=reply_so_far,json=replySoFar,proto3" json:"reply_so_far,omitempty"`
 	// Parameters.
 	Parameters *DecodeParameters `protobuf:"bytes,8,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	// Return, for each token, what the stages of decoding made of this many of the likeliest candidates; at most 50, 0 for
+	// none.
+	Stages uint32 `protobuf:"varint,9,opt,name=stages,proto3" json:"stages,omitempty"`
 	// Return the rows that each chosen token's probability came from; unset returns none.
 	Explain       *ExplainOptions `protobuf:"bytes,20,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1247,7 +1418,7 @@ type GenerateRequest struct {
 
 func (x *GenerateRequest) Reset() {
 	*x = GenerateRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1430,7 @@ func (x *GenerateRequest) String() string {
 func (*GenerateRequest) ProtoMessage() {}
 
 func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1443,7 @@ func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateRequest.ProtoReflect.Descriptor instead.
 func (*GenerateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GenerateRequest) GetTenant() string {
@@ -1331,6 +1502,13 @@ func (x *GenerateRequest) GetParameters() *DecodeParameters {
 	return nil
 }
 
+func (x *GenerateRequest) GetStages() uint32 {
+	if x != nil {
+		return x.Stages
+	}
+	return 0
+}
+
 func (x *GenerateRequest) GetExplain() *ExplainOptions {
 	if x != nil {
 		return x.Explain
@@ -1351,6 +1529,10 @@ type GeneratedToken struct {
 	MatchedOrder uint32 `protobuf:"varint,4,opt,name=matched_order,json=matchedOrder,proto3" json:"matched_order,omitempty"`
 	// Candidates left after truncation.
 	Candidates uint32 `protobuf:"varint,5,opt,name=candidates,proto3" json:"candidates,omitempty"`
+	// What the stages made of the likeliest candidates, the chosen one among them, when asked for.
+	Stages []*CandidateStages `protobuf:"bytes,6,rep,name=stages,proto3" json:"stages,omitempty"`
+	// Set when another text is written in the place of the last tokens, this one included.
+	Replaced *ReplacedTokens `protobuf:"bytes,7,opt,name=replaced,proto3" json:"replaced,omitempty"`
 	// The rows that log10_probability came from, when asked for.
 	Explanation   *Explanation `protobuf:"bytes,20,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1359,7 +1541,7 @@ type GeneratedToken struct {
 
 func (x *GeneratedToken) Reset() {
 	*x = GeneratedToken{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1553,7 @@ func (x *GeneratedToken) String() string {
 func (*GeneratedToken) ProtoMessage() {}
 
 func (x *GeneratedToken) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1566,7 @@ func (x *GeneratedToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GeneratedToken.ProtoReflect.Descriptor instead.
 func (*GeneratedToken) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GeneratedToken) GetToken() *Token {
@@ -1422,11 +1604,253 @@ func (x *GeneratedToken) GetCandidates() uint32 {
 	return 0
 }
 
+func (x *GeneratedToken) GetStages() []*CandidateStages {
+	if x != nil {
+		return x.Stages
+	}
+	return nil
+}
+
+func (x *GeneratedToken) GetReplaced() *ReplacedTokens {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
 func (x *GeneratedToken) GetExplanation() *Explanation {
 	if x != nil {
 		return x.Explanation
 	}
 	return nil
+}
+
+// CandidateStages is one candidate for a token with its probability after each stage of decoding.
+type CandidateStages struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The candidate.
+	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// Length in tokens of the n-gram that was found.
+	MatchedOrder uint32 `protobuf:"varint,2,opt,name=matched_order,json=matchedOrder,proto3" json:"matched_order,omitempty"`
+	// Hash of the context that was found, as stored.
+	ContextHash int64 `protobuf:"varint,3,opt,name=context_hash,json=contextHash,proto3" json:"context_hash,omitempty"`
+	// Probability after each of GenerateHeader.stages, in [0, 1]; all tokens together have 1 after each.
+	Probabilities []float64 `protobuf:"fixed64,4,rep,packed,name=probabilities,proto3" json:"probabilities,omitempty"`
+	// Truncation left it in.
+	Kept          bool `protobuf:"varint,5,opt,name=kept,proto3" json:"kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CandidateStages) Reset() {
+	*x = CandidateStages{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CandidateStages) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CandidateStages) ProtoMessage() {}
+
+func (x *CandidateStages) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CandidateStages.ProtoReflect.Descriptor instead.
+func (*CandidateStages) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CandidateStages) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *CandidateStages) GetMatchedOrder() uint32 {
+	if x != nil {
+		return x.MatchedOrder
+	}
+	return 0
+}
+
+func (x *CandidateStages) GetContextHash() int64 {
+	if x != nil {
+		return x.ContextHash
+	}
+	return 0
+}
+
+func (x *CandidateStages) GetProbabilities() []float64 {
+	if x != nil {
+		return x.Probabilities
+	}
+	return nil
+}
+
+func (x *CandidateStages) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
+}
+
+// ReplacedTokens tells what was written in the place of the last tokens chosen.
+type ReplacedTokens struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tokens replaced.
+	Tokens uint32 `protobuf:"varint,1,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Index in `biases` of the sequence that was written.
+	Bias uint32 `protobuf:"varint,2,opt,name=bias,proto3" json:"bias,omitempty"`
+	// Its text.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// Its source.
+	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplacedTokens) Reset() {
+	*x = ReplacedTokens{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplacedTokens) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplacedTokens) ProtoMessage() {}
+
+func (x *ReplacedTokens) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplacedTokens.ProtoReflect.Descriptor instead.
+func (*ReplacedTokens) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReplacedTokens) GetTokens() uint32 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *ReplacedTokens) GetBias() uint32 {
+	if x != nil {
+		return x.Bias
+	}
+	return 0
+}
+
+func (x *ReplacedTokens) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ReplacedTokens) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// ExtensionToken is a token of the extension vocabulary of a request.
+type ExtensionToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id, above those of the build.
+	Id uint32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Text.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Where it comes from, as the request says.
+	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	// Id of the token in whose place the model sees it; 0 for <unk>.
+	LikeId        uint32 `protobuf:"varint,4,opt,name=like_id,json=likeId,proto3" json:"like_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtensionToken) Reset() {
+	*x = ExtensionToken{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtensionToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtensionToken) ProtoMessage() {}
+
+func (x *ExtensionToken) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtensionToken.ProtoReflect.Descriptor instead.
+func (*ExtensionToken) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ExtensionToken) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ExtensionToken) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ExtensionToken) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ExtensionToken) GetLikeId() uint32 {
+	if x != nil {
+		return x.LikeId
+	}
+	return 0
 }
 
 // GenerateHeader comes first in a generate stream.
@@ -1435,14 +1859,18 @@ type GenerateHeader struct {
 	// Build that is used.
 	BuildId uint32 `protobuf:"varint,1,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
 	// Parameters in force, every default filled in, the seed included.
-	Parameters    *DecodeParameters `protobuf:"bytes,2,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	Parameters *DecodeParameters `protobuf:"bytes,2,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	// Extension vocabulary of the request, by id.
+	Extension []*ExtensionToken `protobuf:"bytes,3,rep,name=extension,proto3" json:"extension,omitempty"`
+	// Names of the stages of decoding, in order, when asked for.
+	Stages        []string `protobuf:"bytes,4,rep,name=stages,proto3" json:"stages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GenerateHeader) Reset() {
 	*x = GenerateHeader{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[16]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1882,7 @@ func (x *GenerateHeader) String() string {
 func (*GenerateHeader) ProtoMessage() {}
 
 func (x *GenerateHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[16]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1895,7 @@ func (x *GenerateHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateHeader.ProtoReflect.Descriptor instead.
 func (*GenerateHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GenerateHeader) GetBuildId() uint32 {
@@ -1480,6 +1908,20 @@ func (x *GenerateHeader) GetBuildId() uint32 {
 func (x *GenerateHeader) GetParameters() *DecodeParameters {
 	if x != nil {
 		return x.Parameters
+	}
+	return nil
+}
+
+func (x *GenerateHeader) GetExtension() []*ExtensionToken {
+	if x != nil {
+		return x.Extension
+	}
+	return nil
+}
+
+func (x *GenerateHeader) GetStages() []string {
+	if x != nil {
+		return x.Stages
 	}
 	return nil
 }
@@ -1497,7 +1939,7 @@ type GenerateChunk struct {
 
 func (x *GenerateChunk) Reset() {
 	*x = GenerateChunk{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[17]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1951,7 @@ func (x *GenerateChunk) String() string {
 func (*GenerateChunk) ProtoMessage() {}
 
 func (x *GenerateChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[17]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1964,7 @@ func (x *GenerateChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateChunk.ProtoReflect.Descriptor instead.
 func (*GenerateChunk) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GenerateChunk) GetText() string {
@@ -1558,7 +2000,7 @@ type GenerateFinish struct {
 
 func (x *GenerateFinish) Reset() {
 	*x = GenerateFinish{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[18]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +2012,7 @@ func (x *GenerateFinish) String() string {
 func (*GenerateFinish) ProtoMessage() {}
 
 func (x *GenerateFinish) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[18]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +2025,7 @@ func (x *GenerateFinish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateFinish.ProtoReflect.Descriptor instead.
 func (*GenerateFinish) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GenerateFinish) GetReason() FinishReason {
@@ -1638,7 +2080,7 @@ type GenerateResponse struct {
 
 func (x *GenerateResponse) Reset() {
 	*x = GenerateResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[19]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +2092,7 @@ func (x *GenerateResponse) String() string {
 func (*GenerateResponse) ProtoMessage() {}
 
 func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[19]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +2105,7 @@ func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateResponse.ProtoReflect.Descriptor instead.
 func (*GenerateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GenerateResponse) GetEvent() isGenerateResponse_Event {
@@ -1754,7 +2196,7 @@ type EvaluateHeader struct {
 
 func (x *EvaluateHeader) Reset() {
 	*x = EvaluateHeader{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +2208,7 @@ func (x *EvaluateHeader) String() string {
 func (*EvaluateHeader) ProtoMessage() {}
 
 func (x *EvaluateHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +2221,7 @@ func (x *EvaluateHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateHeader.ProtoReflect.Descriptor instead.
 func (*EvaluateHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *EvaluateHeader) GetTenant() string {
@@ -1868,7 +2310,7 @@ type EvaluateRequest struct {
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +2322,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +2335,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EvaluateRequest) GetPart() isEvaluateRequest_Part {
@@ -1959,7 +2401,7 @@ type EvaluatedOrder struct {
 
 func (x *EvaluatedOrder) Reset() {
 	*x = EvaluatedOrder{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1971,7 +2413,7 @@ func (x *EvaluatedOrder) String() string {
 func (*EvaluatedOrder) ProtoMessage() {}
 
 func (x *EvaluatedOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1984,7 +2426,7 @@ func (x *EvaluatedOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluatedOrder.ProtoReflect.Descriptor instead.
 func (*EvaluatedOrder) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EvaluatedOrder) GetOrder() uint32 {
@@ -2042,7 +2484,7 @@ type EvaluationLatency struct {
 
 func (x *EvaluationLatency) Reset() {
 	*x = EvaluationLatency{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2496,7 @@ func (x *EvaluationLatency) String() string {
 func (*EvaluationLatency) ProtoMessage() {}
 
 func (x *EvaluationLatency) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2509,7 @@ func (x *EvaluationLatency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluationLatency.ProtoReflect.Descriptor instead.
 func (*EvaluationLatency) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EvaluationLatency) GetBatches() uint64 {
@@ -2162,7 +2604,7 @@ type Evaluation struct {
 
 func (x *Evaluation) Reset() {
 	*x = Evaluation{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2616,7 @@ func (x *Evaluation) String() string {
 func (*Evaluation) ProtoMessage() {}
 
 func (x *Evaluation) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2629,7 @@ func (x *Evaluation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evaluation.ProtoReflect.Descriptor instead.
 func (*Evaluation) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Evaluation) GetModel() string {
@@ -2373,7 +2815,7 @@ type EvaluateProgress struct {
 
 func (x *EvaluateProgress) Reset() {
 	*x = EvaluateProgress{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2827,7 @@ func (x *EvaluateProgress) String() string {
 func (*EvaluateProgress) ProtoMessage() {}
 
 func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2840,7 @@ func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateProgress.ProtoReflect.Descriptor instead.
 func (*EvaluateProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EvaluateProgress) GetPhase() string {
@@ -2440,7 +2882,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2452,7 +2894,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2465,7 +2907,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EvaluateResponse) GetEvent() isEvaluateResponse_Event {
@@ -2560,7 +3002,7 @@ type ListContextsRequest struct {
 
 func (x *ListContextsRequest) Reset() {
 	*x = ListContextsRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +3014,7 @@ func (x *ListContextsRequest) String() string {
 func (*ListContextsRequest) ProtoMessage() {}
 
 func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +3027,7 @@ func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsRequest.ProtoReflect.Descriptor instead.
 func (*ListContextsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListContextsRequest) GetTenant() string {
@@ -2639,7 +3081,7 @@ type ContextUse struct {
 
 func (x *ContextUse) Reset() {
 	*x = ContextUse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2651,7 +3093,7 @@ func (x *ContextUse) String() string {
 func (*ContextUse) ProtoMessage() {}
 
 func (x *ContextUse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2664,7 +3106,7 @@ func (x *ContextUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextUse.ProtoReflect.Descriptor instead.
 func (*ContextUse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ContextUse) GetContextHash() int64 {
@@ -2733,7 +3175,7 @@ type ContextCache struct {
 
 func (x *ContextCache) Reset() {
 	*x = ContextCache{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2745,7 +3187,7 @@ func (x *ContextCache) String() string {
 func (*ContextCache) ProtoMessage() {}
 
 func (x *ContextCache) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2758,7 +3200,7 @@ func (x *ContextCache) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextCache.ProtoReflect.Descriptor instead.
 func (*ContextCache) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ContextCache) GetEntries() uint64 {
@@ -2804,7 +3246,7 @@ type ListContextsResponse struct {
 
 func (x *ListContextsResponse) Reset() {
 	*x = ListContextsResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2816,7 +3258,7 @@ func (x *ListContextsResponse) String() string {
 func (*ListContextsResponse) ProtoMessage() {}
 
 func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2829,7 +3271,7 @@ func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsResponse.ProtoReflect.Descriptor instead.
 func (*ListContextsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListContextsResponse) GetContexts() []*ContextUse {
@@ -2923,11 +3365,21 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\rScoreResponse\x121\n" +
 	"\x06scores\x18\x01 \x03(\v2\x19.dbslm.ngram.v1.TextScoreR\x06scores\x12\x19\n" +
 	"\bbuild_id\x18\x02 \x01(\rR\abuildId\x12@\n" +
-	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"p\n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xff\x01\n" +
 	"\fSequenceBias\x12\x1e\n" +
 	"\x04text\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05 \x01(\x80\x02R\x04text\x12@\n" +
-	"\x0estrength_log10\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x004\xc0R\rstrengthLog10\"\xbf\b\n" +
+	"\xbaH\ar\x05 \x01(\x80\bR\x04text\x12@\n" +
+	"\x0estrength_log10\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x004\xc0R\rstrengthLog10\x12\"\n" +
+	"\apattern\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\apattern\x12\x1e\n" +
+	"\x05after\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x05after\x12'\n" +
+	"\n" +
+	"instead_of\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tinsteadOf\x12 \n" +
+	"\x06source\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"o\n" +
+	"\rExtensionWord\x12\x1e\n" +
+	"\x04text\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05 \x01(\x80\x02R\x04text\x12\x1c\n" +
+	"\x04like\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x04like\x12 \n" +
+	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xf0\v\n" +
 	"\x10DecodeParameters\x12!\n" +
 	"\aprofile\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\aprofile\x12@\n" +
 	"\vtemperature\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x12#\n" +
@@ -2944,13 +3396,20 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	" \x01(\rB\b\xbaH\x05*\x03\x18\x80\x02H\bR\fmaxSentences\x88\x01\x01\x12\x17\n" +
 	"\x04seed\x18\v \x01(\x04H\tR\x04seed\x88\x01\x01\x12%\n" +
 	"\x04stop\x18\f \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05 \x01(\x80\x02R\x04stop\x12%\n" +
-	"\x04bans\x18\r \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05 \x01(\x80\x02R\x04bans\x12>\n" +
+	"\x04bans\x18\r \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05 \x01(\x80\bR\x04bans\x12>\n" +
 	"\x06biases\x18\x0e \x03(\v2\x1c.dbslm.ngram.v1.SequenceBiasB\b\xbaH\x05\x92\x01\x02\x10@R\x06biases\x12A\n" +
 	"\fcache_weight\x18\x0f \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\xcd\xcc\xcc\xcc\xcc\xcc\xec?)\x00\x00\x00\x00\x00\x00\x00\x00H\n" +
 	"R\vcacheWeight\x88\x01\x01\x12.\n" +
 	"\vmax_backoff\x18\x10 \x01(\rB\b\xbaH\x05*\x03\x18\xff\x01H\vR\n" +
 	"maxBackoff\x88\x01\x01\x12'\n" +
-	"\abest_of\x18\x11 \x01(\rB\t\xbaH\x06*\x04\x18 (\x01H\fR\x06bestOf\x88\x01\x01B\x0e\n" +
+	"\abest_of\x18\x11 \x01(\rB\t\xbaH\x06*\x04\x18 (\x01H\fR\x06bestOf\x88\x01\x01\x12;\n" +
+	"\ttypical_p\x18\x12 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\rR\btypicalP\x88\x01\x01\x12M\n" +
+	"\x12repetition_penalty\x18\x13 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x9a\x99\x99\x99\x99\x99\xb9?H\x0eR\x11repetitionPenalty\x88\x01\x01\x126\n" +
+	"\x0fpenalty_history\x18\x14 \x01(\rB\b\xbaH\x05*\x03\x18\x80 H\x0fR\x0epenaltyHistory\x88\x01\x01\x12-\n" +
+	"\n" +
+	"max_copied\x18\x15 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06H\x10R\tmaxCopied\x88\x01\x01\x12-\n" +
+	"\brequired\x18\x16 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05 \x01(\x80\bR\brequired\x12E\n" +
+	"\textension\x18\x17 \x03(\v2\x1d.dbslm.ngram.v1.ExtensionWordB\b\xbaH\x05\x92\x01\x02\x10@R\textensionB\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_kB\b\n" +
 	"\x06_top_pB\b\n" +
@@ -2964,7 +3423,12 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\r_cache_weightB\x0e\n" +
 	"\f_max_backoffB\n" +
 	"\n" +
-	"\b_best_of\"\x8c\x03\n" +
+	"\b_best_ofB\f\n" +
+	"\n" +
+	"_typical_pB\x15\n" +
+	"\x13_repetition_penaltyB\x12\n" +
+	"\x10_penalty_historyB\r\n" +
+	"\v_max_copied\"\xad\x03\n" +
 	"\x0fGenerateRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -2978,8 +3442,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"replySoFar\x12@\n" +
 	"\n" +
 	"parameters\x18\b \x01(\v2 .dbslm.ngram.v1.DecodeParametersR\n" +
-	"parameters\x128\n" +
-	"\aexplain\x18\x14 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\aexplain\"\x8f\x02\n" +
+	"parameters\x12\x1f\n" +
+	"\x06stages\x18\t \x01(\rB\a\xbaH\x04*\x02\x182R\x06stages\x128\n" +
+	"\aexplain\x18\x14 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\aexplain\"\x84\x03\n" +
 	"\x0eGeneratedToken\x12+\n" +
 	"\x05token\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.TokenR\x05token\x12+\n" +
 	"\x11log10_probability\x18\x02 \x01(\x01R\x10log10Probability\x12\x1f\n" +
@@ -2988,13 +3453,33 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\rmatched_order\x18\x04 \x01(\rR\fmatchedOrder\x12\x1e\n" +
 	"\n" +
 	"candidates\x18\x05 \x01(\rR\n" +
-	"candidates\x12=\n" +
-	"\vexplanation\x18\x14 \x01(\v2\x1b.dbslm.ngram.v1.ExplanationR\vexplanation\"m\n" +
+	"candidates\x127\n" +
+	"\x06stages\x18\x06 \x03(\v2\x1f.dbslm.ngram.v1.CandidateStagesR\x06stages\x12:\n" +
+	"\breplaced\x18\a \x01(\v2\x1e.dbslm.ngram.v1.ReplacedTokensR\breplaced\x12=\n" +
+	"\vexplanation\x18\x14 \x01(\v2\x1b.dbslm.ngram.v1.ExplanationR\vexplanation\"\xc0\x01\n" +
+	"\x0fCandidateStages\x12+\n" +
+	"\x05token\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.TokenR\x05token\x12#\n" +
+	"\rmatched_order\x18\x02 \x01(\rR\fmatchedOrder\x12!\n" +
+	"\fcontext_hash\x18\x03 \x01(\x03R\vcontextHash\x12$\n" +
+	"\rprobabilities\x18\x04 \x03(\x01R\rprobabilities\x12\x12\n" +
+	"\x04kept\x18\x05 \x01(\bR\x04kept\"h\n" +
+	"\x0eReplacedTokens\x12\x16\n" +
+	"\x06tokens\x18\x01 \x01(\rR\x06tokens\x12\x12\n" +
+	"\x04bias\x18\x02 \x01(\rR\x04bias\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\"e\n" +
+	"\x0eExtensionToken\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x17\n" +
+	"\alike_id\x18\x04 \x01(\rR\x06likeId\"\xc3\x01\n" +
 	"\x0eGenerateHeader\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\rR\abuildId\x12@\n" +
 	"\n" +
 	"parameters\x18\x02 \x01(\v2 .dbslm.ngram.v1.DecodeParametersR\n" +
-	"parameters\"[\n" +
+	"parameters\x12<\n" +
+	"\textension\x18\x03 \x03(\v2\x1e.dbslm.ngram.v1.ExtensionTokenR\textension\x12\x16\n" +
+	"\x06stages\x18\x04 \x03(\tR\x06stages\"[\n" +
 	"\rGenerateChunk\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x126\n" +
 	"\x06tokens\x18\x02 \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\"\xcc\x01\n" +
@@ -3140,7 +3625,7 @@ func file_dbslm_ngram_v1_inference_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_inference_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_dbslm_ngram_v1_inference_proto_goTypes = []any{
 	(FinishReason)(0),             // 0: dbslm.ngram.v1.FinishReason
 	(*Token)(nil),                 // 1: dbslm.ngram.v1.Token
@@ -3156,88 +3641,97 @@ var file_dbslm_ngram_v1_inference_proto_goTypes = []any{
 	(*TextScore)(nil),             // 11: dbslm.ngram.v1.TextScore
 	(*ScoreResponse)(nil),         // 12: dbslm.ngram.v1.ScoreResponse
 	(*SequenceBias)(nil),          // 13: dbslm.ngram.v1.SequenceBias
-	(*DecodeParameters)(nil),      // 14: dbslm.ngram.v1.DecodeParameters
-	(*GenerateRequest)(nil),       // 15: dbslm.ngram.v1.GenerateRequest
-	(*GeneratedToken)(nil),        // 16: dbslm.ngram.v1.GeneratedToken
-	(*GenerateHeader)(nil),        // 17: dbslm.ngram.v1.GenerateHeader
-	(*GenerateChunk)(nil),         // 18: dbslm.ngram.v1.GenerateChunk
-	(*GenerateFinish)(nil),        // 19: dbslm.ngram.v1.GenerateFinish
-	(*GenerateResponse)(nil),      // 20: dbslm.ngram.v1.GenerateResponse
-	(*EvaluateHeader)(nil),        // 21: dbslm.ngram.v1.EvaluateHeader
-	(*EvaluateRequest)(nil),       // 22: dbslm.ngram.v1.EvaluateRequest
-	(*EvaluatedOrder)(nil),        // 23: dbslm.ngram.v1.EvaluatedOrder
-	(*EvaluationLatency)(nil),     // 24: dbslm.ngram.v1.EvaluationLatency
-	(*Evaluation)(nil),            // 25: dbslm.ngram.v1.Evaluation
-	(*EvaluateProgress)(nil),      // 26: dbslm.ngram.v1.EvaluateProgress
-	(*EvaluateResponse)(nil),      // 27: dbslm.ngram.v1.EvaluateResponse
-	(*ListContextsRequest)(nil),   // 28: dbslm.ngram.v1.ListContextsRequest
-	(*ContextUse)(nil),            // 29: dbslm.ngram.v1.ContextUse
-	(*ContextCache)(nil),          // 30: dbslm.ngram.v1.ContextCache
-	(*ListContextsResponse)(nil),  // 31: dbslm.ngram.v1.ListContextsResponse
-	(*ExplainOptions)(nil),        // 32: dbslm.ngram.v1.ExplainOptions
-	(*CountRow)(nil),              // 33: dbslm.ngram.v1.CountRow
-	(*Explanation)(nil),           // 34: dbslm.ngram.v1.Explanation
-	(*ExplanationSummary)(nil),    // 35: dbslm.ngram.v1.ExplanationSummary
-	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*ExtensionWord)(nil),         // 14: dbslm.ngram.v1.ExtensionWord
+	(*DecodeParameters)(nil),      // 15: dbslm.ngram.v1.DecodeParameters
+	(*GenerateRequest)(nil),       // 16: dbslm.ngram.v1.GenerateRequest
+	(*GeneratedToken)(nil),        // 17: dbslm.ngram.v1.GeneratedToken
+	(*CandidateStages)(nil),       // 18: dbslm.ngram.v1.CandidateStages
+	(*ReplacedTokens)(nil),        // 19: dbslm.ngram.v1.ReplacedTokens
+	(*ExtensionToken)(nil),        // 20: dbslm.ngram.v1.ExtensionToken
+	(*GenerateHeader)(nil),        // 21: dbslm.ngram.v1.GenerateHeader
+	(*GenerateChunk)(nil),         // 22: dbslm.ngram.v1.GenerateChunk
+	(*GenerateFinish)(nil),        // 23: dbslm.ngram.v1.GenerateFinish
+	(*GenerateResponse)(nil),      // 24: dbslm.ngram.v1.GenerateResponse
+	(*EvaluateHeader)(nil),        // 25: dbslm.ngram.v1.EvaluateHeader
+	(*EvaluateRequest)(nil),       // 26: dbslm.ngram.v1.EvaluateRequest
+	(*EvaluatedOrder)(nil),        // 27: dbslm.ngram.v1.EvaluatedOrder
+	(*EvaluationLatency)(nil),     // 28: dbslm.ngram.v1.EvaluationLatency
+	(*Evaluation)(nil),            // 29: dbslm.ngram.v1.Evaluation
+	(*EvaluateProgress)(nil),      // 30: dbslm.ngram.v1.EvaluateProgress
+	(*EvaluateResponse)(nil),      // 31: dbslm.ngram.v1.EvaluateResponse
+	(*ListContextsRequest)(nil),   // 32: dbslm.ngram.v1.ListContextsRequest
+	(*ContextUse)(nil),            // 33: dbslm.ngram.v1.ContextUse
+	(*ContextCache)(nil),          // 34: dbslm.ngram.v1.ContextCache
+	(*ListContextsResponse)(nil),  // 35: dbslm.ngram.v1.ListContextsResponse
+	(*ExplainOptions)(nil),        // 36: dbslm.ngram.v1.ExplainOptions
+	(*CountRow)(nil),              // 37: dbslm.ngram.v1.CountRow
+	(*Explanation)(nil),           // 38: dbslm.ngram.v1.Explanation
+	(*ExplanationSummary)(nil),    // 39: dbslm.ngram.v1.ExplanationSummary
+	(*timestamppb.Timestamp)(nil), // 40: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_inference_proto_depIdxs = []int32{
 	1,  // 0: dbslm.ngram.v1.TokenizedSentence.tokens:type_name -> dbslm.ngram.v1.Token
 	3,  // 1: dbslm.ngram.v1.TokenizeResponse.sentences:type_name -> dbslm.ngram.v1.TokenizedSentence
-	32, // 2: dbslm.ngram.v1.PredictRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	36, // 2: dbslm.ngram.v1.PredictRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	1,  // 3: dbslm.ngram.v1.Prediction.token:type_name -> dbslm.ngram.v1.Token
-	33, // 4: dbslm.ngram.v1.Prediction.count:type_name -> dbslm.ngram.v1.CountRow
-	34, // 5: dbslm.ngram.v1.Prediction.explanation:type_name -> dbslm.ngram.v1.Explanation
+	37, // 4: dbslm.ngram.v1.Prediction.count:type_name -> dbslm.ngram.v1.CountRow
+	38, // 5: dbslm.ngram.v1.Prediction.explanation:type_name -> dbslm.ngram.v1.Explanation
 	6,  // 6: dbslm.ngram.v1.PredictResponse.predictions:type_name -> dbslm.ngram.v1.Prediction
 	1,  // 7: dbslm.ngram.v1.PredictResponse.context:type_name -> dbslm.ngram.v1.Token
-	35, // 8: dbslm.ngram.v1.PredictResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	32, // 9: dbslm.ngram.v1.ScoreRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	39, // 8: dbslm.ngram.v1.PredictResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	36, // 9: dbslm.ngram.v1.ScoreRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	1,  // 10: dbslm.ngram.v1.TokenScore.token:type_name -> dbslm.ngram.v1.Token
-	34, // 11: dbslm.ngram.v1.TokenScore.explanation:type_name -> dbslm.ngram.v1.Explanation
+	38, // 11: dbslm.ngram.v1.TokenScore.explanation:type_name -> dbslm.ngram.v1.Explanation
 	9,  // 12: dbslm.ngram.v1.SentenceScore.tokens:type_name -> dbslm.ngram.v1.TokenScore
 	10, // 13: dbslm.ngram.v1.TextScore.sentences:type_name -> dbslm.ngram.v1.SentenceScore
 	11, // 14: dbslm.ngram.v1.ScoreResponse.scores:type_name -> dbslm.ngram.v1.TextScore
-	35, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	39, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
 	13, // 16: dbslm.ngram.v1.DecodeParameters.biases:type_name -> dbslm.ngram.v1.SequenceBias
-	14, // 17: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	32, // 18: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
-	1,  // 19: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
-	34, // 20: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
-	14, // 21: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	16, // 22: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
-	0,  // 23: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
-	35, // 24: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	17, // 25: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
-	18, // 26: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
-	19, // 27: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
-	32, // 28: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
-	21, // 29: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
-	23, // 30: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
-	24, // 31: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
-	36, // 32: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
-	26, // 33: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
-	10, // 34: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
-	25, // 35: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
-	35, // 36: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	1,  // 37: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
-	29, // 38: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
-	30, // 39: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
-	2,  // 40: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
-	5,  // 41: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
-	8,  // 42: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
-	15, // 43: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
-	22, // 44: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
-	28, // 45: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
-	4,  // 46: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
-	7,  // 47: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
-	12, // 48: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
-	20, // 49: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
-	27, // 50: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
-	31, // 51: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
-	46, // [46:52] is the sub-list for method output_type
-	40, // [40:46] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	14, // 17: dbslm.ngram.v1.DecodeParameters.extension:type_name -> dbslm.ngram.v1.ExtensionWord
+	15, // 18: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	36, // 19: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	1,  // 20: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
+	18, // 21: dbslm.ngram.v1.GeneratedToken.stages:type_name -> dbslm.ngram.v1.CandidateStages
+	19, // 22: dbslm.ngram.v1.GeneratedToken.replaced:type_name -> dbslm.ngram.v1.ReplacedTokens
+	38, // 23: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
+	1,  // 24: dbslm.ngram.v1.CandidateStages.token:type_name -> dbslm.ngram.v1.Token
+	15, // 25: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	20, // 26: dbslm.ngram.v1.GenerateHeader.extension:type_name -> dbslm.ngram.v1.ExtensionToken
+	17, // 27: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
+	0,  // 28: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
+	39, // 29: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	21, // 30: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
+	22, // 31: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
+	23, // 32: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
+	36, // 33: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	25, // 34: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
+	27, // 35: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
+	28, // 36: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
+	40, // 37: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
+	30, // 38: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
+	10, // 39: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
+	29, // 40: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
+	39, // 41: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	1,  // 42: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
+	33, // 43: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
+	34, // 44: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
+	2,  // 45: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
+	5,  // 46: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
+	8,  // 47: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
+	16, // 48: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
+	26, // 49: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
+	32, // 50: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
+	4,  // 51: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
+	7,  // 52: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
+	12, // 53: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
+	24, // 54: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
+	31, // 55: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
+	35, // 56: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
+	51, // [51:57] is the sub-list for method output_type
+	45, // [45:51] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_inference_proto_init() }
@@ -3246,17 +3740,17 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 		return
 	}
 	file_dbslm_ngram_v1_explain_proto_init()
-	file_dbslm_ngram_v1_inference_proto_msgTypes[13].OneofWrappers = []any{}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[19].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[14].OneofWrappers = []any{}
+	file_dbslm_ngram_v1_inference_proto_msgTypes[23].OneofWrappers = []any{
 		(*GenerateResponse_Header)(nil),
 		(*GenerateResponse_Chunk)(nil),
 		(*GenerateResponse_Finish)(nil),
 	}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[21].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[25].OneofWrappers = []any{
 		(*EvaluateRequest_Header)(nil),
 		(*EvaluateRequest_Chunk)(nil),
 	}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[26].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[30].OneofWrappers = []any{
 		(*EvaluateResponse_Progress)(nil),
 		(*EvaluateResponse_Sentence)(nil),
 		(*EvaluateResponse_Evaluation)(nil),
@@ -3268,7 +3762,7 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_inference_proto_rawDesc), len(file_dbslm_ngram_v1_inference_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
