@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
@@ -24,9 +25,11 @@ const (
 	historyBytes = 1 << 20
 	// historyText bounds one text of the history, so that a long one leaves room for others.
 	historyText = historyBytes / 2
-	// biasLimit and biasBytes bound DecodeParameters.biases.
+	// biasLimit and biasBytes bound DecodeParameters.biases, and biasRoom the texts of those that memory adds: level 1
+	// refuses more than 4,096 words that the model does not know.
 	biasLimit = 64
-	biasBytes = 256
+	biasBytes = 1024
+	biasRoom  = 8192
 	// windowLimit, factLimit and correctionLimit bound the lists of NextRequest.
 	windowLimit     = 256
 	factLimit       = 256
@@ -77,9 +80,10 @@ func tail(s string, limit int) string {
 	return s[from:]
 }
 
-// fits reports whether level 1 takes a bias: memory keeps longer ones than a token sequence may be.
+// fits reports whether level 1 takes a bias, which must hold something that can be said.
 func fits(b *ngramv1.SequenceBias) bool {
-	return b.Text != "" && len(b.Text) <= biasBytes && b.StrengthLog10 >= -20 && b.StrengthLog10 <= 20
+	says := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+	return strings.ContainsFunc(b.Text, says) && len(b.Text) <= biasBytes && b.StrengthLog10 >= -20 && b.StrengthLog10 <= 20
 }
 
 // last keeps the end of a list, where the newest stand.

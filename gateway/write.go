@@ -105,9 +105,11 @@ func (t *turn) generateRequest(seed uint64) *ngramv1.GenerateRequest {
 	}
 	params.Seed = &seed
 	t.steer(params)
+	room := biasRoom
 	for _, b := range t.prepared.Biases { // memory has chosen those that apply
-		bias := &ngramv1.SequenceBias{Text: b.Sequence, StrengthLog10: b.StrengthLog10}
-		if len(params.Biases) < biasLimit && fits(bias) {
+		bias := &ngramv1.SequenceBias{Text: b.Sequence, StrengthLog10: b.StrengthLog10, Source: b.BiasId}
+		if len(params.Biases) < biasLimit && len(bias.Text) <= room && fits(bias) {
+			room -= len(bias.Text)
 			params.Biases = append(params.Biases, bias)
 			t.trace.Biases = append(t.trace.Biases, &gatewayv1.VersionedId{Id: b.BiasId, Version: 1})
 		}

@@ -1,6 +1,7 @@
 package decoding
 
 import (
+	"slices"
 	"strings"
 
 	"dbslm/services/ngram/exactmath"
@@ -133,6 +134,8 @@ type Chosen struct {
 	Candidates int
 	// Stages are recorded on request, the likeliest token first; the chosen one is always there.
 	Stages []Staged
+	// Context is what the model saw before the token, oldest first, recorded with the stages.
+	Context []uint32
 }
 
 // NewGenerator begins a reply.
@@ -232,6 +235,7 @@ func (g *Generator) take(contexts []*lookup.Context, choice Choice, at int) Even
 	}}
 	if g.setup.Stages > 0 {
 		event.Chosen.Stages = g.record(contexts, choice, at)
+		event.Chosen.Context = slices.Clone(g.Context())
 	}
 	g.chosen++
 	g.copied.said(candidate.Token, candidate.Matched, contexts)

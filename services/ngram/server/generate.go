@@ -25,7 +25,7 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 	if err != nil {
 		return err
 	}
-	setup, header, err := s.setup(ctx, build, request)
+	setup, header, err := s.setup(ctx, &build, request)
 	if err != nil {
 		return err
 	}
@@ -78,23 +78,23 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 }
 
 // setup collects all that a reply depends on.
-func (s *Inference) setup(ctx context.Context, build opened, request *ngramv1.GenerateRequest) (decoding.Setup, *ngramv1.GenerateHeader, error) {
+func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.GenerateRequest) (decoding.Setup, *ngramv1.GenerateHeader, error) {
 	setup := decoding.Setup{
 		Order: build.Build.Order, Unigrams: build.Unigrams, Text: build.Vocabulary.Text, Breaks: build.breaks(),
-		Find: func(token string) uint32 { return build.Token([]byte(token)) },
+		Find: func(token string) uint32 { return build.Token([]byte(token)) }, Stages: int(request.GetStages()),
 	}
 	var err error
-	if setup.Params, err = s.parameters(ctx, build, request.GetParameters()); err != nil {
+	if setup.Params, err = s.parameters(ctx, *build, request.GetParameters()); err != nil {
 		return setup, nil, err
 	}
 	stored, err := build.Bans(ctx)
 	if err != nil {
 		return setup, nil, err
 	}
-	bans := slices.Concat(request.GetParameters().GetBans(), stored)
-	if setup.Sequences, err = build.sequences(bans, request.GetParameters().GetBiases()); err != nil {
+	if err = build.steer(&setup, request, stored); err != nil {
 		return setup, nil, err
 	}
+	build.extended(&setup)
 	if setup.Joiner, err = build.joiners(); err != nil {
 		return setup, nil, err
 	}
@@ -113,12 +113,19 @@ func (s *Inference) setup(ctx context.Context, build opened, request *ngramv1.Ge
 		}
 		setup.ReplySoFar = build.ids(setup.ReplySoFar, sentence)
 	}
-	if setup.Cache, err = build.cache(request.GetHistory(), setup.Params.CacheWeight); err != nil {
+	history, err := build.history(request.GetHistory())
+	if err != nil {
 		return setup, nil, err
 	}
+	setup.Cache = build.cache(history, setup.Params.CacheWeight)
+	setup.PenaltyHistory = newest(history, setup.Params.PenaltyHistory)
 	header := &ngramv1.GenerateHeader{
 		BuildId:    uint32(build.Build.ID),
-		Parameters: inForce(setup.Params, setup.Cache.Weight(), request.GetParameters(), bans),
+		Parameters: inForce(setup.Params, setup.Cache.Weight(), request.GetParameters(), slices.Concat(request.GetParameters().GetBans(), stored)),
+		Extension:  build.extension.told(),
+	}
+	if setup.Stages > 0 {
+		header.Stages = decoding.Stages()
 	}
 	return setup, header, nil
 }
@@ -135,16 +142,16 @@ func (o opened) prompt(written string) ([]uint32, error) {
 	}
 	if !lines && len(tokens) > 1 {
 		last := tokens[len(tokens)-1]
-		if last != lookup.Unknown && text.IsSentenceEnd(o.Vocabulary.Text(last)) {
+		if last != lookup.Unknown && text.IsSentenceEnd(o.spell(last)) {
 			return nil, nil
 		}
 	}
 	return tokens[1:], nil
 }
 
-// cache returns the session cache over the texts. Text that a person typed is not cut as a model of foreign tokens
+// history returns the tokens of the texts. Text that a person typed is not cut as a model of foreign tokens
 // expects it, so what such a model does not know is looked for word by word.
-func (o opened) cache(history []string, weight float64) (*decoding.SessionCache, error) {
+func (o opened) history(history []string) ([][]uint32, error) {
 	size := 0
 	for _, written := range history {
 		size += len(written)
@@ -179,8 +186,19 @@ func (o opened) cache(history []string, weight float64) (*decoding.SessionCache,
 			}
 		}
 	}
-	content := func(token uint32) bool { return len(text.ContentWords(o.Vocabulary.Text(token), "")) > 0 }
-	return decoding.NewSessionCache(texts, o.Unigrams.Mass, content, weight), nil
+	return texts, nil
+}
+
+// cache returns the session cache over the tokens of a history.
+func (o opened) cache(history [][]uint32, weight float64) *decoding.SessionCache {
+	content := func(token uint32) bool { return len(text.ContentWords(o.spell(token), "")) > 0 }
+	return decoding.NewSessionCache(history, o.Unigrams.Mass, content, weight)
+}
+
+// newest returns the last tokens of the texts, oldest first.
+func newest(texts [][]uint32, limit int) []uint32 {
+	all := slices.Concat(texts...)
+	return all[max(0, len(all)-limit):]
 }
 
 // finish describes the end of a segment. A segment without a token has no words to draw from.
@@ -228,16 +246,10 @@ func (c *chunkSender) send(ctx context.Context, events ...decoding.Event) error 
 	for _, event := range events {
 		chunk.Text += event.Text
 		if chosen := event.Chosen; chosen != nil {
-			token := &ngramv1.GeneratedToken{
-				Token:            c.build.token(chosen.Token),
-				Log10Probability: chosen.Log10,
-				Log10Drawn:       chosen.Drawn,
-				MatchedOrder:     uint32(chosen.Matched),
-				Candidates:       uint32(chosen.Candidates),
-			}
+			token := c.build.generated(event)
 			if c.explainer != nil {
 				var err error
-				if token.Explanation, err = c.explainer.token(ctx, c.at.next(chosen.Token), chosen.Token, chosen.Log10); err != nil {
+				if token.Explanation, err = c.explainer.token(ctx, c.at.next(c.build.seen(chosen.Token)), chosen.Token, chosen.Log10); err != nil {
 					return err
 				}
 			}

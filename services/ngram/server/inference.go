@@ -52,6 +52,8 @@ type target interface {
 type opened struct {
 	*store.View
 	tokenizer text.Tokenizer
+	extension *extension // of the request; nil for none
+	biases    []bias     // by sequence of the request's setup
 }
 
 func (s *Inference) open(ctx context.Context, request target) (opened, error) {
@@ -71,7 +73,7 @@ func (s *Inference) open(ctx context.Context, request target) (opened, error) {
 		return opened{}, errors.Wrap(err, errors.DataLoss, "MODEL_SETTINGS_DAMAGED",
 			"model %q is stored with a tokeniser that this program does not know; use the version that trained it", request.GetModel())
 	}
-	return opened{view, tokenizer}, nil
+	return opened{View: view, tokenizer: tokenizer}, nil
 }
 
 // split cuts text into sentences of the model's tokens. field names the text in an error.
@@ -106,7 +108,7 @@ func (o opened) lastSentence(s, field string) ([]uint32, error) {
 }
 
 // token describes a token of the vocabulary.
-func (o opened) token(id uint32) *ngramv1.Token { return describe(id, o.Vocabulary.Text(id)) }
+func (o opened) token(id uint32) *ngramv1.Token { return describe(id, o.spell(id)) }
 
 // describe returns a token as the protos want it: text always valid, the bytes beside it where it is not exact.
 func describe(id uint32, written string) *ngramv1.Token {

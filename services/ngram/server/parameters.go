@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -22,19 +21,23 @@ const (
 // profile is what a stored profile may set, as JSON. What it leaves out comes from the built-in profile of the same
 // name, else from "default".
 type profile struct {
-	Temperature      *float64 `json:"temperature"`
-	TopK             *int     `json:"top_k"`
-	TopP             *float64 `json:"top_p"`
-	MinP             *float64 `json:"min_p"`
-	MaxBackoff       *int     `json:"max_backoff"`
-	BestOf           *int     `json:"best_of"`
-	PresencePenalty  *float64 `json:"presence_penalty"`
-	FrequencyPenalty *float64 `json:"frequency_penalty"`
-	NoRepeatNGram    *int     `json:"no_repeat_ngram"`
-	BalanceMarks     *bool    `json:"balance_marks"`
-	MaxTokens        *int     `json:"max_tokens"`
-	MaxSentences     *int     `json:"max_sentences"`
-	CacheWeight      *float64 `json:"cache_weight"`
+	Temperature       *float64 `json:"temperature"`
+	TopK              *int     `json:"top_k"`
+	TopP              *float64 `json:"top_p"`
+	MinP              *float64 `json:"min_p"`
+	TypicalP          *float64 `json:"typical_p"`
+	MaxBackoff        *int     `json:"max_backoff"`
+	BestOf            *int     `json:"best_of"`
+	PresencePenalty   *float64 `json:"presence_penalty"`
+	FrequencyPenalty  *float64 `json:"frequency_penalty"`
+	RepetitionPenalty *float64 `json:"repetition_penalty"`
+	PenaltyHistory    *int     `json:"penalty_history"`
+	MaxCopied         *int     `json:"max_copied"`
+	NoRepeatNGram     *int     `json:"no_repeat_ngram"`
+	BalanceMarks      *bool    `json:"balance_marks"`
+	MaxTokens         *int     `json:"max_tokens"`
+	MaxSentences      *int     `json:"max_sentences"`
+	CacheWeight       *float64 `json:"cache_weight"`
 }
 
 // parameters resolves profile and request to the parameters in force. The seed is the service's when none is given.
@@ -54,6 +57,10 @@ func (s *Inference) parameters(ctx context.Context, build opened, request *ngram
 	setInt(&params.BestOf, request.BestOf)
 	set(&params.PresencePenalty, request.PresencePenalty)
 	set(&params.FrequencyPenalty, request.FrequencyPenalty)
+	set(&params.TypicalP, request.TypicalP)
+	set(&params.RepetitionPenalty, request.RepetitionPenalty)
+	setInt(&params.PenaltyHistory, request.PenaltyHistory)
+	setInt(&params.MaxCopied, request.MaxCopied)
 	setInt(&params.NoRepeatNGram, request.NoRepeatNgram)
 	setInt(&params.MaxTokens, request.MaxTokens)
 	setInt(&params.MaxSentences, request.MaxSentences)
@@ -114,6 +121,10 @@ func (o opened) profile(ctx context.Context, name string) (decoding.Params, erro
 	set(&params.BestOf, p.BestOf)
 	set(&params.PresencePenalty, p.PresencePenalty)
 	set(&params.FrequencyPenalty, p.FrequencyPenalty)
+	set(&params.TypicalP, p.TypicalP)
+	set(&params.RepetitionPenalty, p.RepetitionPenalty)
+	set(&params.PenaltyHistory, p.PenaltyHistory)
+	set(&params.MaxCopied, p.MaxCopied)
 	set(&params.NoRepeatNGram, p.NoRepeatNGram)
 	set(&params.BalanceMarks, p.BalanceMarks)
 	set(&params.MaxTokens, p.MaxTokens)
@@ -145,64 +156,28 @@ func inForce(params decoding.Params, cacheWeight float64, request *ngramv1.Decod
 		name = defaultProfile
 	}
 	return &ngramv1.DecodeParameters{
-		Profile:          name,
-		Temperature:      proto.Float64(params.Temperature),
-		TopK:             proto.Uint32(uint32(params.TopK)),
-		TopP:             proto.Float64(params.TopP),
-		MinP:             proto.Float64(params.MinP),
-		PresencePenalty:  proto.Float64(params.PresencePenalty),
-		FrequencyPenalty: proto.Float64(params.FrequencyPenalty),
-		NoRepeatNgram:    proto.Uint32(uint32(params.NoRepeatNGram)),
-		MaxTokens:        proto.Uint32(uint32(params.MaxTokens)),
-		MaxSentences:     proto.Uint32(uint32(params.MaxSentences)),
-		Seed:             proto.Uint64(params.Seed),
-		Stop:             params.Stop,
-		Bans:             bans,
-		Biases:           request.GetBiases(),
-		CacheWeight:      proto.Float64(cacheWeight),
-		MaxBackoff:       proto.Uint32(uint32(params.MaxBackoff)),
-		BestOf:           proto.Uint32(uint32(params.BestOf)),
+		Profile:           name,
+		Temperature:       proto.Float64(params.Temperature),
+		TopK:              proto.Uint32(uint32(params.TopK)),
+		TopP:              proto.Float64(params.TopP),
+		MinP:              proto.Float64(params.MinP),
+		PresencePenalty:   proto.Float64(params.PresencePenalty),
+		FrequencyPenalty:  proto.Float64(params.FrequencyPenalty),
+		NoRepeatNgram:     proto.Uint32(uint32(params.NoRepeatNGram)),
+		MaxTokens:         proto.Uint32(uint32(params.MaxTokens)),
+		MaxSentences:      proto.Uint32(uint32(params.MaxSentences)),
+		Seed:              proto.Uint64(params.Seed),
+		Stop:              params.Stop,
+		Bans:              bans,
+		Biases:            request.GetBiases(),
+		CacheWeight:       proto.Float64(cacheWeight),
+		MaxBackoff:        proto.Uint32(uint32(params.MaxBackoff)),
+		BestOf:            proto.Uint32(uint32(params.BestOf)),
+		TypicalP:          proto.Float64(params.TypicalP),
+		RepetitionPenalty: proto.Float64(params.RepetitionPenalty),
+		PenaltyHistory:    proto.Uint32(uint32(params.PenaltyHistory)),
+		MaxCopied:         proto.Uint32(uint32(params.MaxCopied)),
+		Required:          request.GetRequired(),
+		Extension:         request.GetExtension(),
 	}
-}
-
-// sequences cuts bans and biases into tokens. One that holds a token unknown to the build can never be produced and is
-// left out.
-func (o opened) sequences(bans []string, biases []*ngramv1.SequenceBias) ([]decoding.Sequence, error) {
-	var sequences []decoding.Sequence
-	add := func(field, written string, sequence decoding.Sequence) error {
-		sentences, err := o.split(written, field)
-		if err != nil {
-			return err
-		}
-		for _, sentence := range sentences {
-			sequence.Tokens = o.ids(sequence.Tokens, sentence)
-		}
-		for _, token := range sequence.Tokens {
-			if token == 0 {
-				return nil
-			}
-		}
-		if len(sequence.Tokens) > 0 {
-			sequences = append(sequences, sequence)
-		}
-		return nil
-	}
-	for i, ban := range bans {
-		if err := add(fmt.Sprintf("parameters.bans[%d]", i), ban, decoding.Sequence{Ban: true}); err != nil {
-			return nil, err
-		}
-	}
-	for i, bias := range biases {
-		field := fmt.Sprintf("parameters.biases[%d]", i)
-		strength := bias.GetStrengthLog10()
-		if !(strength >= -decoding.MaxStrength && strength <= decoding.MaxStrength) {
-			text := fmt.Sprintf("must be in [-%d, %d], not %g", decoding.MaxStrength, decoding.MaxStrength, strength)
-			return nil, errors.New(errors.InvalidArgument, "PARAMETERS_INVALID", "parameter biases[%d].strength_log10 %s", i, text).
-				Field(field+".strength_log10", text)
-		}
-		if err := add(field+".text", bias.GetText(), decoding.Sequence{Strength: strength}); err != nil {
-			return nil, err
-		}
-	}
-	return sequences, nil
 }

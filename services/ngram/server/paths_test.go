@@ -131,6 +131,15 @@ func question(t *rapid.T, model string) (name string, ask func(*Inference) ([]by
 		PresencePenalty: proto.Float64(rapid.SampledFrom([]float64{0, 0.7}).Draw(t, "penalty")),
 		Biases:          []*ngramv1.SequenceBias{{Text: "w3", StrengthLog10: rapid.Float64Range(-2, 2).Draw(t, "bias")}},
 	}
+	if rapid.Bool().Draw(t, "steered") {
+		parameters.TypicalP = proto.Float64(rapid.SampledFrom([]float64{0.3, 1}).Draw(t, "typical_p"))
+		parameters.RepetitionPenalty, parameters.PenaltyHistory = proto.Float64(1.3), proto.Uint32(8)
+		parameters.MaxCopied = proto.Uint32(rapid.Uint32Range(0, 6).Draw(t, "max_copied"))
+		parameters.Required = []string{"w5 unheard"}
+		parameters.Extension = []*ngramv1.ExtensionWord{{Text: "neverseen"}}
+		parameters.Biases = append(parameters.Biases, &ngramv1.SequenceBias{Text: "new words", InsteadOf: "w2"},
+			&ngramv1.SequenceBias{Text: "w4 w1 w6", Pattern: "w1", StrengthLog10: 1}, &ngramv1.SequenceBias{Text: "w0", After: "w3"})
+	}
 	if rapid.Bool().Draw(t, "back off") {
 		parameters.MaxBackoff = proto.Uint32(rapid.SampledFrom([]uint32{0, 1, 255}).Draw(t, "max_backoff"))
 	}
