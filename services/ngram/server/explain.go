@@ -222,20 +222,25 @@ func (x *explainer) finish(ctx context.Context) (*ngramv1.ExplanationSummary, er
 	return s, nil
 }
 
-// follower walks along generated text and knows the context of the next token.
+// follower walks along generated text and knows the context of the next token, as the model sees it.
 type follower struct {
 	sentence []uint32
 	order    int
+	seen     func(token uint32) uint32
 }
 
-func newFollower(prompt []uint32, order int) *follower {
-	return &follower{append([]uint32{lookup.Start}, prompt...), order}
+func newFollower(seen func(uint32) uint32, prompt []uint32, order int) *follower {
+	f := &follower{[]uint32{lookup.Start}, order, seen}
+	for _, token := range prompt {
+		f.sentence = append(f.sentence, seen(token))
+	}
+	return f
 }
 
 // next returns the context of the token that comes next, and goes beyond it.
 func (f *follower) next(token uint32) []uint32 {
 	context := slices.Clone(scoring.ContextAt(f.sentence, len(f.sentence), f.order))
-	if f.sentence = append(f.sentence, token); token == lookup.End {
+	if f.sentence = append(f.sentence, f.seen(token)); token == lookup.End {
 		f.sentence = f.sentence[:1]
 	}
 	return context

@@ -36,7 +36,7 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 	if err := stream.Send(&ngramv1.GenerateResponse{Event: &ngramv1.GenerateResponse_Header{Header: header}}); err != nil {
 		return err
 	}
-	sender := &chunkSender{build: build, stream: stream, explainer: explainer, at: newFollower(setup.Prompt, setup.Order)}
+	sender := &chunkSender{build: build, stream: stream, explainer: explainer, at: newFollower(build.seen, setup.Prompt, setup.Order)}
 	panel := decoding.NewPanel(setup)
 	alone := setup.Params.BestOf == 1
 	for contexts := panel.Contexts(); len(contexts) > 0; contexts = panel.Contexts() {
@@ -249,7 +249,7 @@ func (c *chunkSender) send(ctx context.Context, events ...decoding.Event) error 
 			token := c.build.generated(event)
 			if c.explainer != nil {
 				var err error
-				if token.Explanation, err = c.explainer.token(ctx, c.at.next(c.build.seen(chosen.Token)), chosen.Token, chosen.Log10); err != nil {
+				if token.Explanation, err = c.explainer.token(ctx, c.at.next(chosen.Token), chosen.Token, chosen.Log10); err != nil {
 					return err
 				}
 			}

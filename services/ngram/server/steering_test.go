@@ -202,7 +202,8 @@ func TestStagesAreTold(t *testing.T) {
 			p.Biases = []*ngramv1.SequenceBias{{Text: "captain", StrengthLog10: 1}, {Text: correct, InsteadOf: wrong}}
 		})
 		without := generate(t, client, request)
-		request.Stages = 5
+		request.Stages, request.Explain = 5, &ngramv1.ExplainOptions{}
+		request.Parameters.Extension = []*ngramv1.ExtensionWord{{Text: "unheard"}}
 		reply := generate(t, client, request)
 		if reply.Text != without.Text || len(reply.header.Stages) != 8 {
 			t.Fatalf("%q became %q, stages %v", without.Text, reply.Text, reply.header.Stages)
