@@ -57,6 +57,13 @@ func refusals() map[string][]badInput {
 			{given: "a migration of what has no tables", args: in("store", "migrate", "gateway")},
 			{given: "JSON from a conversation", args: in("store", "chat", "--json")},
 			{given: "a negative number of turns", args: in("store", "chat", "--max-turns", "-1")},
+			{given: "no number of predictions", args: in("store", "predict", "the", "--top", "0")},
+			{given: "too many tokens to explain", args: in("store", "predict", "the", "--explain", "--explain-tokens", "1001")},
+			{given: "no contexts", args: in("store", "contexts", "--limit", "0")},
+			{given: "one evaluation to compare", args: in("store", "evaluations", "compare", "x")},
+			{given: "an unknown evaluation", args: in("store", "evaluations", "show", "x")},
+			{given: "a hash that is none", args: in("store", "evaluations", "list", "--text-sha256", "beef")},
+			{given: "a build without its model", args: in("store", "evaluations", "list", "--build", "1")},
 			{given: "no build but a name", args: in("store", "builds", "publish", "latest")},
 		},
 		"Stores": {
@@ -89,6 +96,9 @@ func refusals() map[string][]badInput {
 			{given: "a model name that is none", args: in("store", "train", "harbour.txt", "--model", "two words")},
 			{given: "an unknown build", args: in("store", "builds", "publish", "99")},
 			{given: "an unknown build", args: in("store", "eval", "harbour.txt", "--build", "99")},
+			{given: "an unknown build", args: in("store", "predict", "the", "--build", "99")},
+			{given: "an unknown model", args: in("store", "contexts", "--model", "nobody")},
+			{given: "an unknown model", stdin: "The boat.\n", args: in("store", "score", "--model", "nobody")},
 			{given: "no earlier build", args: in("store", "builds", "rollback")},
 			{given: "an unknown conversation", args: in("store", "chat", "--conversation", "0193e4a1-0000-7000-8000-000000000000")},
 			{given: "an unknown conversation", args: in("store", "chat", "--conversation", "yesterday", "--prompt", "Hello.")},
@@ -121,6 +131,10 @@ func refusals() map[string][]badInput {
 			{given: "other text under a label that the model has", prepare: []string{"harbour.txt", "Another text under the same name.\n"}, args: in("store", "train", "harbour.txt")},
 			{given: "a model's own mark as a token", prepare: []string{"marks.txt", "the boat <s> is here\n"}, args: in("store", "train", "harbour.txt", "marks.txt", "--model", "quay", "--tokenizer", "whitespace")},
 			{given: "a model's own mark as a token", prepare: []string{"marks.txt", "no\nthe boat is <unk>\n"}, args: in("store", "train", "marks.txt", "--model", "quay", "--tokenizer", "whitespace")},
+			{given: "a line that its encoding does not allow", stdin: "The caf\xe9 is closed.\n", args: in("store", "score")},
+			{given: "a missing file", args: in("store", "score", "harbour.txt", "nothere.txt")},
+			{given: "a directory to score", prepare: []string{"texts/a.txt", "A text."}, args: in("store", "score", "texts")},
+			{given: "an unknown encoding", args: in("store", "score", "harbour.txt", "--encoding", "klingon")},
 			{given: "a token longer than 1024 bytes", prepare: []string{"long.txt", "the boat " + long + " is here\n"}, args: in("store", "train", "long.txt", "--model", "quay", "--tokenizer", "whitespace")},
 		},
 		"What is said in a conversation": {
@@ -315,7 +329,7 @@ func TestDecided(t *testing.T) {
 					m.Name, m.PublishedBuild = "", 0
 					result := decode[evaluation](t, succeed(t, "eval", "like.txt", "--model", name, "--db", "store", "--json"))
 					result.Model, result.Build, result.Evaluation, result.Created = "", 0, "", time.Time{}
-					result.BatchP50, result.BatchP90, result.BatchP99, result.BatchMax = 0, 0, 0, 0
+					result.P50, result.P90, result.P99, result.Max = 0, 0, 0, 0
 					return m, result
 				}
 				textModel, text := train("text")

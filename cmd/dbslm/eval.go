@@ -40,10 +40,12 @@ type evaluation struct {
 	TextSHA256 string           `json:"text_sha256"`
 	Evaluation string           `json:"evaluation,omitempty"`
 	Created    time.Time        `json:"created"`
-	BatchP50   float64          `json:"latency_p50_micros"`
-	BatchP90   float64          `json:"latency_p90_micros"`
-	BatchP99   float64          `json:"latency_p99_micros"`
-	BatchMax   float64          `json:"latency_max_micros"`
+	Timed      uint64           `json:"latency_sentences"`
+	P50        float64          `json:"latency_p50_micros"`
+	P90        float64          `json:"latency_p90_micros"`
+	P99        float64          `json:"latency_p99_micros"`
+	Max        float64          `json:"latency_max_micros"`
+	Explained  json.RawMessage  `json:"explained,omitempty"`
 }
 
 // evaluatedOrder is what the tokens add up to that were found as n-grams of one length.
@@ -59,18 +61,20 @@ func newEval(a *app) *cobra.Command {
 	header := &ngramv1.EvaluateHeader{}
 	var encoding string
 	var asJSON, noStore bool
+	var explain explainFlags
 	cmd := &cobra.Command{
 		Use:   "eval FILE",
 		Short: "Measure how well a model predicts a text",
 		Long: `Print tokens, unknown tokens (OOV) and perplexity of a text, with unknown tokens scored as <unk> and without them.
 Every token counts, and one end of sentence for each sentence. "-" reads standard input.
-Bits per byte compare models of any tokeniser; the time is that of batches of about 8,192 tokens in the service.
+Bits per byte compare models of any tokeniser; the time is that of one sentence in the service.
 
 The result is stored with the build and the hash of the text; dbslm evaluations lists and compares what is stored.
 With --tokens every token comes first, with its probability; with --json too, a line of JSON for each sentence.`,
 		Example: `  dbslm eval heldout.txt
   dbslm eval heldout.txt --no-store --tokens
   dbslm eval heldout.txt --json --check-mass 1000
+  dbslm eval heldout.txt --explain --explain-tokens 20
   dbslm eval heldout.txt --model harbour --build 3 --renormalise 2000`,
 		Args: oneArg("the text's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,21 +84,27 @@ With --tokens every token comes first, with its probability; with --json too, a 
 				return err
 			}
 			header.Tenant, header.Label, header.Store = a.tenant, in.label, !noStore
+			header.Explain = explain.options()
 			return a.with(cmd.Context(), false, func(conn *connection) error {
 				var sentence func(*ngramv1.SentenceScore) error
-				if header.Tokens {
-					sentence = a.tokenPrinter(asJSON)
+				if header.Tokens || header.Explain != nil {
+					sentence = a.tokenPrinter(asJSON, explain)
 				}
-				result, err := a.evaluate(cmd.Context(), conn, header, in, encoding, sentence)
+				result, explained, err := a.evaluate(cmd.Context(), conn, header, in, encoding, sentence)
 				if err != nil {
 					return err
 				}
-				if asJSON && header.Tokens {
+				if explain.sql {
+					printStatements(a.out, fmt.Sprintf("build %d", result.Build), explained.GetStatements())
+					return nil
+				}
+				if asJSON && sentence != nil {
 					return json.NewEncoder(a.out).Encode(result)
 				}
 				if asJSON {
 					return printJSON(a.out, result)
 				}
+				a.printSummary(explained)
 				return a.printEvaluation(result)
 			})
 		},
@@ -106,6 +116,7 @@ With --tokens every token comes first, with its probability; with --json too, a 
 	flags.Uint32Var(&header.Renormalise, "renormalise", 0, "score `N` sampled positions with and without dividing by the true mass")
 	flags.Uint64Var(&header.SampleSeed, "sample-seed", 1, "`number` from which both samples are drawn")
 	flags.BoolVar(&header.Tokens, "tokens", false, "print every token with its log10 probability and the length of the n-gram found")
+	explain.register(flags)
 	flags.BoolVar(&noStore, "no-store", false, "do not keep the result")
 	flags.StringVar(&encoding, "encoding", "utf-8", "encoding of the text, by `name`; a byte order mark wins")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
@@ -133,12 +144,12 @@ func (a *app) evalInput(ctx context.Context, path, encoding string) (in input, c
 }
 
 func (a *app) evaluate(ctx context.Context, conn *connection, header *ngramv1.EvaluateHeader, in input, encoding string,
-	sentence func(*ngramv1.SentenceScore) error) (*evaluation, error) {
+	sentence func(*ngramv1.SentenceScore) error) (*evaluation, *ngramv1.ExplanationSummary, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stream, err := conn.gateway.Evaluate(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	go func() {
 		if err := sendEvaluation(stream, header, in, encoding); err != nil {
@@ -148,29 +159,33 @@ func (a *app) evaluate(ctx context.Context, conn *connection, header *ngramv1.Ev
 	bars := newProgress(a.streams)
 	defer bars.close()
 	var result *evaluation
+	var explained *ngramv1.ExplanationSummary
 	for {
 		resp, err := stream.Recv()
 		if err == io.EOF {
 			if result == nil {
-				return nil, errors.New(errors.Unavailable, "NO_RESULT", "the server ended the evaluation without a result; try again")
+				return nil, nil, errors.New(errors.Unavailable, "NO_RESULT", "the server ended the evaluation without a result; try again")
 			}
-			return result, nil
+			return result, explained, nil
 		}
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-				return nil, cause
+				return nil, nil, cause
 			}
-			return nil, err
+			return nil, nil, err
 		}
 		switch event := resp.Response.GetEvent().(type) {
 		case *ngramv1.EvaluateResponse_Progress:
 			bars.set(event.Progress.Phase, event.Progress.Done, max(event.Progress.Total, uint64(in.size)), event.Progress.Phase == "score")
 		case *ngramv1.EvaluateResponse_Sentence:
 			if err := sentence(event.Sentence); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
+		case *ngramv1.EvaluateResponse_Explained:
+			explained = event.Explained
 		case *ngramv1.EvaluateResponse_Evaluation:
 			result = resultOf(event.Evaluation)
+			result.Explained = protoJSON(explained)
 		}
 	}
 }
@@ -215,7 +230,7 @@ func resultOf(e *ngramv1.Evaluation) *evaluation {
 		MassContexts: e.MassContexts, RenormalisedPositions: e.RenormalisedPositions,
 		BitsPerByte: figure(e.BitsPerByte), Log10OOV: e.Log10Oov, Text: e.Label, TextBytes: e.TextBytes, TextSHA256: hex.EncodeToString(e.TextSha256),
 		Evaluation: e.EvaluationId, Created: e.CreateTime.AsTime(),
-		BatchP50: e.Latency.GetP50Micros(), BatchP90: e.Latency.GetP90Micros(), BatchP99: e.Latency.GetP99Micros(), BatchMax: e.Latency.GetMaxMicros(),
+		Timed: e.Latency.GetSentences(), P50: e.Latency.GetP50Micros(), P90: e.Latency.GetP90Micros(), P99: e.Latency.GetP99Micros(), Max: e.Latency.GetMaxMicros(),
 	}
 	for _, o := range e.Orders {
 		r.Orders = append(r.Orders, evaluatedOrder{o.Order, o.Tokens, o.Log10Probability, o.Oov, o.Log10Oov})
@@ -250,8 +265,9 @@ func (a *app) printEvaluation(r *evaluation) error {
 			[]string{fmt.Sprintf("perplexity of %s sampled positions", count(r.RenormalisedPositions)), fmt.Sprintf("%.3f", *r.SampledPerplexity)},
 			[]string{"the same, divided by the true mass", fmt.Sprintf("%.3f", *r.RenormalisedPerplexity)})
 	}
-	rows = append(rows, []string{"microseconds per token, p50 p90 p99 max",
-		fmt.Sprintf("%.2f %.2f %.2f %.2f", r.BatchP50, r.BatchP90, r.BatchP99, r.BatchMax)})
+	if r.Timed > 0 {
+		rows = append(rows, []string{"microseconds for a sentence, p50 p90 p99 max", fmt.Sprintf("%.1f %.1f %.1f %.1f", r.P50, r.P90, r.P99, r.Max)})
+	}
 	if r.Evaluation != "" {
 		rows = append(rows, []string{"stored as", r.Evaluation})
 	}

@@ -120,7 +120,7 @@ func newEvaluationsShow(a *app, asJSON *bool) *cobra.Command {
 
 // comparison is one evaluation beside the first as it is printed.
 type comparison struct {
-	*evaluation
+	evaluation
 	SameText              bool   `json:"same_text"`
 	SameTokens            bool   `json:"same_tokens"`
 	RatioIncludingOOV     figure `json:"perplexity_ratio_including_oov"`
@@ -159,7 +159,7 @@ func (a *app) printComparisons(compared []*ngramv1.EvaluationComparison, asJSON 
 	rows := [][]string{{"EVALUATION", "MODEL", "BUILD", "TOKENS", "OOV", "PERPLEXITY", "WITHOUT OOV", "BITS/BYTE", "AGAINST THE FIRST"}}
 	for i, c := range compared {
 		e := resultOf(c.Evaluation)
-		all = append(all, comparison{e, c.SameText, c.SameTokens, figure(c.PerplexityRatioIncludingOov), figure(c.PerplexityRatioExcludingOov), figure(c.BitsPerByteDifference)})
+		all = append(all, comparison{*e, c.SameText, c.SameTokens, figure(c.PerplexityRatioIncludingOov), figure(c.PerplexityRatioExcludingOov), figure(c.BitsPerByteDifference)})
 		against := ""
 		switch {
 		case i == 0:

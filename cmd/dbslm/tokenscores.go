@@ -14,6 +14,8 @@ type tokenScore struct {
 	Log10 float64 `json:"log10"`
 	Order uint32  `json:"order"`
 	OOV   bool    `json:"oov,omitempty"`
+
+	Explanation json.RawMessage `json:"explanation,omitempty"`
 }
 
 // sentenceScore is the score of one sentence as it is printed.
@@ -26,22 +28,47 @@ type sentenceScore struct {
 func scoreOf(s *ngramv1.SentenceScore) sentenceScore {
 	score := sentenceScore{Log10: s.Log10Probability, OOV: s.Oov}
 	for _, t := range s.Tokens {
-		score.Tokens = append(score.Tokens, tokenScore{t.Token.GetText(), t.Log10Probability, t.MatchedOrder, t.Oov})
+		score.Tokens = append(score.Tokens, tokenScore{t.Token.GetText(), t.Log10Probability, t.MatchedOrder, t.Oov, protoJSON(t.Explanation)})
 	}
 	return score
 }
 
-// tokenPrinter prints sentences as they come: a table each, or a line of JSON each.
-func (a *app) tokenPrinter(asJSON bool) func(*ngramv1.SentenceScore) error {
+// tokenPrinter prints sentences as they come: tables, a line of JSON each, or the statements behind their tokens.
+func (a *app) tokenPrinter(asJSON bool, explain explainFlags) func(*ngramv1.SentenceScore) error {
 	encoder := json.NewEncoder(a.out)
 	encoder.SetEscapeHTML(false)
 	return func(s *ngramv1.SentenceScore) error {
-		score := scoreOf(s)
-		if asJSON {
-			return encoder.Encode(score)
+		switch {
+		case explain.sql:
+			a.printTokenStatements(s)
+			return nil
+		case asJSON:
+			return encoder.Encode(scoreOf(s))
 		}
-		return a.printTokens(score.Tokens)
+		return a.printSentence(s, true)
 	}
+}
+
+// printTokenStatements prints the statements behind each token.
+func (a *app) printTokenStatements(s *ngramv1.SentenceScore) {
+	for _, token := range s.Tokens {
+		printStatements(a.out, token.Token.GetText(), token.Explanation.GetStatements())
+	}
+}
+
+// printSentence prints the tokens of a sentence, if they are wanted, and the rows behind them, if they are there.
+func (a *app) printSentence(s *ngramv1.SentenceScore, tokens bool) error {
+	if tokens {
+		if err := a.printTokens(scoreOf(s).Tokens); err != nil {
+			return err
+		}
+	}
+	for _, token := range s.Tokens {
+		if err := a.printExplanation(token.Explanation); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printTokens prints tokens as a table with an empty line behind it.

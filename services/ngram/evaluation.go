@@ -37,14 +37,15 @@ type EvaluationOptions struct {
 	SampleSeed  uint64 `json:"sample_seed,omitempty"`
 }
 
-// EvaluationDetails are its results. Times are microseconds per token of batches.
+// EvaluationDetails are its results. Times are microseconds, of sampled sentences
+// scored one by one.
 type EvaluationDetails struct {
 	MassContexts           uint32  `json:"mass_contexts,omitempty"`
 	MassErrorMax           float64 `json:"mass_error_max,omitempty"`
 	RenormalisedPositions  uint32  `json:"renormalised_positions,omitempty"`
 	SampledPerplexity      float64 `json:"sampled_perplexity,omitempty"`
 	RenormalisedPerplexity float64 `json:"renormalised_perplexity,omitempty"`
-	Batches                uint64  `json:"batches,omitempty"`
+	TimedSentences         uint64  `json:"timed_sentences,omitempty"`
 	P50                    float64 `json:"p50_micros,omitempty"`
 	P90                    float64 `json:"p90_micros,omitempty"`
 	P99                    float64 `json:"p99_micros,omitempty"`

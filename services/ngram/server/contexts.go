@@ -65,10 +65,14 @@ func (s *Inference) ListContexts(ctx context.Context, request *ngramv1.ListConte
 	if err != nil {
 		return nil, err
 	}
-	response := &ngramv1.ListContextsResponse{}
+	cache := s.reader.CacheUse()
+	response := &ngramv1.ListContextsResponse{
+		Cache: &ngramv1.ContextCache{Entries: cache.Entries, Bytes: cache.Bytes, Hits: cache.Hits, Misses: cache.Misses},
+	}
 	for _, use := range uses {
 		described := &ngramv1.ContextUse{
 			ContextHash: use.Hash, Hotness: use.Hotness, Followers: uint64(use.Followers), Count: uint64(use.Count),
+			Share: use.Share, Cached: use.Cached,
 		}
 		for _, id := range use.Tokens {
 			if int(id) < build.Vocabulary.Len() {

@@ -104,7 +104,7 @@ func describeEvaluation(e ngram.Evaluation) *ngramv1.Evaluation {
 		SampledPerplexity: d.SampledPerplexity, RenormalisedPerplexity: d.RenormalisedPerplexity,
 		TextBytes: e.TextBytes, TextSha256: e.TextSHA256[:], BitsPerByte: e.BitsPerByte(),
 		Latency: &ngramv1.EvaluationLatency{
-			Batches: d.Batches, P50Micros: d.P50, P90Micros: d.P90, P99Micros: d.P99, MaxMicros: d.Slowest,
+			Sentences: d.TimedSentences, P50Micros: d.P50, P90Micros: d.P90, P99Micros: d.P99, MaxMicros: d.Slowest,
 		},
 		EvaluationId: e.ID, Label: e.Label, CreateTime: timestamppb.New(e.Created),
 	}

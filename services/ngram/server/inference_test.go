@@ -406,7 +406,7 @@ func TestEvaluate(t *testing.T) {
 			e.Latency, e.CreateTime = nil, nil
 			return e.String()
 		}
-		if whole.GetLatency().GetBatches() != 1 || whole.GetLatency().GetP50Micros() <= 0 || whole.GetCreateTime() == nil {
+		if whole.GetLatency().GetSentences() != 4 || whole.GetLatency().GetMaxMicros() <= 0 || whole.GetCreateTime() == nil {
 			t.Errorf("times: %v", whole)
 		}
 		if diff := cmp.Diff(timeless(whole), timeless(pieces)); diff != "" {
@@ -472,6 +472,7 @@ func TestListContexts(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
+		shares := 0.0
 		page := ""
 		for {
 			response, err := client.ListContexts(t.Context(), &ngramv1.ListContextsRequest{Model: tinyModel, PageSize: 2, PageToken: page})
@@ -484,6 +485,7 @@ func TestListContexts(t *testing.T) {
 					words = append(words, token.GetText())
 				}
 				got = append(got, strings.Join(words, " "))
+				shares += context.GetShare()
 				if context.GetHotness() <= 0 || context.GetHotness() > 5 || context.GetFollowers() != 6 || context.GetCount() != 9 {
 					t.Errorf("%v", context)
 				}
@@ -491,6 +493,9 @@ func TestListContexts(t *testing.T) {
 			if page = response.GetNextPageToken(); page == "" {
 				break
 			}
+		}
+		if math.Abs(shares-1) > 1e-9 {
+			t.Errorf("the shares of all contexts add up to %v", shares)
 		}
 		if diff := cmp.Diff([]string{"dog", "the dog", "the"}, got); diff != "" {
 			t.Errorf("contexts, most used first (-want +got):\n%s", diff)

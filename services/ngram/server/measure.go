@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -21,8 +22,10 @@ const (
 	massBatch = 256
 	// batchTokens is how many tokens are collected before they are scored.
 	batchTokens = 8192
-	// timedBatches is how many batches are remembered, as a sample, for the percentiles of their times.
-	timedBatches = 4096
+	// timedSentences is how many sampled sentences, of at most timedTokens tokens, are scored again one by one for the
+	// percentiles of their times.
+	timedSentences = 256
+	timedTokens    = 1024
 )
 
 // measureOptions choose what a measurement does. The functions may be nil.
@@ -48,12 +51,15 @@ func (o opened) measure(ctx context.Context, from io.Reader, options measureOpti
 		build: o, options: options, from: from,
 		mass:      scoring.NewSampler[[]uint32](options.SampleSeed, int(options.CheckMass)),
 		positions: scoring.NewSampler[sampledPosition](options.SampleSeed, int(options.Renormalise)),
-		times:     scoring.NewSampler[float64](1, timedBatches),
+		timed:     scoring.NewSampler[sentenceTokens](options.SampleSeed, timedSentences),
 	}
 	if err := m.text(ctx); err != nil {
 		return ngram.Evaluation{}, err
 	}
 	if err := m.masses(ctx); err != nil {
+		return ngram.Evaluation{}, err
+	}
+	if err := m.time(ctx); err != nil {
 		return ngram.Evaluation{}, err
 	}
 	return m.result(), nil
@@ -75,9 +81,8 @@ type measurement struct {
 	summed       scoring.Masses
 	renormalised scoring.Renormalised
 
-	batches uint64
-	times   *scoring.Sampler[float64] // microseconds per token of a batch
-	slowest float64
+	timed *scoring.Sampler[sentenceTokens]
+	times []float64 // microseconds, ascending
 }
 
 // sampledPosition is a place in the text that is scored again with the true mass of its context.
@@ -125,7 +130,6 @@ func (m *measurement) flush(ctx context.Context) error {
 		return nil
 	}
 	scores := m.build.newRecords(m.batch, m.options.records != nil)
-	begin := m.options.now()
 	err := m.build.score(ctx, m.batch, func(sentence, place int, context []uint32, record scoring.Record) {
 		m.positions.Offer(m.tally.Tokens, func() sampledPosition { return sampledPosition{slices.Clone(context), record.Log10} })
 		m.mass.Offer(uint64(contexthash.Sum(context)), func() []uint32 { return slices.Clone(context) })
@@ -135,16 +139,18 @@ func (m *measurement) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	micros := float64(m.options.now().Sub(begin)) / float64(time.Microsecond) / float64(m.size)
-	m.times.Offer(m.batches, func() float64 { return micros })
-	m.slowest = max(m.slowest, micros)
-	m.batches++
+	for i, sentence := range m.batch {
+		if len(sentence.ids) <= timedTokens {
+			m.timed.Offer(m.tally.Sentences+uint64(i), func() sentenceTokens { return sentence })
+		}
+	}
 	m.tally.Sentences += uint64(len(m.batch))
 	if m.options.records != nil {
 		if err := m.options.records(scores); err != nil {
 			return err
 		}
 	}
+	clear(m.batch)
 	m.batch, m.size = m.batch[:0], 0
 	return m.report("score", m.bytes, 0)
 }
@@ -185,6 +191,25 @@ func (m *measurement) masses(ctx context.Context) error {
 	return nil
 }
 
+// time scores sampled sentences one by one, as a caller with one sentence would wait for it, the way over the network aside.
+func (m *measurement) time(ctx context.Context) error {
+	for _, sentence := range m.timed.Values() {
+		begin := m.options.now()
+		err := m.build.score(ctx, []sentenceTokens{sentence}, func(int, int, []uint32, scoring.Record) {})
+		if err != nil {
+			return err
+		}
+		m.times = append(m.times, float64(m.options.now().Sub(begin).Nanoseconds()/100)/10)
+	}
+	slices.Sort(m.times)
+	return nil
+}
+
+// percentile is the least time that the share of the sentences does not exceed.
+func (m *measurement) percentile(share float64) float64 {
+	return m.times[max(0, int(math.Ceil(share*float64(len(m.times))))-1)]
+}
+
 func (m *measurement) report(phase string, done, total uint64) error {
 	if m.options.progress == nil {
 		return nil
@@ -199,7 +224,7 @@ func (m *measurement) result() ngram.Evaluation {
 		Options: m.options.EvaluationOptions,
 		Details: ngram.EvaluationDetails{
 			MassContexts: m.summed.Contexts, MassErrorMax: m.summed.ErrorMax, RenormalisedPositions: m.renormalised.Positions,
-			Batches: m.batches, Slowest: m.slowest,
+			TimedSentences: uint64(len(m.times)),
 		},
 	}
 	for i, known := range m.tally.Known {
@@ -214,9 +239,8 @@ func (m *measurement) result() ngram.Evaluation {
 	if m.renormalised.Positions > 0 {
 		d.SampledPerplexity, d.RenormalisedPerplexity = m.renormalised.Sampled(), m.renormalised.Perplexity()
 	}
-	times := m.times.Values()
-	slices.Sort(times)
-	at := func(share float64) float64 { return times[min(int(share*float64(len(times))), len(times)-1)] }
-	d.P50, d.P90, d.P99 = at(0.50), at(0.90), at(0.99)
+	if len(m.times) > 0 {
+		d.P50, d.P90, d.P99, d.Slowest = m.percentile(0.50), m.percentile(0.90), m.percentile(0.99), m.percentile(1)
+	}
 	return e
 }

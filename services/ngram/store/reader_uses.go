@@ -103,6 +103,8 @@ type ContextUse struct {
 	Hotness float64  // uses, each halved every week
 	// Followers is the number of distinct tokens after it, Count the sum of their adjusted counts.
 	Followers, Count int64
+	Share            float64 // of the hotness of all contexts of the model, in [0, 1]
+	Cached           bool    // in the memory of this process
 	position         UsePosition
 }
 
@@ -122,11 +124,17 @@ JOIN tbl_l1_context_registry r ON r.model_id = h.model_id AND r.n = h.n AND r.co
 WHERE h.model_id = ? AND (h.hotness < ? OR h.hotness = ? AND (h.n > ? OR h.n = ? AND h.context_hash > ?))
 ORDER BY h.hotness DESC, h.n, h.context_hash LIMIT ?`
 
+const selectAllUse = `SELECT COALESCE(SUM(hotness), 0) FROM tbl_l1_context_hotness WHERE model_id = ?`
+
 // FirstUse is the position before all uses.
 var FirstUse = UsePosition{Stored: math.MaxFloat64}
 
 // Uses lists at most limit contexts of the view's generation after a position, most used first, as of now.
 func (v *View) Uses(ctx context.Context, after UsePosition, limit int, now time.Time) ([]ContextUse, error) {
+	var all float64
+	if err := v.reader.db.QueryRow(ctx, selectAllUse, int64(v.Build.Model)).Scan(&all); err != nil {
+		return nil, err
+	}
 	rows, err := v.reader.db.Query(ctx, selectUses, int64(v.Build.Model), after.Stored, after.Stored, after.Order, after.Order, after.Hash, limit)
 	if err != nil {
 		return nil, err
@@ -143,6 +151,8 @@ func (v *View) Uses(ctx context.Context, after UsePosition, limit int, now time.
 			return nil, err
 		}
 		use.Hotness = stored / weight
+		use.Share = min(1, stored/all) // use that was flushed since the sum was read
+		use.Cached = v.inMemory(use.Order, use.Hash)
 		use.position = UsePosition{stored, use.Order, use.Hash}
 		if oldest != nil {
 			use.Tokens = append(use.Tokens, uint32(*oldest))
@@ -154,6 +164,27 @@ func (v *View) Uses(ctx context.Context, after UsePosition, limit int, now time.
 		return nil, err
 	}
 	return found, v.spell(ctx, found, rest)
+}
+
+// inMemory says that the context would be found without reading a row.
+func (v *View) inMemory(order int, hash int64) bool {
+	if v.table != nil || v.reader.contexts == nil {
+		return v.table != nil
+	}
+	_, cached := v.reader.contexts.GetEntryQuietly(contextKey{v.Build.ID, uint8(order), hash})
+	return cached
+}
+
+// CacheUse is what the cache of contexts holds, and how many look-ups it answered since the process began, for all models.
+type CacheUse struct{ Entries, Bytes, Hits, Misses uint64 }
+
+// CacheUse describes the cache as it is now.
+func (r *Reader) CacheUse() CacheUse {
+	use := CacheUse{Hits: r.hits.Load(), Misses: r.misses.Load()}
+	if r.contexts != nil {
+		use.Entries, use.Bytes = uint64(r.contexts.EstimatedSize()), r.contexts.WeightedSize()
+	}
+	return use
 }
 
 // ancestor is the context whose tokens come next in a context that is being spelled out.

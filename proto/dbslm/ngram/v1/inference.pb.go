@@ -2464,19 +2464,19 @@ func (x *EvaluatedOrder) GetLog10Oov() float64 {
 	return 0
 }
 
-// EvaluationLatency says how long scoring took in the service. The text is scored in batches of about 8,192 tokens; the
-// percentiles are of the time of a batch over its tokens.
+// EvaluationLatency says how long scoring a sentence takes in the service, the way over the network aside: up to 256
+// sentences of the text, sampled, are scored again one by one.
 type EvaluationLatency struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Batches scored.
-	Batches uint64 `protobuf:"varint,1,opt,name=batches,proto3" json:"batches,omitempty"`
-	// Microseconds per token, at the middle batch.
+	// Sentences timed.
+	Sentences uint64 `protobuf:"varint,1,opt,name=sentences,proto3" json:"sentences,omitempty"`
+	// Microseconds that half of them did not exceed.
 	P50Micros float64 `protobuf:"fixed64,2,opt,name=p50_micros,json=p50Micros,proto3" json:"p50_micros,omitempty"`
-	// At nine tenths of the batches.
+	// That nine tenths did not exceed.
 	P90Micros float64 `protobuf:"fixed64,3,opt,name=p90_micros,json=p90Micros,proto3" json:"p90_micros,omitempty"`
-	// At 99 of 100.
+	// That 99 of 100 did not exceed.
 	P99Micros float64 `protobuf:"fixed64,4,opt,name=p99_micros,json=p99Micros,proto3" json:"p99_micros,omitempty"`
-	// At the slowest batch.
+	// Of the slowest.
 	MaxMicros     float64 `protobuf:"fixed64,5,opt,name=max_micros,json=maxMicros,proto3" json:"max_micros,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2512,9 +2512,9 @@ func (*EvaluationLatency) Descriptor() ([]byte, []int) {
 	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
 }
 
-func (x *EvaluationLatency) GetBatches() uint64 {
+func (x *EvaluationLatency) GetSentences() uint64 {
 	if x != nil {
-		return x.Batches
+		return x.Sentences
 	}
 	return 0
 }
@@ -2588,7 +2588,7 @@ type Evaluation struct {
 	BitsPerByte float64 `protobuf:"fixed64,18,opt,name=bits_per_byte,json=bitsPerByte,proto3" json:"bits_per_byte,omitempty"`
 	// Results by matched order, ascending; orders without a token are left out.
 	Orders []*EvaluatedOrder `protobuf:"bytes,19,rep,name=orders,proto3" json:"orders,omitempty"`
-	// How long scoring took.
+	// How long scoring a sentence takes.
 	Latency *EvaluationLatency `protobuf:"bytes,20,opt,name=latency,proto3" json:"latency,omitempty"`
 	// Id under which the result is stored (UUIDv7); empty when it is not.
 	EvaluationId string `protobuf:"bytes,21,opt,name=evaluation_id,json=evaluationId,proto3" json:"evaluation_id,omitempty"`
@@ -3517,9 +3517,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x06tokens\x18\x02 \x01(\x04R\x06tokens\x12+\n" +
 	"\x11log10_probability\x18\x03 \x01(\x01R\x10log10Probability\x12\x10\n" +
 	"\x03oov\x18\x04 \x01(\x04R\x03oov\x12\x1b\n" +
-	"\tlog10_oov\x18\x05 \x01(\x01R\blog10Oov\"\xa9\x01\n" +
-	"\x11EvaluationLatency\x12\x18\n" +
-	"\abatches\x18\x01 \x01(\x04R\abatches\x12\x1d\n" +
+	"\tlog10_oov\x18\x05 \x01(\x01R\blog10Oov\"\xad\x01\n" +
+	"\x11EvaluationLatency\x12\x1c\n" +
+	"\tsentences\x18\x01 \x01(\x04R\tsentences\x12\x1d\n" +
 	"\n" +
 	"p50_micros\x18\x02 \x01(\x01R\tp50Micros\x12\x1d\n" +
 	"\n" +
