@@ -6,11 +6,13 @@ import "time"
 type DocumentState string
 
 // The states of a document. Text is stored first and counted second, so that a killed training completes from the
-// store.
+// store; and it is subtracted before it is removed.
 const (
-	DocumentReceiving DocumentState = "receiving" // text is being stored
-	DocumentStored    DocumentState = "stored"    // the text is complete; some or none of it is counted
-	DocumentCounted   DocumentState = "counted"   // all of it is counted
+	DocumentReceiving  DocumentState = "receiving"  // text is being stored
+	DocumentStored     DocumentState = "stored"     // the text is complete; some or none of it is counted
+	DocumentCounted    DocumentState = "counted"    // all of it is counted
+	DocumentLeaving    DocumentState = "leaving"    // replaced by other text; some or none of it is subtracted
+	DocumentForgetting DocumentState = "forgetting" // being forgotten; some, none or all of it is subtracted
 )
 
 // Document is one text of a model.
@@ -37,6 +39,7 @@ const (
 	OutcomeCounted   Outcome = iota + 1 // new and counted
 	OutcomeUnchanged                    // the same content was counted before; nothing changed
 	OutcomeEmpty                        // it holds no token; nothing was stored
+	OutcomeReplaced                     // counted, and what was under its label is subtracted
 )
 
 // Progress is told how far a long task is: the phase, and the units done of the total in it, 0 when that is unknown.

@@ -156,7 +156,8 @@ type Model struct {
 	Documents       int64
 	Sentences       int64   // weights applied
 	Tokens          int64   // weights applied, without ends of sentences
-	VocabularySize  int64   // distinct tokens, control tokens included
+	VocabularySize  int64   // distinct tokens that occur, control tokens included
+	TokenEnd        int64   // every token id is below it; ids of forgotten words are not given again
 	NGrams          []int64 // distinct n-grams by order; element 0 is order 1
 	CountsVersion   int64   // grows with every change of a count
 	Stale           bool    // counts changed since the published build was derived, or nothing is published

@@ -11,6 +11,9 @@
 // begins with <s>, and else the number of distinct tokens seen before g. Every sentence w1 … wm is read as
 // <s> w1 … wm </s>; n-grams end at w1 … wm or </s> and reach back to <s> at most.
 //
+// Sentences may also be taken out again: an n-gram that occurs no more is gone, and the adjusted count of its suffix falls
+// by one. What is left is what was never taken out.
+//
 // Nothing here depends on the order in which batches cut a text: any split gives the same counts.
 package counting
 
@@ -50,8 +53,8 @@ func NewBatch(order int, hash contexthash.Func) *Batch {
 	return &Batch{order: order, hash: hash}
 }
 
-// Add appends a sentence, given without its marks, whose counts apply weight times; weight is at least 1. An empty
-// sentence counts the event </s> after <s>.
+// Add appends a sentence, given without its marks, whose counts apply weight times; a weight below 0 takes a sentence out
+// that was counted. An empty sentence counts the event </s> after <s>.
 func (b *Batch) Add(sentence []uint32, weight int64) {
 	from := uint32(len(b.tokens))
 	if len(b.runs) == 0 || b.runs[len(b.runs)-1].weight != weight {

@@ -64,10 +64,11 @@ func (m *memory) apply(batch *counting.Batch) error {
 			old.CountsOfCounts[k] += change.CountsOfCounts[k]
 		}
 		m.totals[n] = old
-		for _, isNew := range []bool{true, false} {
+		for _, fate := range []counting.Fate{counting.New, counting.Changed, counting.Gone} {
+			isNew := fate == counting.New
 			var last counting.Row
 			first := true
-			_ = delta.Rows(isNew, func(row counting.Row) error {
+			_ = delta.Rows(fate, func(row counting.Row) error {
 				if !first && (row.Hash < last.Hash || row.Hash == last.Hash && row.Token <= last.Token) {
 					panic("rows are not in key order")
 				}
@@ -75,17 +76,27 @@ func (m *memory) apply(batch *counting.Batch) error {
 				if m.rows[n][row.Hash] == nil {
 					m.rows[n][row.Hash] = map[uint32]counting.Row{}
 				}
-				if _, there := m.rows[n][row.Hash][row.Token]; there == isNew {
-					panic("a row is new and stored")
+				if before, there := m.rows[n][row.Hash][row.Token]; there == isNew || there && before == row {
+					panic("a row is new and stored, or changed and the same")
 				}
 				m.rows[n][row.Hash][row.Token] = row
+				if fate == counting.Gone {
+					delete(m.rows[n][row.Hash], row.Token)
+				}
 				return nil
 			})
-			_ = delta.Registry(isNew, func(row counting.RegistryRow) error {
-				if _, there := m.registry[n][row.Hash]; there == isNew {
-					panic("a context is new and stored")
+			_ = delta.Registry(fate, func(row counting.RegistryRow) error {
+				if before, there := m.registry[n][row.Hash]; there == isNew || there && before == row {
+					panic("a context is new and stored, or changed and the same")
 				}
 				m.registry[n][row.Hash] = row
+				if fate == counting.Gone {
+					delete(m.registry[n], row.Hash)
+					if len(m.rows[n][row.Hash]) > 0 {
+						panic("a context is gone and has followers")
+					}
+					delete(m.rows[n], row.Hash)
+				}
 				return nil
 			})
 		}

@@ -52,7 +52,7 @@ type Entry struct {
 	Token    uint32
 	position uint32 // of one of its occurrences
 	raw      int64  // to be added to c, then c itself
-	adjusted uint32 // to be added to a, then a itself
+	adjusted int32  // to be added to a, then a itself
 	oldRaw   uint32
 	oldAdj   uint32
 	known    bool
@@ -83,8 +83,11 @@ func (d *Deltas) Next() (*Delta, error) {
 	}
 	if d.last != nil {
 		for i := range d.last.Entries {
-			if entry := &d.last.Entries[i]; !entry.known {
+			switch entry := &d.last.Entries[i]; entry.fate() {
+			case New:
 				delta.Entries[d.entryOf[entry.position]].adjusted++
+			case Gone:
+				delta.Entries[d.entryOf[entry.position]].adjusted--
 			}
 		}
 	}

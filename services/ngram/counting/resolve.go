@@ -75,8 +75,46 @@ type Change struct {
 	CountsOfCounts [4]int64 // added to the numbers of n-grams with a = 1, 2, 3, 4
 }
 
+// Fate says what becomes of a row when a batch is counted.
+type Fate uint8
+
+// The fates.
+const (
+	Same    Fate = iota // it is neither stored nor to be stored, or stays as it is
+	New                 // it is to be inserted
+	Changed             // it is stored, with other numbers
+	Gone                // it is stored and occurs no more
+)
+
+// fate of an entry that is resolved.
+func (e *Entry) fate() Fate {
+	switch {
+	case !e.known && e.raw > 0:
+		return New
+	case e.known && e.raw == 0:
+		return Gone
+	case e.known && (e.raw != int64(e.oldRaw) || e.adjusted != int32(e.oldAdj)):
+		return Changed
+	}
+	return Same
+}
+
+// fate of a context that is resolved.
+func (c *Context) fate() Fate {
+	empty := c.changed.Adjusted == 0
+	switch {
+	case !c.known && !empty:
+		return New
+	case c.known && empty:
+		return Gone
+	case c.known && c.sums != c.changed:
+		return Changed
+	}
+	return Same
+}
+
 // Resolve computes the counts and sums to be stored, now that the delta knows what is stored. A count above MaxCount is
-// OutOfRange, and nothing of the batch may be counted.
+// OutOfRange, one below 0 FailedPrecondition: what is subtracted was never counted. Nothing of the batch may be counted then.
 func (d *Delta) Resolve() (Change, error) {
 	var change Change
 	for i := range d.Contexts {
@@ -91,27 +129,37 @@ func (d *Delta) Resolve() (Change, error) {
 			if !same {
 				adjusted = int64(entry.oldAdj) + int64(entry.adjusted)
 			}
-			if raw > MaxCount || raw < 0 {
+			if raw > MaxCount {
 				return Change{}, tooGreat(d.N)
+			}
+			if raw < 0 || adjusted < 0 || (raw == 0) != (adjusted == 0) {
+				return Change{}, neverCounted(d.N)
 			}
 			if entry.known {
 				sums.move(int64(entry.oldAdj), -1)
 				change.tally(int64(entry.oldAdj), -1)
-			} else {
-				change.NGrams++
 			}
 			sums.move(adjusted, 1)
 			change.tally(adjusted, 1)
-			entry.raw, entry.adjusted = raw, uint32(adjusted)
+			entry.raw, entry.adjusted = raw, int32(adjusted)
+			switch entry.fate() {
+			case New:
+				change.NGrams++
+			case Gone:
+				change.NGrams--
+			}
 		}
 		if sums.Adjusted > MaxCount {
 			return Change{}, tooGreat(d.N)
 		}
 		change.Adjusted += sums.Adjusted - context.sums.Adjusted
-		if !context.known {
-			change.Contexts++
-		}
 		context.changed = sums
+		switch context.fate() {
+		case New:
+			change.Contexts++
+		case Gone:
+			change.Contexts--
+		}
 	}
 	return change, nil
 }
@@ -119,6 +167,11 @@ func (d *Delta) Resolve() (Change, error) {
 func tooGreat(n int) error {
 	return errors.New(errors.OutOfRange, "COUNT_TOO_GREAT",
 		"an n-gram of order %d, or the followers of its context together, would be counted more than %d times; use a smaller weight or less text", n, MaxCount)
+}
+
+func neverCounted(n int) error {
+	return errors.New(errors.FailedPrecondition, "NEVER_COUNTED",
+		"an n-gram of order %d occurs more often in the text to be taken out than the model counted it: this text was not counted, or not in this way", n)
 }
 
 func (s *Sums) move(adjusted, by int64) {
@@ -134,7 +187,7 @@ func (c *Change) tally(adjusted, by int64) {
 	}
 }
 
-// Row is an n-gram as it is to be stored.
+// Row is an n-gram as it is to be stored; a Gone one has the counts 0.
 type Row struct {
 	Hash     int64
 	Token    uint32
@@ -142,12 +195,12 @@ type Row struct {
 	Adjusted int64
 }
 
-// Rows calls yield for every n-gram that is new, or for every one that was stored and changed, in key order.
-func (d *Delta) Rows(isNew bool, yield func(Row) error) error {
+// Rows calls yield for every n-gram of that fate, in key order.
+func (d *Delta) Rows(fate Fate, yield func(Row) error) error {
 	for i := range d.Contexts {
 		context := &d.Contexts[i]
 		for j := context.First; j < context.End; j++ {
-			if entry := &d.Entries[j]; entry.known != isNew {
+			if entry := &d.Entries[j]; entry.fate() == fate {
 				if err := yield(Row{context.Hash, entry.Token, entry.raw, int64(entry.adjusted)}); err != nil {
 					return err
 				}
@@ -157,7 +210,7 @@ func (d *Delta) Rows(isNew bool, yield func(Row) error) error {
 	return nil
 }
 
-// RegistryRow is a context as it is to be stored.
+// RegistryRow is a context as it is to be stored; a Gone one has the sums 0.
 type RegistryRow struct {
 	Hash   int64
 	Parent int64
@@ -165,14 +218,36 @@ type RegistryRow struct {
 	Sums
 }
 
-// Registry calls yield for every context that is new, or for every one that was stored and changed, in key order.
-func (d *Delta) Registry(isNew bool, yield func(RegistryRow) error) error {
+// Registry calls yield for every context of that fate, in key order.
+func (d *Delta) Registry(fate Fate, yield func(RegistryRow) error) error {
 	for i := range d.Contexts {
 		context := &d.Contexts[i]
-		if context.known == isNew || context.known && context.sums == context.changed {
+		if context.fate() != fate {
 			continue
 		}
 		if err := yield(RegistryRow{context.Hash, context.Parent, context.Oldest, context.changed}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Losses calls yield for every context that loses followers, with the tokens that are gone, and whether all followers are.
+// tokens is only valid during the call.
+func (d *Delta) Losses(yield func(c *Context, tokens []uint32, all bool) error) error {
+	var tokens []uint32
+	for i := range d.Contexts {
+		context := &d.Contexts[i]
+		tokens = tokens[:0]
+		for j := context.First; j < context.End; j++ {
+			if d.Entries[j].fate() == Gone {
+				tokens = append(tokens, d.Entries[j].Token)
+			}
+		}
+		if len(tokens) == 0 {
+			continue
+		}
+		if err := yield(context, tokens, context.fate() == Gone); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ type Vocabulary struct {
 	texts string
 	ends  []uint32
 	ids   map[string]uint32
+	gaps  map[uint32]struct{} // ids of forgotten words
 }
 
 // VocabularyBuilder collects the tokens of a vocabulary in the order of their ids.
@@ -19,6 +20,7 @@ type VocabularyBuilder struct {
 	texts   strings.Builder
 	ends    []uint32
 	control []bool
+	gaps    map[uint32]struct{}
 }
 
 // Add appends the next token. A control token has an id and bytes, but no text is ever taken for it.
@@ -28,12 +30,23 @@ func (b *VocabularyBuilder) Add(token []byte, control bool) {
 	b.control = append(b.control, control)
 }
 
+// Skip leaves out the ids up to id, whose words are forgotten: they have no bytes, and no text is ever taken for them.
+func (b *VocabularyBuilder) Skip(id int) {
+	for b.Len() < id {
+		if b.gaps == nil {
+			b.gaps = map[uint32]struct{}{}
+		}
+		b.gaps[uint32(b.Len())] = struct{}{}
+		b.Add(nil, true)
+	}
+}
+
 // Len is the number of tokens so far, which is the id of the next one.
 func (b *VocabularyBuilder) Len() int { return len(b.ends) }
 
 // Build returns the vocabulary; the builder must not be used afterwards.
 func (b *VocabularyBuilder) Build() *Vocabulary {
-	v := &Vocabulary{texts: b.texts.String(), ends: b.ends, ids: make(map[string]uint32, len(b.ends))}
+	v := &Vocabulary{texts: b.texts.String(), ends: b.ends, ids: make(map[string]uint32, len(b.ends)), gaps: b.gaps}
 	for id := range v.ends {
 		if !b.control[id] {
 			v.ids[v.Text(uint32(id))] = uint32(id)
@@ -44,6 +57,12 @@ func (b *VocabularyBuilder) Build() *Vocabulary {
 
 // Len is the number of tokens; ids are below it.
 func (v *Vocabulary) Len() int { return len(v.ends) }
+
+// Missing says whether the word with that id, which must be below Len, is forgotten.
+func (v *Vocabulary) Missing(id uint32) bool {
+	_, gone := v.gaps[id]
+	return gone
+}
 
 // Text is the token with that id, which must be below Len. It may be any bytes.
 func (v *Vocabulary) Text(id uint32) string {

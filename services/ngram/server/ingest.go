@@ -239,12 +239,9 @@ func outOfOrder(text string) error {
 
 // document takes one document in. It waits to be counted.
 func (i *ingest) document(ctx context.Context, start *ngramv1.DocumentStart) error {
-	if start.Replace {
-		return unknownChoice("start.replace", "replacing a document is not built yet; give the new text another label")
-	}
 	in := &chunks{in: i.in}
 	doc, outcome, err := i.trainer.Receive(ctx, store.Source{
-		Label: start.Label, Weight: int64(start.Weight), Text: in, DropText: i.dropText, SHA256: func() []byte { return in.sha256 },
+		Label: start.Label, Weight: int64(start.Weight), Text: in, DropText: i.dropText, Replace: start.Replace, SHA256: func() []byte { return in.sha256 },
 	})
 	if err != nil {
 		return err
@@ -279,7 +276,7 @@ func (i *ingest) count(ctx context.Context) error {
 	}
 	for _, w := range i.waiting {
 		d, ok := byLabel[w.label]
-		if ok && w.outcome == ngram.OutcomeCounted {
+		if ok && (w.outcome == ngram.OutcomeCounted || w.outcome == ngram.OutcomeReplaced) {
 			w.doc = d
 		} else if err != nil && w.outcome == ngram.OutcomeCounted {
 			continue // stored, to be counted by the next ingest
@@ -295,6 +292,7 @@ func (i *ingest) count(ctx context.Context) error {
 var outcomes = map[ngramv1.DocumentAcknowledged_Outcome]ngram.Outcome{
 	ngramv1.DocumentAcknowledged_OUTCOME_COUNTED:   ngram.OutcomeCounted,
 	ngramv1.DocumentAcknowledged_OUTCOME_UNCHANGED: ngram.OutcomeUnchanged,
+	ngramv1.DocumentAcknowledged_OUTCOME_REPLACED:  ngram.OutcomeReplaced,
 	ngramv1.DocumentAcknowledged_OUTCOME_EMPTY:     ngram.OutcomeEmpty,
 }
 

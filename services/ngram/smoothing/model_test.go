@@ -78,8 +78,8 @@ func count(t failer, m *model, sentences [][]string) []counted {
 		}
 		m.counts[delta.N-1] = change
 		c := &all[delta.N-1]
-		_ = delta.Rows(true, func(r counting.Row) error { c.rows = append(c.rows, r); return nil })
-		_ = delta.Registry(true, func(r counting.RegistryRow) error { c.registry = append(c.registry, r); return nil })
+		_ = delta.Rows(counting.New, func(r counting.Row) error { c.rows = append(c.rows, r); return nil })
+		_ = delta.Registry(counting.New, func(r counting.RegistryRow) error { c.registry = append(c.registry, r); return nil })
 	}
 }
 

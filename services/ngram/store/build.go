@@ -35,6 +35,9 @@ func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progres
 	if err := checkBuildOptions(options); err != nil {
 		return ngram.Build{}, err
 	}
+	if _, err := t.Count(ctx, nil); err != nil { // a build never sees half a document
+		return ngram.Build{}, err
+	}
 	totals, err := readTotals(ctx, t.store.db, t.model.ID, t.model.Settings.Order)
 	if err != nil {
 		return ngram.Build{}, err
@@ -162,7 +165,7 @@ func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals
 	*build = ngram.Build{
 		Model: t.model.ID, Tenant: t.model.Tenant, Name: t.model.Name, State: ngram.BuildBuilding, Order: t.model.Settings.Order,
 		Smoothing: options.Smoothing, KenLMQuirk: options.KenLMQuirk, Storage: options.Storage,
-		VocabularyEnd: uint32(t.model.VocabularySize), VocabularySize: totals[0].NGrams + 1,
+		VocabularyEnd: uint32(t.model.TokenEnd), VocabularySize: totals[0].NGrams + 1,
 		CountsVersion: t.model.CountsVersion, Tokens: t.model.Tokens, Created: toTime(t.store.now()),
 	}
 	params := smoothing.Params{Order: build.Order, VocabularySize: build.VocabularySize}

@@ -14,38 +14,68 @@ import (
 // pieceBytes is how much text is stored in one row: large enough to compress well, small for every packet limit.
 const pieceBytes = 1 << 20
 
-const selectDocument = `SELECT document_id, label, content_hash, weight, state, text_bytes, sentences, tokens, ngrams, text_kept, created_at,
-  bytes_done, stored_bytes FROM tbl_corpus WHERE model_id = ? `
+const (
+	selectDocument = `SELECT document_id, label, content_hash, weight, state, text_bytes, sentences, tokens, ngrams, text_kept, created_at,
+  bytes_done, stored_bytes, first_version, 0, NULL FROM tbl_corpus WHERE model_id = ? `
+	selectAside = `SELECT document_id, label, content_hash, weight, state, text_bytes, sentences, tokens, ngrams, text_kept, created_at,
+  bytes_done, stored_bytes, first_version, bytes_out, last_version FROM tbl_corpus_aside WHERE model_id = ? `
+)
 
 const (
 	byLabel    = `AND label = ?`
 	byState    = `AND state = ? ORDER BY document_id`
+	byID       = `AND document_id = ?`
 	afterLabel = `AND label > ? AND state = 'counted' ORDER BY label LIMIT ?`
 )
 
 // stored is a document with its cursors.
 type stored struct {
 	ngram.Document
-	done     int64 // bytes of the stored text that are counted
-	size     int64 // bytes of the stored text
-	complete bool  // all of it was counted just now
+	done     int64  // bytes of the stored text that are counted
+	size     int64  // bytes of the stored text
+	first    *int64 // counts_version before text under the label was first counted; nil: unknown, or none was
+	out      int64  // bytes of the counted text that are subtracted again
+	last     *int64 // counts_version from which on builds are without it; nil: it is not wholly subtracted
+	complete bool   // all of it was counted, or subtracted, just now
 }
 
+// leaves says whether the document is on its way out of the counts.
+func (d *stored) leaves() bool {
+	return d.State == ngram.DocumentLeaving || d.State == ngram.DocumentForgetting
+}
+
+// readDocuments reads documents of the corpus; readAside those beside it.
 func readDocuments(ctx context.Context, q database.Querier, model ngram.ModelID, where string, args ...any) ([]stored, error) {
+	return readStored(ctx, q, model, selectDocument+where, args...)
+}
+
+func readAside(ctx context.Context, q database.Querier, model ngram.ModelID, where string, args ...any) ([]stored, error) {
+	return readStored(ctx, q, model, selectAside+where, args...)
+}
+
+func readStored(ctx context.Context, q database.Querier, model ngram.ModelID, query string, args ...any) ([]stored, error) {
 	var documents []stored
-	err := q.Stream(ctx, selectDocument+where, append([]any{int64(model)}, args...), func(row database.Row) error {
+	err := q.Stream(ctx, query, append([]any{int64(model)}, args...), func(row database.Row) error {
 		d := stored{
 			Document: ngram.Document{
 				ID: string(row.Bytes(0)), Model: model, Label: string(row.Bytes(1)), Weight: row.Int(3), State: ngram.DocumentState(row.Bytes(4)),
 				Bytes: row.Int(5), Sentences: row.Int(6), Tokens: row.Int(7), NGrams: row.Int(8), TextKept: row.Int(9) != 0, Created: toTime(row.Int(10)),
 			},
-			done: row.Int(11), size: row.Int(12),
+			done: row.Int(11), size: row.Int(12), first: orNil(row, 13), out: row.Int(14), last: orNil(row, 15),
 		}
 		copy(d.SHA256[:], row.Bytes(2))
 		documents = append(documents, d)
 		return nil
 	})
 	return documents, err
+}
+
+func orNil(row database.Row, column int) *int64 {
+	if row.IsNull(column) {
+		return nil
+	}
+	value := row.Int(column)
+	return &value
 }
 
 // Documents returns up to limit counted documents of the generation in training whose labels follow after, in byte order.
@@ -64,19 +94,33 @@ func (s *Store) Documents(ctx context.Context, tenant, model, after string, limi
 
 const (
 	insertDocument = `INSERT INTO tbl_corpus (model_id, label, document_id, content_hash, weight, state, text_bytes, sentences, tokens, ngrams,
-  bytes_done, text_kept, stored_bytes, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)`
-	completeDocument = `UPDATE tbl_corpus SET state = 'stored', content_hash = ?, text_bytes = ?, sentences = ?, tokens = ?, ngrams = ?, stored_bytes = ?
-WHERE model_id = ? AND document_id = ?`
+  bytes_done, text_kept, stored_bytes, first_version, created_at) VALUES (?, ?, ?, ?, ?, 'stored', ?, ?, ?, ?, 0, ?, ?, ?, ?)`
+	insertAside = `INSERT INTO tbl_corpus_aside (model_id, label, document_id, content_hash, weight, state, text_bytes, sentences, tokens, ngrams,
+  bytes_done, bytes_out, text_kept, stored_bytes, first_version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`
 	insertPiece    = `INSERT INTO tbl_corpus_text (model_id, document_id, first_byte, piece) VALUES (?, ?, ?, ?)`
 	selectPieces   = `SELECT first_byte FROM tbl_corpus_text WHERE model_id = ? AND document_id = ? ORDER BY first_byte`
 	deletePiece    = `DELETE FROM tbl_corpus_text WHERE model_id = ? AND document_id = ? AND first_byte = ?`
 	deletePieces   = `DELETE FROM tbl_corpus_text WHERE model_id = ? AND document_id = ?`
 	deleteDocument = `DELETE FROM tbl_corpus WHERE model_id = ? AND document_id = ?`
+	deleteAside    = `DELETE FROM tbl_corpus_aside WHERE model_id = ? AND document_id = ?`
 	selectPiece    = `SELECT first_byte, piece FROM tbl_corpus_text WHERE model_id = ? AND document_id = ? AND first_byte <= ? ORDER BY first_byte DESC LIMIT 1`
 )
 
-// discard removes a document none of which was counted, piece by piece.
+// discard removes a document none of which is in the counts, piece by piece, wherever it stands.
 func (s *Store) discard(ctx context.Context, model ngram.ModelID, id string) error {
+	if err := s.discardText(ctx, model, id); err != nil {
+		return err
+	}
+	for _, remove := range []string{deleteDocument, deleteAside} {
+		if _, err := s.db.Exec(ctx, remove, int64(model), id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discardText removes the stored text of a document.
+func (s *Store) discardText(ctx context.Context, model ngram.ModelID, id string) error {
 	var pieces []int64
 	err := s.db.Stream(ctx, selectPieces, []any{int64(model), id}, func(row database.Row) error {
 		pieces = append(pieces, row.Int(0))
@@ -90,8 +134,7 @@ func (s *Store) discard(ctx context.Context, model ngram.ModelID, id string) err
 			return err
 		}
 	}
-	_, err = s.db.Exec(ctx, deleteDocument, int64(model), id)
-	return err
+	return nil
 }
 
 // textReader reads the stored text of a document from an offset on. It holds one piece and no transaction.

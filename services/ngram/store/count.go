@@ -18,14 +18,15 @@ import (
 type Counted func(label string, bytes, tokens int64)
 
 // Count counts every stored document that is not wholly counted, those that just arrived and those that a killed training
-// left, in the order of their arrival, and returns the documents that are complete now. Every batch is one transaction;
-// killed between any two, Count goes on where it stopped.
+// left, in the order of their arrival, and then subtracts those that leave. It returns the documents that are wholly counted
+// now. Every batch is one transaction; killed between any two, Count goes on where it stopped. What is new is added before
+// what leaves is subtracted, so that no word falls to zero and comes back.
 func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document, error) {
 	if err := t.storePending(ctx); err != nil {
 		return nil, err
 	}
-	documents, err := readDocuments(ctx, t.store.db, t.model.ID, byState, string(ngram.DocumentStored))
-	if err != nil || len(documents) == 0 {
+	arriving, leaving, err := t.unfinished(ctx)
+	if err != nil || len(arriving)+len(leaving) == 0 {
 		return nil, err
 	}
 	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
@@ -34,12 +35,14 @@ func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document
 	}
 	defer decoder.Close()
 	c := &batcher{ctx: ctx, t: t, progress: progress}
-	for i := range documents {
-		if err = c.paused(); err == nil {
-			err = c.document(&documents[i], decoder)
-		}
-		if err != nil {
-			break
+	for _, documents := range [][]stored{arriving, leaving} {
+		for i := range documents {
+			if err == nil {
+				err = c.paused()
+			}
+			if err == nil {
+				err = c.document(&documents[i], decoder)
+			}
 		}
 	}
 	if err == nil || errors.Is(err, ErrPaused) {
@@ -53,8 +56,11 @@ func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document
 			return nil, err
 		}
 	}
+	if removeErr := t.discardLeft(ctx, leaving); removeErr != nil {
+		return nil, removeErr
+	}
 	var counted []ngram.Document
-	for _, d := range documents {
+	for _, d := range arriving {
 		if d.complete {
 			d.State = ngram.DocumentCounted
 			counted = append(counted, d.Document)
@@ -80,12 +86,12 @@ func (b *batcher) paused() error {
 	return nil
 }
 
-// Unfinished lists the labels of documents that an earlier training stored and did not count to their end.
+// Unfinished lists the labels of documents that an earlier training stored and did not count, or subtract, to their end.
 func (t *Trainer) Unfinished(ctx context.Context) ([]string, error) {
-	documents, err := readDocuments(ctx, t.store.db, t.model.ID, byState, string(ngram.DocumentStored))
-	labels := make([]string, len(documents))
-	for i, d := range documents {
-		labels[i] = d.Label
+	arriving, leaving, err := t.unfinished(ctx)
+	labels := make([]string, 0, len(arriving)+len(leaving))
+	for _, d := range slices.Concat(arriving, leaving) {
+		labels = append(labels, d.Label)
 	}
 	return labels, err
 }
@@ -100,7 +106,7 @@ type batcher struct {
 	ids      []uint32
 }
 
-// cursor is how far a document is counted when the batch at hand is.
+// cursor is how far a document is counted, or subtracted, when the batch at hand is.
 type cursor struct {
 	document *stored
 	done     int64
@@ -115,6 +121,9 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 		if t.words, err = t.loadVocabulary(b.ctx); err != nil {
 			return err
 		}
+	}
+	if d.leaves() {
+		return b.leaving(d, decoder)
 	}
 	from := d.done
 	tokens := int64(0)
@@ -142,11 +151,13 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 }
 
 const (
-	moveCursor     = `UPDATE tbl_corpus SET bytes_done = ?, state = ? WHERE model_id = ? AND document_id = ? AND bytes_done = ? AND state = 'stored'`
+	moveCursor = `UPDATE tbl_corpus SET bytes_done = ?, state = ?, first_version = COALESCE(first_version, ?)
+WHERE model_id = ? AND document_id = ? AND bytes_done = ? AND state = 'stored'`
+	moveOut        = `UPDATE tbl_corpus_aside SET bytes_out = ?, last_version = ? WHERE model_id = ? AND document_id = ? AND bytes_out = ? AND last_version IS NULL`
 	advanceVersion = `UPDATE tbl_l1_models SET counts_version = counts_version + 1, vocabulary_size = ?, documents = documents + ?, sentences = sentences + ?,
   tokens = tokens + ? WHERE model_id = ? AND counts_version = ? AND state = 'live'`
-	refreshFrequencies = `UPDATE tbl_l1_vocabulary SET freq_global = (SELECT c.c FROM tbl_l1_ng_counts_n c WHERE c.model_id = tbl_l1_vocabulary.model_id
-  AND c.n = 1 AND c.context_hash = ? AND c.next_token_id = tbl_l1_vocabulary.token_id) WHERE model_id = ? AND token_id IN `
+	refreshFrequencies = `UPDATE tbl_l1_vocabulary SET freq_global = COALESCE((SELECT c.c FROM tbl_l1_ng_counts_n c WHERE c.model_id = tbl_l1_vocabulary.model_id
+  AND c.n = 1 AND c.context_hash = ? AND c.next_token_id = tbl_l1_vocabulary.token_id), 0) WHERE model_id = ? AND token_id IN `
 )
 
 // apply counts the batch: one transaction that also moves the cursors.
@@ -161,8 +172,11 @@ func (b *batcher) apply() error {
 	}
 	complete := int64(0)
 	for _, c := range b.cursors {
-		if c.complete {
+		switch {
+		case c.complete && !c.document.leaves():
 			complete++
+		case c.complete && c.done == c.document.size: // all of it was counted
+			complete--
 		}
 	}
 	err := t.store.db.InTx(b.ctx, func(tx *database.Tx) error {
@@ -189,12 +203,16 @@ func (b *batcher) apply() error {
 	}
 	t.words.commit()
 	t.model.CountsVersion++
-	t.model.VocabularySize = int64(t.words.size())
+	t.model.TokenEnd = int64(t.words.size())
 	t.model.Documents += complete
 	t.model.Sentences += batch.Totals().Sentences
 	t.model.Tokens += batch.Totals().Tokens
 	for _, c := range b.cursors {
-		c.document.done, c.document.complete = c.done, c.complete
+		if c.document.leaves() {
+			c.document.out, c.document.complete = c.done, c.complete
+		} else {
+			c.document.done, c.document.complete = c.done, c.complete
+		}
 		if b.progress != nil {
 			b.progress(c.document.Label, c.done, c.tokens)
 		}
@@ -220,6 +238,15 @@ func (t *Trainer) changed() error {
 }
 
 func (t *Trainer) move(ctx context.Context, tx *database.Tx, c cursor) error {
+	if c.document.leaves() {
+		var last any
+		if c.complete {
+			last = t.model.CountsVersion + 1
+		}
+		return moved(c, func() (int64, error) {
+			return tx.Exec(ctx, moveOut, c.done, last, int64(t.model.ID), c.document.ID, c.document.out)
+		})
+	}
 	state := ngram.DocumentStored
 	if c.complete {
 		state = ngram.DocumentCounted
@@ -229,7 +256,14 @@ func (t *Trainer) move(ctx context.Context, tx *database.Tx, c cursor) error {
 			}
 		}
 	}
-	matched, err := tx.Exec(ctx, moveCursor, c.done, string(state), int64(t.model.ID), c.document.ID, c.document.done)
+	return moved(c, func() (int64, error) {
+		return tx.Exec(ctx, moveCursor, c.done, string(state), t.model.CountsVersion, int64(t.model.ID), c.document.ID, c.document.done)
+	})
+}
+
+// moved runs the statement that moves a cursor, which must find it where it was.
+func moved(c cursor, move func() (int64, error)) error {
+	matched, err := move()
 	if err == nil && matched != 1 {
 		err = errors.New(errors.Aborted, reasonLeaseLost, "document %q was changed by somebody else; start the training again", c.document.Label)
 	}
@@ -309,7 +343,7 @@ var (
 // saveCounts stores a resolved delta: new rows in bulk, changed ones as upserts, all in key order.
 func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *counting.Delta) error {
 	_, err := tx.Load(ctx, "tbl_l1_ng_counts_n", countColumns, func(w database.RowWriter) error {
-		return delta.Rows(true, func(row counting.Row) error {
+		return delta.Rows(counting.New, func(row counting.Row) error {
 			w.Int(int64(model))
 			w.Int(int64(delta.N))
 			w.Int(row.Hash)
@@ -327,7 +361,7 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 		return err
 	}
 	_, err = tx.Load(ctx, "tbl_l1_context_registry", registryColumns, func(w database.RowWriter) error {
-		return delta.Registry(true, func(row counting.RegistryRow) error {
+		return delta.Registry(counting.New, func(row counting.RegistryRow) error {
 			w.Int(int64(model))
 			w.Int(int64(delta.N))
 			w.Int(row.Hash)
@@ -353,7 +387,7 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 		return err
 	}
 	var rows [][]any
-	err = delta.Rows(false, func(row counting.Row) error {
+	err = delta.Rows(counting.Changed, func(row counting.Row) error {
 		var adjusted any
 		if row.Adjusted != row.Raw {
 			adjusted = row.Adjusted
@@ -368,7 +402,7 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 		return err
 	}
 	rows = rows[:0]
-	err = delta.Registry(false, func(row counting.RegistryRow) error {
+	err = delta.Registry(counting.Changed, func(row counting.RegistryRow) error {
 		rows = append(rows, []any{int64(model), delta.N, row.Hash, row.Adjusted, orNull(row.Followers[0]), orNull(row.Followers[1]), orNull(row.Followers[2])})
 		return nil
 	})
@@ -377,7 +411,10 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 	}
 	columns := slices.Concat(registryColumns[:3], registryColumns[5:])
 	sums := []database.Assign{{Column: "a_total"}, {Column: "n1"}, {Column: "n2"}, {Column: "n3"}}
-	return tx.Upsert(ctx, "tbl_l1_context_registry", columns, columns[:3], sums, rows)
+	if err := tx.Upsert(ctx, "tbl_l1_context_registry", columns, columns[:3], sums, rows); err != nil {
+		return err
+	}
+	return removeCounts(ctx, tx, model, delta)
 }
 
 // orNull is 0 as it is stored: most contexts have followers of one class only.
@@ -401,8 +438,8 @@ func (t *Trainer) saveWords(ctx context.Context, tx *database.Tx, delta *countin
 		}
 		return nil
 	}
-	for _, isNew := range []bool{true, false} {
-		if err := delta.Rows(isNew, collect); err != nil {
+	for _, fate := range []counting.Fate{counting.New, counting.Changed, counting.Gone} {
+		if err := delta.Rows(fate, collect); err != nil {
 			return err
 		}
 	}

@@ -104,9 +104,9 @@ func tryTrain(ctx context.Context, s *store.Store, name string, texts []string) 
 func checkNothingLeft(t *testing.T, db *database.DB, name string) {
 	t.Helper()
 	for query, what := range map[string]string{
-		`SELECT COUNT(*) FROM tbl_l1_ng_probs_n p JOIN tbl_l1_builds b ON b.build_id = p.since_build WHERE b.name = ? AND b.state <> 'ready'`:                              "rows of probabilities of failed builds",
-		`SELECT COUNT(*) FROM tbl_l1_ng_topk_n p JOIN tbl_l1_builds b ON b.build_id = p.since_build WHERE b.name = ? AND b.state <> 'ready'`:                               "packed rows of failed builds",
-		`SELECT COUNT(*) FROM tbl_l1_ng_probs_n p JOIN tbl_l1_builds b ON b.build_id = p.until_build WHERE b.name = ? AND b.state <> 'ready'`:                              "rows closed by failed builds",
+		`SELECT COUNT(*) FROM tbl_l1_ng_probs_n p JOIN tbl_l1_builds b ON b.build_id = p.since_build WHERE b.name = ? AND b.state NOT IN ('ready', 'dropped')`:             "rows of probabilities of failed builds",
+		`SELECT COUNT(*) FROM tbl_l1_ng_topk_n p JOIN tbl_l1_builds b ON b.build_id = p.since_build WHERE b.name = ? AND b.state NOT IN ('ready', 'dropped')`:              "packed rows of failed builds",
+		`SELECT COUNT(*) FROM tbl_l1_ng_probs_n p JOIN tbl_l1_builds b ON b.build_id = p.until_build WHERE b.name = ? AND b.state NOT IN ('ready', 'dropped')`:             "rows closed by failed builds",
 		`SELECT COUNT(*) FROM tbl_corpus c JOIN tbl_l1_model_names n ON n.model_id = c.model_id WHERE n.name = ? AND (c.state <> 'counted' OR bytes_done <> stored_bytes)`: "documents that are not counted",
 		`SELECT COUNT(*) FROM tbl_l1_builds b WHERE b.name = ? AND b.state = 'building'`:                                                                                   "builds that nobody makes",
 	} {

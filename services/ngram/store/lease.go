@@ -80,13 +80,18 @@ func (s *Store) Train(ctx context.Context, tenant, model, owner string, f func(c
 
 // discardUnreceived removes texts that a killed training received in part. They were never acknowledged.
 func (t *Trainer) discardUnreceived(ctx context.Context) error {
-	documents, err := readDocuments(ctx, t.store.db, t.model.ID, byState, string(ngram.DocumentReceiving))
-	for _, d := range documents {
-		if err == nil {
-			err = t.store.discard(ctx, t.model.ID, d.ID)
+	for _, read := range []func(context.Context, database.Querier, ngram.ModelID, string, ...any) ([]stored, error){readDocuments, readAside} {
+		documents, err := read(ctx, t.store.db, t.model.ID, byState, string(ngram.DocumentReceiving))
+		if err != nil {
+			return err
+		}
+		for _, d := range documents {
+			if err := t.store.discard(ctx, t.model.ID, d.ID); err != nil {
+				return err
+			}
 		}
 	}
-	return err
+	return nil
 }
 
 const reasonLeaseLost = "TRAINING_LEASE_LOST"

@@ -213,7 +213,7 @@ func (s *Store) readModels(ctx context.Context, tx *database.Tx, query string, a
 		var until, created int64
 		err := rows.Scan(&m.Tenant, &m.Name, &published, &owner, &until, &created,
 			&m.ID, &m.Settings.Order, &m.Settings.Tokenizer, &m.Settings.TokenizerParameters, &m.Settings.Normalization, &m.Settings.UnkPolicy,
-			&m.CountsVersion, &m.VocabularySize, &m.Documents, &m.Sentences, &m.Tokens,
+			&m.CountsVersion, &m.TokenEnd, &m.Documents, &m.Sentences, &m.Tokens,
 			&serving, &servingVersion, &servingOrder, &tokenizer, &parameters, &normalization, &policy)
 		if err != nil {
 			return nil, err
@@ -240,9 +240,13 @@ func (s *Store) readModels(ctx context.Context, tx *database.Tx, query string, a
 	}
 	for i := range models {
 		models[i].NGrams = make([]int64, models[i].Settings.Order)
+		models[i].VocabularySize = int64(ngram.FirstWord)
 		err := tx.Stream(ctx, selectNGrams, []any{int64(models[i].ID)}, func(row database.Row) error {
 			if n := int(row.Int(0)); n <= len(models[i].NGrams) {
 				models[i].NGrams[n-1] = row.Int(1)
+			}
+			if words := row.Int(1) - 1; row.Int(0) == 1 && words > 0 { // the unigrams are words and </s>
+				models[i].VocabularySize += words
 			}
 			return nil
 		})

@@ -96,7 +96,8 @@ func (t *Trainer) sweepDropped(ctx context.Context) (rows int64, err error) {
 
 const (
 	selectRetired    = `SELECT model_id FROM tbl_l1_models WHERE state = 'retired' AND retired_at <= ? ORDER BY model_id`
-	selectAnyLabels  = `SELECT document_id FROM tbl_corpus WHERE model_id = ? LIMIT 1000`
+	selectAnyIDs     = `SELECT document_id FROM tbl_corpus WHERE model_id = ? LIMIT 1000`
+	selectAnyAside   = `SELECT document_id FROM tbl_corpus_aside WHERE model_id = ? LIMIT 1000`
 	deleteGeneration = `DELETE FROM tbl_l1_models WHERE model_id = ? AND state = 'retired'`
 )
 
@@ -142,22 +143,9 @@ func (s *Store) purge(ctx context.Context, model ngram.ModelID) error {
 	if err := s.purgeSegments(ctx, model); err != nil {
 		return err
 	}
-	for {
-		var documents []string
-		err := s.db.Stream(ctx, selectAnyLabels, []any{int64(model)}, func(row database.Row) error {
-			documents = append(documents, string(row.Bytes(0)))
-			return nil
-		})
-		if err != nil {
+	for _, query := range []string{selectAnyIDs, selectAnyAside} {
+		if err := s.purgeDocuments(ctx, model, query); err != nil {
 			return err
-		}
-		if len(documents) == 0 {
-			break
-		}
-		for _, id := range documents {
-			if err := s.discard(ctx, model, id); err != nil {
-				return err
-			}
 		}
 	}
 	for _, table := range []string{"tbl_l1_model_orders", "tbl_decode_hparams", "tbl_decode_bans", "tbl_token_normalization"} {
@@ -167,4 +155,23 @@ func (s *Store) purge(ctx context.Context, model ngram.ModelID) error {
 	}
 	_, err = s.db.Exec(ctx, deleteGeneration, int64(model))
 	return err
+}
+
+// purgeDocuments removes the documents that a query lists, until it lists none.
+func (s *Store) purgeDocuments(ctx context.Context, model ngram.ModelID, query string) error {
+	for {
+		var documents []string
+		err := s.db.Stream(ctx, query, []any{int64(model)}, func(row database.Row) error {
+			documents = append(documents, string(row.Bytes(0)))
+			return nil
+		})
+		if err != nil || len(documents) == 0 {
+			return err
+		}
+		for _, id := range documents {
+			if err := s.discard(ctx, model, id); err != nil {
+				return err
+			}
+		}
+	}
 }

@@ -82,21 +82,17 @@ const selectVocabulary = `SELECT token_id, token, is_control FROM tbl_l1_vocabul
 func (r *Reader) vocabulary(ctx context.Context, build ngram.Build) (*lookup.Vocabulary, error) {
 	var builder lookup.VocabularyBuilder
 	err := r.db.Stream(ctx, selectVocabulary, []any{int64(build.Model), int64(build.VocabularyEnd)}, func(row database.Row) error {
-		for int64(builder.Len()) < row.Int(0) {
-			builder.Add(nil, true) // the word was forgotten: no text is taken for it
-		}
+		builder.Skip(int(row.Int(0)))
 		builder.Add(row.Bytes(1), row.Int(2) != 0)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if builder.Len() < int(ngram.FirstWord) {
-		return nil, damaged(build, "the vocabulary ends at %d", builder.Len())
+	if builder.Len() < int(lookup.Specials) {
+		return nil, damaged(build, "the vocabulary has %d control tokens", builder.Len())
 	}
-	for builder.Len() < int(build.VocabularyEnd) {
-		builder.Add(nil, true)
-	}
+	builder.Skip(int(build.VocabularyEnd))
 	return builder.Build(), nil
 }
 
@@ -133,6 +129,11 @@ func (r *Reader) readUnigrams(ctx context.Context, b *loadedBuild) (*lookup.Unig
 	unigrams, err := lookup.NewUnigrams(empty, b.Vocabulary.Ranks())
 	if err != nil {
 		return nil, damaged(b.Build, "%w", err)
+	}
+	for _, token := range unigrams.Sorted() {
+		if b.Vocabulary.Missing(token) {
+			return nil, damaged(b.Build, "the vocabulary has no token %d", token)
+		}
 	}
 	return unigrams, nil
 }

@@ -30,6 +30,7 @@ type Source struct {
 	Weight   int64 // 0 means 1
 	Text     io.Reader
 	DropText bool // keep the text only until it is counted
+	Replace  bool // let it take the place of other text, or of another weight, under its label
 	// SHA256, if it is not nil, is called after the end of Text and returns the hash that the sender computed; nil there
 	// skips the check.
 	SHA256 func() []byte
@@ -38,9 +39,10 @@ type Source struct {
 // incoming is a document on its way into the store.
 type incoming struct {
 	stored
-	pieces  []piece
-	bytes   int  // of pieces
-	spilled bool // the document has a row, in state receiving
+	pieces   []piece
+	bytes    int     // of pieces
+	spilled  bool    // the document has a row beside the corpus, in state receiving
+	replaces *stored // what leaves when it is stored; nil for a new label
 }
 
 type piece struct {
@@ -50,7 +52,8 @@ type piece struct {
 
 // Receive takes the text of one document in and checks it: whole, UTF-8, no token that cannot be trained. It is counted by
 // the next Count, which also stores it where Receive did not have to. A document that was counted before is Unchanged;
-// another text or weight under its label is FailedPrecondition. After an error nothing of the document is left.
+// another text or weight under its label is FailedPrecondition, or with Replace takes its place: the next Count counts the
+// new text and subtracts the old one. After an error nothing of the document is left.
 func (t *Trainer) Receive(ctx context.Context, source Source) (ngram.Document, ngram.Outcome, error) {
 	if source.Weight == 0 {
 		source.Weight = 1
@@ -66,31 +69,95 @@ func (t *Trainer) Receive(ctx context.Context, source Source) (ngram.Document, n
 			break
 		}
 	}
-	before, err := readDocuments(ctx, t.store.db, t.model.ID, byLabel, []byte(source.Label))
+	before, err := t.underLabel(ctx, source.Label)
 	if err != nil {
 		return ngram.Document{}, 0, err
 	}
 	sum := sha256.New()
-	if len(before) > 0 && before[0].State != ngram.DocumentReceiving {
-		return t.compare(source, before[0], sum)
-	}
-	if len(before) > 0 { // what a killed training left
-		if err := t.store.discard(ctx, t.model.ID, before[0].ID); err != nil {
-			return ngram.Document{}, 0, err
-		}
+	if before != nil && !source.Replace {
+		return t.compare(source, *before, sum)
 	}
 	in, err := t.read(ctx, source, sum)
-	if err == nil && in.Tokens > 0 {
+	var outcome ngram.Outcome
+	wanted := false
+	if err == nil {
+		outcome, wanted, err = t.settle(in, before)
+	}
+	if wanted {
 		t.pending = append(t.pending, in)
 		t.waiting += int(in.Bytes)
-		return in.Document, ngram.OutcomeCounted, nil
+		return in.Document, outcome, nil
 	}
-	if in.spilled {
+	if in != nil && in.spilled {
 		if discardErr := t.store.discard(context.WithoutCancel(ctx), t.model.ID, in.ID); err == nil {
 			err = discardErr
 		}
 	}
-	return ngram.Document{}, ngram.OutcomeEmpty, err
+	if err != nil || before == nil {
+		return ngram.Document{}, outcome, err
+	}
+	return before.Document, outcome, nil
+}
+
+// underLabel returns the document of that label, nil if there is none. What a killed training received of one is removed.
+func (t *Trainer) underLabel(ctx context.Context, label string) (*stored, error) {
+	aside, err := readAside(ctx, t.store.db, t.model.ID, byLabel, []byte(label))
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range aside {
+		switch d.State {
+		case ngram.DocumentForgetting:
+			return nil, errors.New(errors.FailedPrecondition, "DOCUMENT_IS_BEING_FORGOTTEN",
+				"document %q of model %q is being forgotten; forget it again to complete that, then train it anew", label, t.model.Name).With("label", label)
+		case ngram.DocumentReceiving:
+			if err := t.store.discard(ctx, t.model.ID, d.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	found, err := readDocuments(ctx, t.store.db, t.model.ID, byLabel, []byte(label))
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	if found[0].State == ngram.DocumentReceiving {
+		return nil, t.store.discard(ctx, t.model.ID, found[0].ID)
+	}
+	return &found[0], nil
+}
+
+// settle says what becomes of a text that arrived whole, and whether it is to be counted. before is what its label names now.
+func (t *Trainer) settle(in *incoming, before *stored) (outcome ngram.Outcome, wanted bool, err error) {
+	switch {
+	case before == nil && in.Tokens == 0:
+		return ngram.OutcomeEmpty, false, nil
+	case before == nil:
+		return ngram.OutcomeCounted, true, nil
+	case in.SHA256 == before.SHA256 && in.Weight == before.Weight && before.State == ngram.DocumentCounted:
+		return ngram.OutcomeUnchanged, false, nil
+	case in.SHA256 == before.SHA256 && in.Weight == before.Weight:
+		return ngram.OutcomeCounted, false, nil
+	case in.Tokens == 0:
+		return 0, false, errors.New(errors.InvalidArgument, "REPLACEMENT_EMPTY",
+			"the new text of document %q holds no token; to remove the document, forget it", in.Label).With("label", in.Label)
+	case before.State == ngram.DocumentCounted && !before.TextKept:
+		return 0, false, errors.New(errors.FailedPrecondition, "TEXT_NOT_KEPT",
+			"the text of document %q was not kept, so it cannot be subtracted; forget it with its text first, then train the new text", in.Label).With("label", in.Label)
+	}
+	in.replaces = before
+	in.first = before.firstVersion(t.model.CountsVersion)
+	return ngram.OutcomeReplaced, true, nil
+}
+
+// firstVersion is the counts_version before text under the label was first counted; the present one if none was.
+func (d *stored) firstVersion(present int64) *int64 {
+	switch {
+	case d.first != nil:
+		return d.first
+	case d.done > 0: // counted before versions were noted
+		return new(int64)
+	}
+	return &present
 }
 
 // Full says that enough text waits to be counted.
@@ -118,11 +185,11 @@ func (t *Trainer) compare(source Source, before stored, sum hash.Hash) (ngram.Do
 	}
 	if !bytes.Equal(sum.Sum(nil), before.SHA256[:]) {
 		return ngram.Document{}, 0, errors.New(errors.FailedPrecondition, "DOCUMENT_DIFFERS",
-			"model %q has other text under the label %q; give the new text another label, or reset the model", t.model.Name, source.Label).With("label", source.Label)
+			"model %q has other text under the label %q; replace it, or give the new text another label", t.model.Name, source.Label).With("label", source.Label)
 	}
 	if before.Weight != source.Weight {
 		return ngram.Document{}, 0, errors.New(errors.FailedPrecondition, "DOCUMENT_DIFFERS",
-			"model %q counted document %q with weight %d, not %d; reset the model to change a weight", t.model.Name, source.Label, before.Weight, source.Weight).With("label", source.Label)
+			"model %q counted document %q with weight %d, not %d; replace it to change its weight", t.model.Name, source.Label, before.Weight, source.Weight).With("label", source.Label)
 	}
 	if before.State == ngram.DocumentCounted {
 		return before.Document, ngram.OutcomeUnchanged, nil
@@ -262,7 +329,7 @@ func (w *pieceWriter) flush() error {
 	in := w.in
 	err := w.trainer.store.db.InTx(w.ctx, func(tx *database.Tx) error {
 		if !in.spilled {
-			if err := insert(w.ctx, tx, in); err != nil {
+			if err := setAside(w.ctx, tx, &in.stored, ngram.DocumentReceiving); err != nil {
 				return err
 			}
 		}
@@ -275,9 +342,32 @@ func (w *pieceWriter) flush() error {
 }
 
 func insert(ctx context.Context, tx *database.Tx, in *incoming) error {
-	_, err := tx.Exec(ctx, insertDocument, int64(in.Model), []byte(in.Label), in.ID, in.SHA256[:], in.Weight, string(in.State), in.Bytes,
-		in.Sentences, in.Tokens, in.NGrams, in.TextKept, in.size, in.Created.UnixMicro())
+	_, err := tx.Exec(ctx, insertDocument, int64(in.Model), []byte(in.Label), in.ID, in.SHA256[:], in.Weight, in.Bytes,
+		in.Sentences, in.Tokens, in.NGrams, in.TextKept, in.size, orNone(in.first), in.Created.UnixMicro())
 	return err
+}
+
+// setAside writes a document beside the corpus, in a state that says why.
+func setAside(ctx context.Context, tx *database.Tx, d *stored, state ngram.DocumentState) error {
+	_, err := tx.Exec(ctx, insertAside, int64(d.Model), []byte(d.Label), d.ID, d.SHA256[:], d.Weight, string(state), d.Bytes,
+		d.Sentences, d.Tokens, d.NGrams, d.done, d.TextKept, d.size, orNone(d.first), d.Created.UnixMicro())
+	return err
+}
+
+// remove takes the row of a document out of a table; Aborted if somebody else did.
+func remove(ctx context.Context, tx *database.Tx, query string, d *stored) error {
+	matched, err := tx.Exec(ctx, query, int64(d.Model), d.ID)
+	if err == nil && matched != 1 {
+		err = errors.New(errors.Aborted, reasonLeaseLost, "document %q was changed by somebody else; send it again", d.Label)
+	}
+	return err
+}
+
+func orNone(value *int64) any {
+	if value == nil {
+		return nil
+	}
+	return *value
 }
 
 func insertPieces(ctx context.Context, tx *database.Tx, in *incoming) error {
@@ -296,16 +386,20 @@ func (t *Trainer) storePending(ctx context.Context) error {
 	}
 	err := t.store.db.InTx(ctx, func(tx *database.Tx) error {
 		for _, in := range t.pending {
-			in.State = ngram.DocumentStored
-			if in.spilled {
-				matched, err := tx.Exec(ctx, completeDocument, in.SHA256[:], in.Bytes, in.Sentences, in.Tokens, in.NGrams, in.size, int64(in.Model), in.ID)
-				if err == nil && matched != 1 {
-					err = errors.New(errors.Aborted, reasonLeaseLost, "document %q was removed while it was received; send it again", in.Label)
-				}
-				if err != nil {
+			if old := in.replaces; old != nil {
+				if err := remove(ctx, tx, deleteDocument, old); err != nil {
 					return err
 				}
-			} else if err := insert(ctx, tx, in); err != nil {
+				if err := setAside(ctx, tx, old, ngram.DocumentLeaving); err != nil {
+					return err
+				}
+			}
+			if in.spilled {
+				if err := remove(ctx, tx, deleteAside, &in.stored); err != nil {
+					return err
+				}
+			}
+			if err := insert(ctx, tx, in); err != nil {
 				return err
 			}
 			if err := insertPieces(ctx, tx, in); err != nil {

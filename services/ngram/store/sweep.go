@@ -105,15 +105,22 @@ func (s *Store) eachRange(ctx context.Context, model ngram.ModelID, table, verb,
 	return rows, nil
 }
 
-const selectVocabularySize = `SELECT vocabulary_size FROM tbl_l1_models WHERE model_id = ?`
+const (
+	selectVocabularySize = `SELECT vocabulary_size FROM tbl_l1_models WHERE model_id = ?`
+	selectExtents        = `SELECT n, ngrams FROM tbl_l1_model_orders WHERE model_id = ?
+UNION ALL SELECT p.n, p.ngrams FROM tbl_l1_mkn_params p JOIN tbl_l1_builds b ON b.build_id = p.build_id WHERE b.model_id = ?`
+)
 
-// extent is the number of n-grams by order and of token ids of a generation.
+// extent is the greatest number of n-grams by order that the counts or a build of a generation hold, and of its token ids.
 func (s *Store) extent(ctx context.Context, model ngram.ModelID) (orders []int64, words int64, err error) {
 	if err := s.db.QueryRow(ctx, selectVocabularySize, int64(model)).Scan(&words); err != nil {
 		return nil, 0, err
 	}
-	err = s.db.Stream(ctx, selectNGrams, []any{int64(model)}, func(row database.Row) error {
-		orders = append(orders, row.Int(1))
+	err = s.db.Stream(ctx, selectExtents, []any{int64(model), int64(model)}, func(row database.Row) error {
+		for int64(len(orders)) < row.Int(0) {
+			orders = append(orders, 0)
+		}
+		orders[row.Int(0)-1] = max(orders[row.Int(0)-1], row.Int(1))
 		return nil
 	})
 	return orders, words, err

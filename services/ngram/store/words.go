@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
 	"dbslm/pkg/text"
 	"dbslm/services/ngram"
 )
@@ -32,7 +33,7 @@ const selectWords = `SELECT token_id, token FROM tbl_l1_vocabulary WHERE model_i
 func (t *Trainer) loadVocabulary(ctx context.Context) (*words, error) {
 	w := &words{
 		ids:       make(map[string]uint32, t.model.VocabularySize),
-		committed: uint32(t.model.VocabularySize),
+		committed: uint32(t.model.TokenEnd),
 		surfaces:  t.model.Settings.Tokenizer == ngram.TokenizerWords,
 	}
 	err := t.store.db.Stream(ctx, selectWords, []any{int64(t.model.ID)}, func(row database.Row) error {
@@ -58,6 +59,22 @@ func (w *words) add(ids []uint32, sentence text.Sentence, weight int64) []uint32
 		ids = append(ids, id)
 	}
 	return ids
+}
+
+// take appends the ids of a sentence's tokens that is to be subtracted weight times.
+func (w *words) take(ids []uint32, sentence text.Sentence, weight int64) ([]uint32, error) {
+	for _, token := range sentence.Tokens {
+		id, known := w.ids[string(token.Text)]
+		if !known {
+			return nil, errors.New(errors.FailedPrecondition, "NEVER_COUNTED",
+				"the text to be taken out has the token %q, which the model never counted: this text was not counted, or not in this way", token.Text)
+		}
+		if w.surfaces {
+			w.note(id, token, -weight)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }
 
 func (w *words) note(id uint32, token text.Token, weight int64) {
@@ -135,12 +152,18 @@ func (w *words) saveForms(ctx context.Context, tx *database.Tx, model ngram.Mode
 		}
 	}
 	add := []database.Assign{{Column: "inner_count", Add: true}, {Column: "start_count", Add: true}}
-	if err := tx.Upsert(ctx, "tbl_l1_surface_forms", formColumns, formColumns[:3], add, rows); err != nil || split == len(w.touched) {
+	if err := tx.Upsert(ctx, "tbl_l1_surface_forms", formColumns, formColumns[:3], add, rows); err != nil {
+		return err
+	}
+	if err := w.removeForms(ctx, tx, model, w.touched[:split]); err != nil || split == len(w.touched) {
 		return err
 	}
 	_, err := tx.Load(ctx, "tbl_l1_surface_forms", formColumns, func(writer database.RowWriter) error {
 		for _, id := range w.touched[split:] {
 			for _, f := range sortedForms(w.forms[id]) {
+				if f.inner == 0 && f.start == 0 { // it came and went within the batch
+					continue
+				}
 				writer.Int(int64(model))
 				writer.Int(int64(id))
 				writer.Bytes(f.written)
@@ -154,6 +177,36 @@ func (w *words) saveForms(ctx context.Context, tx *database.Tx, model ngram.Mode
 		return nil
 	})
 	return err
+}
+
+const (
+	countNegative = `SELECT COUNT(*) FROM tbl_l1_surface_forms WHERE model_id = ? AND (inner_count < 0 OR start_count < 0) AND token_id IN `
+	deleteNoForms = `DELETE FROM tbl_l1_surface_forms WHERE model_id = ? AND inner_count = 0 AND start_count = 0 AND token_id IN `
+)
+
+// removeForms removes the forms of tokens that were subtracted to nothing.
+func (w *words) removeForms(ctx context.Context, tx *database.Tx, model ngram.ModelID, tokens []uint32) error {
+	var losing []any
+	for _, id := range tokens {
+		if slices.ContainsFunc(w.forms[id], func(f form) bool { return f.inner < 0 || f.start < 0 }) {
+			losing = append(losing, int64(id))
+		}
+	}
+	for some := range slices.Chunk(losing, idsPerQuery) {
+		args := append([]any{int64(model)}, some...)
+		var negative int64
+		if err := tx.QueryRow(ctx, countNegative+database.In(len(some)), args...).Scan(&negative); err != nil {
+			return err
+		}
+		if negative > 0 {
+			return errors.New(errors.FailedPrecondition, "NEVER_COUNTED",
+				"the text to be taken out writes a word as the model never counted it: this text was not counted, or not in this way")
+		}
+		if _, err := tx.Exec(ctx, deleteNoForms+database.In(len(some)), args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func sortedForms(forms []form) []form {
