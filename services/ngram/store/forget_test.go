@@ -320,6 +320,12 @@ func TestReplace(t *testing.T) {
 				t.Fatalf("case %d: %s", i, diff)
 			}
 			checkTotals(t, s, name, "m")
+			if err := s.DeleteModel(ctx, tenant, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Purge(ctx, 0); err != nil {
+			t.Fatal(err)
 		}
 		if after := shown(); after != before {
 			t.Errorf("the kept build changed from %g to %g", before, after)
