@@ -278,7 +278,7 @@ func (i *ingest) count(ctx context.Context) error {
 		d, ok := byLabel[w.label]
 		if ok && (w.outcome == ngram.OutcomeCounted || w.outcome == ngram.OutcomeReplaced) {
 			w.doc = d
-		} else if err != nil && w.outcome == ngram.OutcomeCounted {
+		} else if err != nil && (w.outcome == ngram.OutcomeCounted || w.outcome == ngram.OutcomeReplaced) {
 			continue // stored, to be counted by the next ingest
 		}
 		if sendErr := i.acknowledge(w); sendErr != nil && !i.survive {
