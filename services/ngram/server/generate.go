@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"dbslm/pkg/errors"
 	"dbslm/pkg/text"
@@ -49,10 +50,13 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 		}
 		panel.Step(chains)
 		if alone {
-			if err := sender.send(ctx, panel.Latest()); err != nil {
+			if err := sender.push(ctx, panel.Latest()); err != nil {
 				return err
 			}
 		}
+	}
+	if err := sender.flush(ctx); err != nil {
+		return err
 	}
 	chosen, events := panel.Best()
 	if !alone {
@@ -238,6 +242,31 @@ type chunkSender struct {
 	stream    generateStream
 	explainer *explainer
 	at        *follower
+	pending   []decoding.Event
+	last      time.Time // when something was sent
+}
+
+const (
+	// chunkEvery is how long tokens wait for others to be sent with: a message costs as much as several tokens, and nobody
+	// reads faster. The first token never waits.
+	chunkEvery  = 5 * time.Millisecond
+	chunkTokens = 64
+)
+
+// push takes an event and sends what is pending when it is time.
+func (c *chunkSender) push(ctx context.Context, event decoding.Event) error {
+	c.pending = append(c.pending, event)
+	if len(c.pending) < chunkTokens && time.Since(c.last) < chunkEvery {
+		return nil
+	}
+	return c.flush(ctx)
+}
+
+// flush sends what is pending.
+func (c *chunkSender) flush(ctx context.Context) error {
+	err := c.send(ctx, c.pending...)
+	c.pending, c.last = c.pending[:0], time.Now()
+	return err
 }
 
 // send sends events as one chunk, unless there is nothing in them.

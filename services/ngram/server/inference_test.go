@@ -272,8 +272,8 @@ func TestGenerateOptions(t *testing.T) {
 		if reply.Text != "The bird ran to the dog" || reply.Reason != ngramv1.FinishReason_FINISH_REASON_STOP {
 			t.Errorf("the likeliest sentence is %q, %v", reply.Text, reply.Reason)
 		}
-		if len(reply.chunks) != 7 { // six words and the end of the sentence
-			t.Errorf("%d chunks", len(reply.chunks))
+		if len(reply.chunks[0].GetTokens()) != 1 || len(reply.Tokens) != 7 { // six words and the end of the sentence
+			t.Errorf("%d tokens, of them %d in the first chunk, which waits for no other", len(reply.Tokens), len(reply.chunks[0].GetTokens()))
 		}
 		stopped := generate(t, client, greedy(func(p *ngramv1.DecodeParameters) { p.Stop = []string{"do"} }))
 		if stopped.Text != "The bird ran to the " || stopped.Reason != ngramv1.FinishReason_FINISH_REASON_STOP_SEQUENCE {

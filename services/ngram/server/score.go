@@ -106,30 +106,11 @@ func (s *Inference) Score(ctx context.Context, request *ngramv1.ScoreRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	tokens := request.GetTokens() || explainer != nil
-	var sentences []sentenceTokens
-	var owners []int // by sentence: its text
-	for i, written := range request.GetTexts() {
-		split, err := build.split(written, fmt.Sprintf("texts[%d]", i))
-		if err != nil {
-			return nil, err
-		}
-		for _, sentence := range split {
-			sentences, owners = append(sentences, build.prepare(sentence, tokens)), append(owners, i)
-		}
-	}
-	response := &ngramv1.ScoreResponse{BuildId: uint32(build.Build.ID)}
-	for range request.GetTexts() {
-		response.Scores = append(response.Scores, &ngramv1.TextScore{})
-	}
-	records := build.newRecords(sentences, tokens)
-	err = build.score(ctx, sentences, func(sentence, place int, _ []uint32, record scoring.Record) {
-		records.add(sentence, place, record)
-		response.Scores[owners[sentence]].Tokens++
-	})
+	scores, records, err := build.scoreTexts(ctx, request.GetTexts(), "texts", request.GetTokens() || explainer != nil)
 	if err != nil {
 		return nil, err
 	}
+	response := &ngramv1.ScoreResponse{BuildId: uint32(build.Build.ID), Scores: scores}
 	if explainer != nil {
 		if err := records.explain(ctx, explainer); err != nil {
 			return nil, err
@@ -138,11 +119,37 @@ func (s *Inference) Score(ctx context.Context, request *ngramv1.ScoreRequest) (*
 			return nil, err
 		}
 	}
+	return response, build.Verify(ctx)
+}
+
+// scoreTexts scores texts; field names them in an error.
+func (o opened) scoreTexts(ctx context.Context, texts []string, field string, tokens bool) ([]*ngramv1.TextScore, *records, error) {
+	var sentences []sentenceTokens
+	var owners []int // by sentence: its text
+	scores := make([]*ngramv1.TextScore, len(texts))
+	for i, written := range texts {
+		scores[i] = &ngramv1.TextScore{}
+		split, err := o.split(written, fmt.Sprintf("%s[%d]", field, i))
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, sentence := range split {
+			sentences, owners = append(sentences, o.prepare(sentence, tokens)), append(owners, i)
+		}
+	}
+	records := o.newRecords(sentences, tokens)
+	err := o.score(ctx, sentences, func(sentence, place int, _ []uint32, record scoring.Record) {
+		records.add(sentence, place, record)
+		scores[owners[sentence]].Tokens++
+	})
+	if err != nil {
+		return nil, nil, err
+	}
 	for i, score := range records.scores {
-		total := response.Scores[owners[i]]
+		total := scores[owners[i]]
 		total.Log10Probability += score.GetLog10Probability()
 		total.Oov += score.GetOov()
 		total.Sentences = append(total.Sentences, score)
 	}
-	return response, build.Verify(ctx)
+	return scores, records, nil
 }

@@ -973,6 +973,276 @@ func (x *ScoreResponse) GetExplained() *ExplanationSummary {
 	return nil
 }
 
+// ScoreStreamHeader opens a stream of scores.
+type ScoreStreamHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant; empty means "default".
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the model.
+	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// Build; 0 means the one that is published when the stream begins.
+	BuildId uint32 `protobuf:"varint,3,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	// Return the scores of the sentences of every text; otherwise only sums over each text.
+	Sentences bool `protobuf:"varint,4,opt,name=sentences,proto3" json:"sentences,omitempty"`
+	// Return a record per token, and with them the sentences.
+	Tokens        bool `protobuf:"varint,5,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoreStreamHeader) Reset() {
+	*x = ScoreStreamHeader{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoreStreamHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoreStreamHeader) ProtoMessage() {}
+
+func (x *ScoreStreamHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoreStreamHeader.ProtoReflect.Descriptor instead.
+func (*ScoreStreamHeader) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ScoreStreamHeader) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ScoreStreamHeader) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ScoreStreamHeader) GetBuildId() uint32 {
+	if x != nil {
+		return x.BuildId
+	}
+	return 0
+}
+
+func (x *ScoreStreamHeader) GetSentences() bool {
+	if x != nil {
+		return x.Sentences
+	}
+	return false
+}
+
+func (x *ScoreStreamHeader) GetTokens() bool {
+	if x != nil {
+		return x.Tokens
+	}
+	return false
+}
+
+// ScoreBatch is texts to score.
+type ScoreBatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Texts; each is cut into sentences by the model's tokeniser. 1 to 10,000 texts.
+	Texts         []string `protobuf:"bytes,1,rep,name=texts,proto3" json:"texts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoreBatch) Reset() {
+	*x = ScoreBatch{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoreBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoreBatch) ProtoMessage() {}
+
+func (x *ScoreBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoreBatch.ProtoReflect.Descriptor instead.
+func (*ScoreBatch) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ScoreBatch) GetTexts() []string {
+	if x != nil {
+		return x.Texts
+	}
+	return nil
+}
+
+// ScoreStreamRequest is one message of a client that wants scores.
+type ScoreStreamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What this message carries.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ScoreStreamRequest_Header
+	//	*ScoreStreamRequest_Batch
+	Part          isScoreStreamRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoreStreamRequest) Reset() {
+	*x = ScoreStreamRequest{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoreStreamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoreStreamRequest) ProtoMessage() {}
+
+func (x *ScoreStreamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoreStreamRequest.ProtoReflect.Descriptor instead.
+func (*ScoreStreamRequest) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ScoreStreamRequest) GetPart() isScoreStreamRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ScoreStreamRequest) GetHeader() *ScoreStreamHeader {
+	if x != nil {
+		if x, ok := x.Part.(*ScoreStreamRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *ScoreStreamRequest) GetBatch() *ScoreBatch {
+	if x != nil {
+		if x, ok := x.Part.(*ScoreStreamRequest_Batch); ok {
+			return x.Batch
+		}
+	}
+	return nil
+}
+
+type isScoreStreamRequest_Part interface {
+	isScoreStreamRequest_Part()
+}
+
+type ScoreStreamRequest_Header struct {
+	// First message.
+	Header *ScoreStreamHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type ScoreStreamRequest_Batch struct {
+	// Next texts.
+	Batch *ScoreBatch `protobuf:"bytes,2,opt,name=batch,proto3,oneof"`
+}
+
+func (*ScoreStreamRequest_Header) isScoreStreamRequest_Part() {}
+
+func (*ScoreStreamRequest_Batch) isScoreStreamRequest_Part() {}
+
+// ScoreStreamResponse holds the scores of one batch.
+type ScoreStreamResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Scores in the order of the texts.
+	Scores []*TextScore `protobuf:"bytes,1,rep,name=scores,proto3" json:"scores,omitempty"`
+	// Build that was used; the same in all answers of a stream.
+	BuildId       uint32 `protobuf:"varint,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoreStreamResponse) Reset() {
+	*x = ScoreStreamResponse{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoreStreamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoreStreamResponse) ProtoMessage() {}
+
+func (x *ScoreStreamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoreStreamResponse.ProtoReflect.Descriptor instead.
+func (*ScoreStreamResponse) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ScoreStreamResponse) GetScores() []*TextScore {
+	if x != nil {
+		return x.Scores
+	}
+	return nil
+}
+
+func (x *ScoreStreamResponse) GetBuildId() uint32 {
+	if x != nil {
+		return x.BuildId
+	}
+	return 0
+}
+
 // SequenceBias prefers or suppresses a text sequence, or writes it in the place of another one. Words of a preferred
 // sequence that the model does not know become part of the extension vocabulary of the request. A preferred sequence that
 // holds a banned one has no effect.
@@ -1002,7 +1272,7 @@ type SequenceBias struct {
 
 func (x *SequenceBias) Reset() {
 	*x = SequenceBias{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1284,7 @@ func (x *SequenceBias) String() string {
 func (*SequenceBias) ProtoMessage() {}
 
 func (x *SequenceBias) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1297,7 @@ func (x *SequenceBias) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceBias.ProtoReflect.Descriptor instead.
 func (*SequenceBias) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SequenceBias) GetText() string {
@@ -1088,7 +1358,7 @@ type ExtensionWord struct {
 
 func (x *ExtensionWord) Reset() {
 	*x = ExtensionWord{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1370,7 @@ func (x *ExtensionWord) String() string {
 func (*ExtensionWord) ProtoMessage() {}
 
 func (x *ExtensionWord) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1383,7 @@ func (x *ExtensionWord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtensionWord.ProtoReflect.Descriptor instead.
 func (*ExtensionWord) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExtensionWord) GetText() string {
@@ -1199,7 +1469,7 @@ type DecodeParameters struct {
 
 func (x *DecodeParameters) Reset() {
 	*x = DecodeParameters{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1481,7 @@ func (x *DecodeParameters) String() string {
 func (*DecodeParameters) ProtoMessage() {}
 
 func (x *DecodeParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1494,7 @@ func (x *DecodeParameters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecodeParameters.ProtoReflect.Descriptor instead.
 func (*DecodeParameters) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DecodeParameters) GetProfile() string {
@@ -1418,7 +1688,7 @@ type GenerateRequest struct {
 
 func (x *GenerateRequest) Reset() {
 	*x = GenerateRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +1700,7 @@ func (x *GenerateRequest) String() string {
 func (*GenerateRequest) ProtoMessage() {}
 
 func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +1713,7 @@ func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateRequest.ProtoReflect.Descriptor instead.
 func (*GenerateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GenerateRequest) GetTenant() string {
@@ -1541,7 +1811,7 @@ type GeneratedToken struct {
 
 func (x *GeneratedToken) Reset() {
 	*x = GeneratedToken{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[16]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1823,7 @@ func (x *GeneratedToken) String() string {
 func (*GeneratedToken) ProtoMessage() {}
 
 func (x *GeneratedToken) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[16]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1836,7 @@ func (x *GeneratedToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GeneratedToken.ProtoReflect.Descriptor instead.
 func (*GeneratedToken) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GeneratedToken) GetToken() *Token {
@@ -1644,7 +1914,7 @@ type CandidateStages struct {
 
 func (x *CandidateStages) Reset() {
 	*x = CandidateStages{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[17]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1656,7 +1926,7 @@ func (x *CandidateStages) String() string {
 func (*CandidateStages) ProtoMessage() {}
 
 func (x *CandidateStages) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[17]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1669,7 +1939,7 @@ func (x *CandidateStages) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CandidateStages.ProtoReflect.Descriptor instead.
 func (*CandidateStages) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CandidateStages) GetToken() *Token {
@@ -1724,7 +1994,7 @@ type ReplacedTokens struct {
 
 func (x *ReplacedTokens) Reset() {
 	*x = ReplacedTokens{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[18]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +2006,7 @@ func (x *ReplacedTokens) String() string {
 func (*ReplacedTokens) ProtoMessage() {}
 
 func (x *ReplacedTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[18]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +2019,7 @@ func (x *ReplacedTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplacedTokens.ProtoReflect.Descriptor instead.
 func (*ReplacedTokens) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReplacedTokens) GetTokens() uint32 {
@@ -1797,7 +2067,7 @@ type ExtensionToken struct {
 
 func (x *ExtensionToken) Reset() {
 	*x = ExtensionToken{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[19]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +2079,7 @@ func (x *ExtensionToken) String() string {
 func (*ExtensionToken) ProtoMessage() {}
 
 func (x *ExtensionToken) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[19]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +2092,7 @@ func (x *ExtensionToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtensionToken.ProtoReflect.Descriptor instead.
 func (*ExtensionToken) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExtensionToken) GetId() uint32 {
@@ -1870,7 +2140,7 @@ type GenerateHeader struct {
 
 func (x *GenerateHeader) Reset() {
 	*x = GenerateHeader{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +2152,7 @@ func (x *GenerateHeader) String() string {
 func (*GenerateHeader) ProtoMessage() {}
 
 func (x *GenerateHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +2165,7 @@ func (x *GenerateHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateHeader.ProtoReflect.Descriptor instead.
 func (*GenerateHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GenerateHeader) GetBuildId() uint32 {
@@ -1939,7 +2209,7 @@ type GenerateChunk struct {
 
 func (x *GenerateChunk) Reset() {
 	*x = GenerateChunk{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2221,7 @@ func (x *GenerateChunk) String() string {
 func (*GenerateChunk) ProtoMessage() {}
 
 func (x *GenerateChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2234,7 @@ func (x *GenerateChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateChunk.ProtoReflect.Descriptor instead.
 func (*GenerateChunk) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GenerateChunk) GetText() string {
@@ -2000,7 +2270,7 @@ type GenerateFinish struct {
 
 func (x *GenerateFinish) Reset() {
 	*x = GenerateFinish{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2282,7 @@ func (x *GenerateFinish) String() string {
 func (*GenerateFinish) ProtoMessage() {}
 
 func (x *GenerateFinish) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2295,7 @@ func (x *GenerateFinish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateFinish.ProtoReflect.Descriptor instead.
 func (*GenerateFinish) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GenerateFinish) GetReason() FinishReason {
@@ -2080,7 +2350,7 @@ type GenerateResponse struct {
 
 func (x *GenerateResponse) Reset() {
 	*x = GenerateResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2362,7 @@ func (x *GenerateResponse) String() string {
 func (*GenerateResponse) ProtoMessage() {}
 
 func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2375,7 @@ func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateResponse.ProtoReflect.Descriptor instead.
 func (*GenerateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GenerateResponse) GetEvent() isGenerateResponse_Event {
@@ -2196,7 +2466,7 @@ type EvaluateHeader struct {
 
 func (x *EvaluateHeader) Reset() {
 	*x = EvaluateHeader{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2478,7 @@ func (x *EvaluateHeader) String() string {
 func (*EvaluateHeader) ProtoMessage() {}
 
 func (x *EvaluateHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2491,7 @@ func (x *EvaluateHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateHeader.ProtoReflect.Descriptor instead.
 func (*EvaluateHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EvaluateHeader) GetTenant() string {
@@ -2310,7 +2580,7 @@ type EvaluateRequest struct {
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2322,7 +2592,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2335,7 +2605,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EvaluateRequest) GetPart() isEvaluateRequest_Part {
@@ -2401,7 +2671,7 @@ type EvaluatedOrder struct {
 
 func (x *EvaluatedOrder) Reset() {
 	*x = EvaluatedOrder{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2683,7 @@ func (x *EvaluatedOrder) String() string {
 func (*EvaluatedOrder) ProtoMessage() {}
 
 func (x *EvaluatedOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2696,7 @@ func (x *EvaluatedOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluatedOrder.ProtoReflect.Descriptor instead.
 func (*EvaluatedOrder) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EvaluatedOrder) GetOrder() uint32 {
@@ -2484,7 +2754,7 @@ type EvaluationLatency struct {
 
 func (x *EvaluationLatency) Reset() {
 	*x = EvaluationLatency{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2496,7 +2766,7 @@ func (x *EvaluationLatency) String() string {
 func (*EvaluationLatency) ProtoMessage() {}
 
 func (x *EvaluationLatency) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2509,7 +2779,7 @@ func (x *EvaluationLatency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluationLatency.ProtoReflect.Descriptor instead.
 func (*EvaluationLatency) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EvaluationLatency) GetSentences() uint64 {
@@ -2604,7 +2874,7 @@ type Evaluation struct {
 
 func (x *Evaluation) Reset() {
 	*x = Evaluation{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2616,7 +2886,7 @@ func (x *Evaluation) String() string {
 func (*Evaluation) ProtoMessage() {}
 
 func (x *Evaluation) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2629,7 +2899,7 @@ func (x *Evaluation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evaluation.ProtoReflect.Descriptor instead.
 func (*Evaluation) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Evaluation) GetModel() string {
@@ -2815,7 +3085,7 @@ type EvaluateProgress struct {
 
 func (x *EvaluateProgress) Reset() {
 	*x = EvaluateProgress{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2827,7 +3097,7 @@ func (x *EvaluateProgress) String() string {
 func (*EvaluateProgress) ProtoMessage() {}
 
 func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2840,7 +3110,7 @@ func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateProgress.ProtoReflect.Descriptor instead.
 func (*EvaluateProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EvaluateProgress) GetPhase() string {
@@ -2882,7 +3152,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3164,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3177,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *EvaluateResponse) GetEvent() isEvaluateResponse_Event {
@@ -3002,7 +3272,7 @@ type ListContextsRequest struct {
 
 func (x *ListContextsRequest) Reset() {
 	*x = ListContextsRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3014,7 +3284,7 @@ func (x *ListContextsRequest) String() string {
 func (*ListContextsRequest) ProtoMessage() {}
 
 func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3297,7 @@ func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsRequest.ProtoReflect.Descriptor instead.
 func (*ListContextsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{31}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListContextsRequest) GetTenant() string {
@@ -3081,7 +3351,7 @@ type ContextUse struct {
 
 func (x *ContextUse) Reset() {
 	*x = ContextUse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3093,7 +3363,7 @@ func (x *ContextUse) String() string {
 func (*ContextUse) ProtoMessage() {}
 
 func (x *ContextUse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3106,7 +3376,7 @@ func (x *ContextUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextUse.ProtoReflect.Descriptor instead.
 func (*ContextUse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{32}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ContextUse) GetContextHash() int64 {
@@ -3175,7 +3445,7 @@ type ContextCache struct {
 
 func (x *ContextCache) Reset() {
 	*x = ContextCache{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3187,7 +3457,7 @@ func (x *ContextCache) String() string {
 func (*ContextCache) ProtoMessage() {}
 
 func (x *ContextCache) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3200,7 +3470,7 @@ func (x *ContextCache) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextCache.ProtoReflect.Descriptor instead.
 func (*ContextCache) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{33}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ContextCache) GetEntries() uint64 {
@@ -3246,7 +3516,7 @@ type ListContextsResponse struct {
 
 func (x *ListContextsResponse) Reset() {
 	*x = ListContextsResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3258,7 +3528,7 @@ func (x *ListContextsResponse) String() string {
 func (*ListContextsResponse) ProtoMessage() {}
 
 func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3271,7 +3541,7 @@ func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsResponse.ProtoReflect.Descriptor instead.
 func (*ListContextsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{34}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListContextsResponse) GetContexts() []*ContextUse {
@@ -3365,7 +3635,24 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\rScoreResponse\x121\n" +
 	"\x06scores\x18\x01 \x03(\v2\x19.dbslm.ngram.v1.TextScoreR\x06scores\x12\x19\n" +
 	"\bbuild_id\x18\x02 \x01(\rR\abuildId\x12@\n" +
-	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xff\x01\n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xa7\x01\n" +
+	"\x11ScoreStreamHeader\x12\x1f\n" +
+	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05model\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
+	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12\x1c\n" +
+	"\tsentences\x18\x04 \x01(\bR\tsentences\x12\x16\n" +
+	"\x06tokens\x18\x05 \x01(\bR\x06tokens\"/\n" +
+	"\n" +
+	"ScoreBatch\x12!\n" +
+	"\x05texts\x18\x01 \x03(\tB\v\xbaH\b\x92\x01\x05\b\x01\x10\x90NR\x05texts\"\x94\x01\n" +
+	"\x12ScoreStreamRequest\x12;\n" +
+	"\x06header\x18\x01 \x01(\v2!.dbslm.ngram.v1.ScoreStreamHeaderH\x00R\x06header\x122\n" +
+	"\x05batch\x18\x02 \x01(\v2\x1a.dbslm.ngram.v1.ScoreBatchH\x00R\x05batchB\r\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"c\n" +
+	"\x13ScoreStreamResponse\x121\n" +
+	"\x06scores\x18\x01 \x03(\v2\x19.dbslm.ngram.v1.TextScoreR\x06scores\x12\x19\n" +
+	"\bbuild_id\x18\x02 \x01(\rR\abuildId\"\xff\x01\n" +
 	"\fSequenceBias\x12\x1e\n" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\bR\x04text\x12@\n" +
@@ -3603,11 +3890,12 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x14FINISH_REASON_LENGTH\x10\x02\x12\x1f\n" +
 	"\x1bFINISH_REASON_STOP_SEQUENCE\x10\x03\x12\x1b\n" +
 	"\x17FINISH_REASON_CANCELLED\x10\x04\x12\x17\n" +
-	"\x13FINISH_REASON_ERROR\x10\x052\x86\x04\n" +
+	"\x13FINISH_REASON_ERROR\x10\x052\xe7\x04\n" +
 	"\x10InferenceService\x12R\n" +
 	"\bTokenize\x12\x1f.dbslm.ngram.v1.TokenizeRequest\x1a .dbslm.ngram.v1.TokenizeResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\aPredict\x12\x1e.dbslm.ngram.v1.PredictRequest\x1a\x1f.dbslm.ngram.v1.PredictResponse\"\x03\x90\x02\x01\x12I\n" +
-	"\x05Score\x12\x1c.dbslm.ngram.v1.ScoreRequest\x1a\x1d.dbslm.ngram.v1.ScoreResponse\"\x03\x90\x02\x01\x12O\n" +
+	"\x05Score\x12\x1c.dbslm.ngram.v1.ScoreRequest\x1a\x1d.dbslm.ngram.v1.ScoreResponse\"\x03\x90\x02\x01\x12_\n" +
+	"\vScoreStream\x12\".dbslm.ngram.v1.ScoreStreamRequest\x1a#.dbslm.ngram.v1.ScoreStreamResponse\"\x03\x90\x02\x01(\x010\x01\x12O\n" +
 	"\bGenerate\x12\x1f.dbslm.ngram.v1.GenerateRequest\x1a .dbslm.ngram.v1.GenerateResponse0\x01\x12Q\n" +
 	"\bEvaluate\x12\x1f.dbslm.ngram.v1.EvaluateRequest\x1a .dbslm.ngram.v1.EvaluateResponse(\x010\x01\x12^\n" +
 	"\fListContexts\x12#.dbslm.ngram.v1.ListContextsRequest\x1a$.dbslm.ngram.v1.ListContextsResponse\"\x03\x90\x02\x01B$Z\"dbslm/proto/dbslm/ngram/v1;ngramv1b\x06proto3"
@@ -3625,7 +3913,7 @@ func file_dbslm_ngram_v1_inference_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_inference_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_dbslm_ngram_v1_inference_proto_goTypes = []any{
 	(FinishReason)(0),             // 0: dbslm.ngram.v1.FinishReason
 	(*Token)(nil),                 // 1: dbslm.ngram.v1.Token
@@ -3640,98 +3928,107 @@ var file_dbslm_ngram_v1_inference_proto_goTypes = []any{
 	(*SentenceScore)(nil),         // 10: dbslm.ngram.v1.SentenceScore
 	(*TextScore)(nil),             // 11: dbslm.ngram.v1.TextScore
 	(*ScoreResponse)(nil),         // 12: dbslm.ngram.v1.ScoreResponse
-	(*SequenceBias)(nil),          // 13: dbslm.ngram.v1.SequenceBias
-	(*ExtensionWord)(nil),         // 14: dbslm.ngram.v1.ExtensionWord
-	(*DecodeParameters)(nil),      // 15: dbslm.ngram.v1.DecodeParameters
-	(*GenerateRequest)(nil),       // 16: dbslm.ngram.v1.GenerateRequest
-	(*GeneratedToken)(nil),        // 17: dbslm.ngram.v1.GeneratedToken
-	(*CandidateStages)(nil),       // 18: dbslm.ngram.v1.CandidateStages
-	(*ReplacedTokens)(nil),        // 19: dbslm.ngram.v1.ReplacedTokens
-	(*ExtensionToken)(nil),        // 20: dbslm.ngram.v1.ExtensionToken
-	(*GenerateHeader)(nil),        // 21: dbslm.ngram.v1.GenerateHeader
-	(*GenerateChunk)(nil),         // 22: dbslm.ngram.v1.GenerateChunk
-	(*GenerateFinish)(nil),        // 23: dbslm.ngram.v1.GenerateFinish
-	(*GenerateResponse)(nil),      // 24: dbslm.ngram.v1.GenerateResponse
-	(*EvaluateHeader)(nil),        // 25: dbslm.ngram.v1.EvaluateHeader
-	(*EvaluateRequest)(nil),       // 26: dbslm.ngram.v1.EvaluateRequest
-	(*EvaluatedOrder)(nil),        // 27: dbslm.ngram.v1.EvaluatedOrder
-	(*EvaluationLatency)(nil),     // 28: dbslm.ngram.v1.EvaluationLatency
-	(*Evaluation)(nil),            // 29: dbslm.ngram.v1.Evaluation
-	(*EvaluateProgress)(nil),      // 30: dbslm.ngram.v1.EvaluateProgress
-	(*EvaluateResponse)(nil),      // 31: dbslm.ngram.v1.EvaluateResponse
-	(*ListContextsRequest)(nil),   // 32: dbslm.ngram.v1.ListContextsRequest
-	(*ContextUse)(nil),            // 33: dbslm.ngram.v1.ContextUse
-	(*ContextCache)(nil),          // 34: dbslm.ngram.v1.ContextCache
-	(*ListContextsResponse)(nil),  // 35: dbslm.ngram.v1.ListContextsResponse
-	(*ExplainOptions)(nil),        // 36: dbslm.ngram.v1.ExplainOptions
-	(*CountRow)(nil),              // 37: dbslm.ngram.v1.CountRow
-	(*Explanation)(nil),           // 38: dbslm.ngram.v1.Explanation
-	(*ExplanationSummary)(nil),    // 39: dbslm.ngram.v1.ExplanationSummary
-	(*timestamppb.Timestamp)(nil), // 40: google.protobuf.Timestamp
+	(*ScoreStreamHeader)(nil),     // 13: dbslm.ngram.v1.ScoreStreamHeader
+	(*ScoreBatch)(nil),            // 14: dbslm.ngram.v1.ScoreBatch
+	(*ScoreStreamRequest)(nil),    // 15: dbslm.ngram.v1.ScoreStreamRequest
+	(*ScoreStreamResponse)(nil),   // 16: dbslm.ngram.v1.ScoreStreamResponse
+	(*SequenceBias)(nil),          // 17: dbslm.ngram.v1.SequenceBias
+	(*ExtensionWord)(nil),         // 18: dbslm.ngram.v1.ExtensionWord
+	(*DecodeParameters)(nil),      // 19: dbslm.ngram.v1.DecodeParameters
+	(*GenerateRequest)(nil),       // 20: dbslm.ngram.v1.GenerateRequest
+	(*GeneratedToken)(nil),        // 21: dbslm.ngram.v1.GeneratedToken
+	(*CandidateStages)(nil),       // 22: dbslm.ngram.v1.CandidateStages
+	(*ReplacedTokens)(nil),        // 23: dbslm.ngram.v1.ReplacedTokens
+	(*ExtensionToken)(nil),        // 24: dbslm.ngram.v1.ExtensionToken
+	(*GenerateHeader)(nil),        // 25: dbslm.ngram.v1.GenerateHeader
+	(*GenerateChunk)(nil),         // 26: dbslm.ngram.v1.GenerateChunk
+	(*GenerateFinish)(nil),        // 27: dbslm.ngram.v1.GenerateFinish
+	(*GenerateResponse)(nil),      // 28: dbslm.ngram.v1.GenerateResponse
+	(*EvaluateHeader)(nil),        // 29: dbslm.ngram.v1.EvaluateHeader
+	(*EvaluateRequest)(nil),       // 30: dbslm.ngram.v1.EvaluateRequest
+	(*EvaluatedOrder)(nil),        // 31: dbslm.ngram.v1.EvaluatedOrder
+	(*EvaluationLatency)(nil),     // 32: dbslm.ngram.v1.EvaluationLatency
+	(*Evaluation)(nil),            // 33: dbslm.ngram.v1.Evaluation
+	(*EvaluateProgress)(nil),      // 34: dbslm.ngram.v1.EvaluateProgress
+	(*EvaluateResponse)(nil),      // 35: dbslm.ngram.v1.EvaluateResponse
+	(*ListContextsRequest)(nil),   // 36: dbslm.ngram.v1.ListContextsRequest
+	(*ContextUse)(nil),            // 37: dbslm.ngram.v1.ContextUse
+	(*ContextCache)(nil),          // 38: dbslm.ngram.v1.ContextCache
+	(*ListContextsResponse)(nil),  // 39: dbslm.ngram.v1.ListContextsResponse
+	(*ExplainOptions)(nil),        // 40: dbslm.ngram.v1.ExplainOptions
+	(*CountRow)(nil),              // 41: dbslm.ngram.v1.CountRow
+	(*Explanation)(nil),           // 42: dbslm.ngram.v1.Explanation
+	(*ExplanationSummary)(nil),    // 43: dbslm.ngram.v1.ExplanationSummary
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_inference_proto_depIdxs = []int32{
 	1,  // 0: dbslm.ngram.v1.TokenizedSentence.tokens:type_name -> dbslm.ngram.v1.Token
 	3,  // 1: dbslm.ngram.v1.TokenizeResponse.sentences:type_name -> dbslm.ngram.v1.TokenizedSentence
-	36, // 2: dbslm.ngram.v1.PredictRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	40, // 2: dbslm.ngram.v1.PredictRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	1,  // 3: dbslm.ngram.v1.Prediction.token:type_name -> dbslm.ngram.v1.Token
-	37, // 4: dbslm.ngram.v1.Prediction.count:type_name -> dbslm.ngram.v1.CountRow
-	38, // 5: dbslm.ngram.v1.Prediction.explanation:type_name -> dbslm.ngram.v1.Explanation
+	41, // 4: dbslm.ngram.v1.Prediction.count:type_name -> dbslm.ngram.v1.CountRow
+	42, // 5: dbslm.ngram.v1.Prediction.explanation:type_name -> dbslm.ngram.v1.Explanation
 	6,  // 6: dbslm.ngram.v1.PredictResponse.predictions:type_name -> dbslm.ngram.v1.Prediction
 	1,  // 7: dbslm.ngram.v1.PredictResponse.context:type_name -> dbslm.ngram.v1.Token
-	39, // 8: dbslm.ngram.v1.PredictResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	36, // 9: dbslm.ngram.v1.ScoreRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	43, // 8: dbslm.ngram.v1.PredictResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	40, // 9: dbslm.ngram.v1.ScoreRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	1,  // 10: dbslm.ngram.v1.TokenScore.token:type_name -> dbslm.ngram.v1.Token
-	38, // 11: dbslm.ngram.v1.TokenScore.explanation:type_name -> dbslm.ngram.v1.Explanation
+	42, // 11: dbslm.ngram.v1.TokenScore.explanation:type_name -> dbslm.ngram.v1.Explanation
 	9,  // 12: dbslm.ngram.v1.SentenceScore.tokens:type_name -> dbslm.ngram.v1.TokenScore
 	10, // 13: dbslm.ngram.v1.TextScore.sentences:type_name -> dbslm.ngram.v1.SentenceScore
 	11, // 14: dbslm.ngram.v1.ScoreResponse.scores:type_name -> dbslm.ngram.v1.TextScore
-	39, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	13, // 16: dbslm.ngram.v1.DecodeParameters.biases:type_name -> dbslm.ngram.v1.SequenceBias
-	14, // 17: dbslm.ngram.v1.DecodeParameters.extension:type_name -> dbslm.ngram.v1.ExtensionWord
-	15, // 18: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	36, // 19: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
-	1,  // 20: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
-	18, // 21: dbslm.ngram.v1.GeneratedToken.stages:type_name -> dbslm.ngram.v1.CandidateStages
-	19, // 22: dbslm.ngram.v1.GeneratedToken.replaced:type_name -> dbslm.ngram.v1.ReplacedTokens
-	38, // 23: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
-	1,  // 24: dbslm.ngram.v1.CandidateStages.token:type_name -> dbslm.ngram.v1.Token
-	15, // 25: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	20, // 26: dbslm.ngram.v1.GenerateHeader.extension:type_name -> dbslm.ngram.v1.ExtensionToken
-	17, // 27: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
-	0,  // 28: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
-	39, // 29: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	21, // 30: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
-	22, // 31: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
-	23, // 32: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
-	36, // 33: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
-	25, // 34: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
-	27, // 35: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
-	28, // 36: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
-	40, // 37: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
-	30, // 38: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
-	10, // 39: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
-	29, // 40: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
-	39, // 41: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	1,  // 42: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
-	33, // 43: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
-	34, // 44: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
-	2,  // 45: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
-	5,  // 46: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
-	8,  // 47: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
-	16, // 48: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
-	26, // 49: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
-	32, // 50: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
-	4,  // 51: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
-	7,  // 52: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
-	12, // 53: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
-	24, // 54: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
-	31, // 55: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
-	35, // 56: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
-	51, // [51:57] is the sub-list for method output_type
-	45, // [45:51] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	43, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	13, // 16: dbslm.ngram.v1.ScoreStreamRequest.header:type_name -> dbslm.ngram.v1.ScoreStreamHeader
+	14, // 17: dbslm.ngram.v1.ScoreStreamRequest.batch:type_name -> dbslm.ngram.v1.ScoreBatch
+	11, // 18: dbslm.ngram.v1.ScoreStreamResponse.scores:type_name -> dbslm.ngram.v1.TextScore
+	17, // 19: dbslm.ngram.v1.DecodeParameters.biases:type_name -> dbslm.ngram.v1.SequenceBias
+	18, // 20: dbslm.ngram.v1.DecodeParameters.extension:type_name -> dbslm.ngram.v1.ExtensionWord
+	19, // 21: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	40, // 22: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	1,  // 23: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
+	22, // 24: dbslm.ngram.v1.GeneratedToken.stages:type_name -> dbslm.ngram.v1.CandidateStages
+	23, // 25: dbslm.ngram.v1.GeneratedToken.replaced:type_name -> dbslm.ngram.v1.ReplacedTokens
+	42, // 26: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
+	1,  // 27: dbslm.ngram.v1.CandidateStages.token:type_name -> dbslm.ngram.v1.Token
+	19, // 28: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	24, // 29: dbslm.ngram.v1.GenerateHeader.extension:type_name -> dbslm.ngram.v1.ExtensionToken
+	21, // 30: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
+	0,  // 31: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
+	43, // 32: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	25, // 33: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
+	26, // 34: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
+	27, // 35: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
+	40, // 36: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	29, // 37: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
+	31, // 38: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
+	32, // 39: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
+	44, // 40: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
+	34, // 41: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
+	10, // 42: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
+	33, // 43: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
+	43, // 44: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	1,  // 45: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
+	37, // 46: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
+	38, // 47: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
+	2,  // 48: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
+	5,  // 49: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
+	8,  // 50: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
+	15, // 51: dbslm.ngram.v1.InferenceService.ScoreStream:input_type -> dbslm.ngram.v1.ScoreStreamRequest
+	20, // 52: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
+	30, // 53: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
+	36, // 54: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
+	4,  // 55: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
+	7,  // 56: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
+	12, // 57: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
+	16, // 58: dbslm.ngram.v1.InferenceService.ScoreStream:output_type -> dbslm.ngram.v1.ScoreStreamResponse
+	28, // 59: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
+	35, // 60: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
+	39, // 61: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
+	55, // [55:62] is the sub-list for method output_type
+	48, // [48:55] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_inference_proto_init() }
@@ -3740,17 +4037,21 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 		return
 	}
 	file_dbslm_ngram_v1_explain_proto_init()
-	file_dbslm_ngram_v1_inference_proto_msgTypes[14].OneofWrappers = []any{}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[23].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[14].OneofWrappers = []any{
+		(*ScoreStreamRequest_Header)(nil),
+		(*ScoreStreamRequest_Batch)(nil),
+	}
+	file_dbslm_ngram_v1_inference_proto_msgTypes[18].OneofWrappers = []any{}
+	file_dbslm_ngram_v1_inference_proto_msgTypes[27].OneofWrappers = []any{
 		(*GenerateResponse_Header)(nil),
 		(*GenerateResponse_Chunk)(nil),
 		(*GenerateResponse_Finish)(nil),
 	}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[25].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[29].OneofWrappers = []any{
 		(*EvaluateRequest_Header)(nil),
 		(*EvaluateRequest_Chunk)(nil),
 	}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[30].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[34].OneofWrappers = []any{
 		(*EvaluateResponse_Progress)(nil),
 		(*EvaluateResponse_Sentence)(nil),
 		(*EvaluateResponse_Evaluation)(nil),
@@ -3762,7 +4063,7 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_inference_proto_rawDesc), len(file_dbslm_ngram_v1_inference_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	InferenceService_Tokenize_FullMethodName     = "/dbslm.ngram.v1.InferenceService/Tokenize"
 	InferenceService_Predict_FullMethodName      = "/dbslm.ngram.v1.InferenceService/Predict"
 	InferenceService_Score_FullMethodName        = "/dbslm.ngram.v1.InferenceService/Score"
+	InferenceService_ScoreStream_FullMethodName  = "/dbslm.ngram.v1.InferenceService/ScoreStream"
 	InferenceService_Generate_FullMethodName     = "/dbslm.ngram.v1.InferenceService/Generate"
 	InferenceService_Evaluate_FullMethodName     = "/dbslm.ngram.v1.InferenceService/Evaluate"
 	InferenceService_ListContexts_FullMethodName = "/dbslm.ngram.v1.InferenceService/ListContexts"
@@ -40,6 +41,10 @@ type InferenceServiceClient interface {
 	Predict(ctx context.Context, in *PredictRequest, opts ...grpc.CallOption) (*PredictResponse, error)
 	// Score returns the log10 probability of texts, token by token on request.
 	Score(ctx context.Context, in *ScoreRequest, opts ...grpc.CallOption) (*ScoreResponse, error)
+	// ScoreStream scores any number of texts over one stream: the client sends a header and then batches, without waiting; an
+	// answer comes for every batch, in order. All are scored by the build of the first answer, even if another is published
+	// meanwhile. The service reads a few batches ahead and no more: a client that does not read is not served further.
+	ScoreStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ScoreStreamRequest, ScoreStreamResponse], error)
 	// Generate streams one bounded segment of text. The decode loop runs in the service.
 	Generate(ctx context.Context, in *GenerateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GenerateResponse], error)
 	// Evaluate measures a text streamed by the client: the first message is the header, then chunks.
@@ -86,9 +91,22 @@ func (c *inferenceServiceClient) Score(ctx context.Context, in *ScoreRequest, op
 	return out, nil
 }
 
+func (c *inferenceServiceClient) ScoreStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ScoreStreamRequest, ScoreStreamResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[0], InferenceService_ScoreStream_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ScoreStreamRequest, ScoreStreamResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InferenceService_ScoreStreamClient = grpc.BidiStreamingClient[ScoreStreamRequest, ScoreStreamResponse]
+
 func (c *inferenceServiceClient) Generate(ctx context.Context, in *GenerateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GenerateResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[0], InferenceService_Generate_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[1], InferenceService_Generate_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +125,7 @@ type InferenceService_GenerateClient = grpc.ServerStreamingClient[GenerateRespon
 
 func (c *inferenceServiceClient) Evaluate(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EvaluateRequest, EvaluateResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[1], InferenceService_Evaluate_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[2], InferenceService_Evaluate_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +159,10 @@ type InferenceServiceServer interface {
 	Predict(context.Context, *PredictRequest) (*PredictResponse, error)
 	// Score returns the log10 probability of texts, token by token on request.
 	Score(context.Context, *ScoreRequest) (*ScoreResponse, error)
+	// ScoreStream scores any number of texts over one stream: the client sends a header and then batches, without waiting; an
+	// answer comes for every batch, in order. All are scored by the build of the first answer, even if another is published
+	// meanwhile. The service reads a few batches ahead and no more: a client that does not read is not served further.
+	ScoreStream(grpc.BidiStreamingServer[ScoreStreamRequest, ScoreStreamResponse]) error
 	// Generate streams one bounded segment of text. The decode loop runs in the service.
 	Generate(*GenerateRequest, grpc.ServerStreamingServer[GenerateResponse]) error
 	// Evaluate measures a text streamed by the client: the first message is the header, then chunks.
@@ -165,6 +187,9 @@ func (UnimplementedInferenceServiceServer) Predict(context.Context, *PredictRequ
 }
 func (UnimplementedInferenceServiceServer) Score(context.Context, *ScoreRequest) (*ScoreResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Score not implemented")
+}
+func (UnimplementedInferenceServiceServer) ScoreStream(grpc.BidiStreamingServer[ScoreStreamRequest, ScoreStreamResponse]) error {
+	return status.Error(codes.Unimplemented, "method ScoreStream not implemented")
 }
 func (UnimplementedInferenceServiceServer) Generate(*GenerateRequest, grpc.ServerStreamingServer[GenerateResponse]) error {
 	return status.Error(codes.Unimplemented, "method Generate not implemented")
@@ -250,6 +275,13 @@ func _InferenceService_Score_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InferenceService_ScoreStream_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(InferenceServiceServer).ScoreStream(&grpc.GenericServerStream[ScoreStreamRequest, ScoreStreamResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InferenceService_ScoreStreamServer = grpc.BidiStreamingServer[ScoreStreamRequest, ScoreStreamResponse]
+
 func _InferenceService_Generate_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(GenerateRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -311,6 +343,12 @@ var InferenceService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ScoreStream",
+			Handler:       _InferenceService_ScoreStream_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
 		{
 			StreamName:    "Generate",
 			Handler:       _InferenceService_Generate_Handler,
