@@ -2,6 +2,9 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +23,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -360,25 +362,10 @@ func TestBadRequests(t *testing.T) {
 func TestNotBuiltYet(t *testing.T) {
 	m := sqlite(t)
 	ctx := t.Context()
-	first := func(stream interface{ RecvMsg(any) error }, err error, into proto.Message) error {
-		if err != nil {
-			return err
-		}
-		return stream.RecvMsg(into)
-	}
-	subject := &memoryv1.PrivacySubject{Subject: &memoryv1.PrivacySubject_UserId{UserId: "ada"}}
 	for name, do := range map[string]func() error{
 		"ThinTraces": func() error {
 			_, err := m.ThinTraces(ctx, &memoryv1.ThinTracesRequest{BeforeTime: timestamppb.Now()})
 			return err
-		},
-		"Export": func() error {
-			stream, err := m.Export(ctx, &memoryv1.ExportRequest{Subject: subject})
-			return first(stream, err, &memoryv1.ExportResponse{})
-		},
-		"Erase": func() error {
-			stream, err := m.Erase(ctx, &memoryv1.EraseRequest{Subject: subject, RequestId: "r"})
-			return first(stream, err, &memoryv1.EraseResponse{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -389,6 +376,69 @@ func TestNotBuiltYet(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestPrivacyOverTheWire(t *testing.T) {
+	each(t, func(t *testing.T, m *memory) {
+		ctx := t.Context()
+		c := begin(t, m)
+		must(m.AppendMessage(ctx, &memoryv1.AppendMessageRequest{RequestId: "1", ConversationId: c.GetConversationId(), Sender: memoryv1.Sender_SENDER_USER, Content: strings.Repeat("long ", 150_000)}))(t)
+		must(m.RememberFact(ctx, &memoryv1.RememberFactRequest{RequestId: "1", Scope: memoryv1.Scope_SCOPE_USER, UserId: "ada", Entity: "loft", Attribute: "price", Value: "42"}))(t)
+		subject := &memoryv1.PrivacySubject{Subject: &memoryv1.PrivacySubject_UserId{UserId: "ada"}}
+		export := func() (kinds []string) {
+			stream := must(m.Export(ctx, &memoryv1.ExportRequest{Subject: subject}))(t)
+			var data []byte
+			for {
+				resp, err := stream.Recv()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				data = append(data, resp.GetChunk()...)
+			}
+			for line := range strings.Lines(string(data)) {
+				var object map[string]any
+				if err := json.Unmarshal([]byte(line), &object); err != nil {
+					t.Fatal(err)
+				}
+				kinds = append(kinds, fmt.Sprint(object["kind"]))
+			}
+			return kinds
+		}
+		if diff := cmp.Diff([]string{"conversation", "message", "fact"}, export()); diff != "" {
+			t.Error(diff)
+		}
+		for range 2 { // the same request again finds it done
+			stream := must(m.Erase(ctx, &memoryv1.EraseRequest{Subject: subject, RequestId: "e"}))(t)
+			var last *memoryv1.EraseResponse
+			for {
+				resp, err := stream.Recv()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				last = resp
+			}
+			if !last.GetFinished() || last.GetRows() == 0 {
+				t.Errorf("the last message is %v", last)
+			}
+		}
+		if got := export(); got != nil {
+			t.Errorf("after erasing: %v", got)
+		}
+		other := &memoryv1.PrivacySubject{Subject: &memoryv1.PrivacySubject_UserId{UserId: "bob"}}
+		stream := must(m.Erase(ctx, &memoryv1.EraseRequest{Subject: other, RequestId: "e"}))(t)
+		_, err := stream.Recv()
+		wantCode(t, err, codes.InvalidArgument, "REQUEST_ID_REUSED")
+		unknown := &memoryv1.PrivacySubject{Subject: &memoryv1.PrivacySubject_ConversationId{ConversationId: c.GetConversationId()}}
+		exported := must(m.Export(ctx, &memoryv1.ExportRequest{Subject: unknown}))(t)
+		_, err = exported.Recv()
+		wantCode(t, err, codes.NotFound, "CONVERSATION_NOT_FOUND")
+	})
 }
 
 func TestReadySaysWhatToDo(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	"context"
 
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
-
-	"google.golang.org/grpc"
 )
 
 // traces implements memoryv1.TraceServiceServer.
@@ -33,19 +31,4 @@ func (s traces) GetTrace(ctx context.Context, req *memoryv1.GetTraceRequest) (*m
 // ThinTraces implements memoryv1.TraceServiceServer.
 func (traces) ThinTraces(context.Context, *memoryv1.ThinTracesRequest) (*memoryv1.ThinTracesResponse, error) {
 	return nil, notBuilt("TraceService.ThinTraces")
-}
-
-// privacy implements memoryv1.PrivacyServiceServer.
-type privacy struct {
-	memoryv1.UnimplementedPrivacyServiceServer
-}
-
-// Export implements memoryv1.PrivacyServiceServer.
-func (privacy) Export(*memoryv1.ExportRequest, grpc.ServerStreamingServer[memoryv1.ExportResponse]) error {
-	return notBuilt("PrivacyService.Export")
-}
-
-// Erase implements memoryv1.PrivacyServiceServer.
-func (privacy) Erase(*memoryv1.EraseRequest, grpc.ServerStreamingServer[memoryv1.EraseResponse]) error {
-	return notBuilt("PrivacyService.Erase")
 }

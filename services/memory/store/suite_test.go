@@ -83,6 +83,7 @@ func TestStore(t *testing.T) {
 			{"CuesOfCorrections", testCuesOfCorrections},
 			{"Search", testSearch},
 			{"SearchAgainstReading", testSearchAgainstReading},
+			{"EraseConversation", testEraseConversation},
 			{"Facts", testFacts},
 			{"FactsUnderContention", testFactsUnderContention},
 			{"AtMostSoManyFactsAndBiases", testAtMostSoManyFactsAndBiases},

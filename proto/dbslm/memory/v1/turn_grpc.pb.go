@@ -417,9 +417,12 @@ const (
 //
 // PrivacyService exports and erases what belongs to a person or a conversation.
 type PrivacyServiceClient interface {
-	// Export streams everything stored about the subject as NDJSON.
+	// Export streams everything stored about the subject as NDJSON, one object a line with its "kind": conversation,
+	// message, trace, correction, fact, bias. NOT_FOUND for an unknown conversation.
 	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error)
-	// Erase removes everything stored about the subject, in bounded batches; it can be repeated until done.
+	// Erase removes everything stored about the subject, in bounded batches, until a count finds nothing left. The same
+	// request id goes on with an erasure that was interrupted. What stays is a row that says that it happened, and a
+	// reviewed correction of a whole model, without the person's name.
 	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EraseResponse], error)
 }
 
@@ -475,9 +478,12 @@ type PrivacyService_EraseClient = grpc.ServerStreamingClient[EraseResponse]
 //
 // PrivacyService exports and erases what belongs to a person or a conversation.
 type PrivacyServiceServer interface {
-	// Export streams everything stored about the subject as NDJSON.
+	// Export streams everything stored about the subject as NDJSON, one object a line with its "kind": conversation,
+	// message, trace, correction, fact, bias. NOT_FOUND for an unknown conversation.
 	Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error
-	// Erase removes everything stored about the subject, in bounded batches; it can be repeated until done.
+	// Erase removes everything stored about the subject, in bounded batches, until a count finds nothing left. The same
+	// request id goes on with an erasure that was interrupted. What stays is a row that says that it happened, and a
+	// reviewed correction of a whole model, without the person's name.
 	Erase(*EraseRequest, grpc.ServerStreamingServer[EraseResponse]) error
 	mustEmbedUnimplementedPrivacyServiceServer()
 }

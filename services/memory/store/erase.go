@@ -1,0 +1,357 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
+	"dbslm/services/memory"
+)
+
+// eraseBatch bounds the rows that one transaction of an erasure removes.
+const eraseBatch = 200
+
+// maxErasePasses bounds how often an erasure begins again because somebody went on writing.
+const maxErasePasses = 3
+
+const (
+	selectErasure = `SELECT erasure_id, kind, subject, rows_removed, COALESCE(finished_at, 0) FROM tbl_l2_erasures WHERE tenant = ? AND request_id = ?`
+	insertErasure = `INSERT INTO tbl_l2_erasures (tenant, erasure_id, request_id, kind, subject, rows_removed, started_at) VALUES (?, ?, ?, ?, ?, 0, ?)`
+	updateErasure = `UPDATE tbl_l2_erasures SET rows_removed = rows_removed + ?, finished_at = ? WHERE tenant = ? AND erasure_id = ?`
+)
+
+// Erasure is an erasure in progress.
+type Erasure struct {
+	store    *Store
+	tenant   string
+	subject  memory.Subject
+	id       string
+	Rows     int64 // removed so far, in earlier attempts too
+	Finished bool
+	progress func(rows int64) error
+}
+
+// Erase removes everything about a subject, in transactions of at most 200 rows, until a count finds nothing left; progress is
+// told after each. Killed or cancelled at any moment, the same request goes on. A conversation that does not exist is erased
+// already. What remains is a row that says that it happened; and corrections of a whole model that somebody reviewed, without
+// the person's name, the question and the messages they came from.
+func (s *Store) Erase(ctx context.Context, tenant string, subject memory.Subject, requestID string, now time.Time, progress func(rows int64) error) (Erasure, error) {
+	e := Erasure{store: s, tenant: tenant, subject: subject, progress: progress}
+	if err := e.begin(ctx, requestID, now); err != nil || e.Finished {
+		return e, err
+	}
+	for range maxErasePasses {
+		if err := e.pass(ctx); err != nil {
+			return e, err
+		}
+		left, err := s.CountSubject(ctx, tenant, subject)
+		if err != nil {
+			return e, err
+		}
+		if left == 0 {
+			e.Finished = true
+			_, err := s.db.Exec(ctx, updateErasure, 0, micros(now), tenant, e.id)
+			return e, err
+		}
+	}
+	return e, errors.New(errors.Aborted, memory.ReasonChangedMeanwhile,
+		"somebody goes on writing what is being erased; stop that and repeat the erasure with the same request id")
+}
+
+// begin finds or makes the row that says that it happened.
+func (e *Erasure) begin(ctx context.Context, requestID string, now time.Time) error {
+	id, err := newID()
+	if err != nil {
+		return err
+	}
+	digest := e.subject.Digest(e.tenant)
+	return e.store.inTxAgain(ctx, func(tx *database.Tx) error {
+		var kind, subject string
+		var finished int64
+		err := tx.QueryRow(ctx, selectErasure, e.tenant, requestID).Scan(&e.id, &kind, &subject, &e.Rows, &finished)
+		switch {
+		case err == nil && subject != digest:
+			return memory.RequestIDReused(requestID)
+		case err == nil:
+			e.Finished = finished != 0
+			return nil
+		case !errors.Is(err, database.ErrNoRows):
+			return err
+		}
+		e.id = id
+		_, err = tx.Exec(ctx, insertErasure, e.tenant, id, requestID, e.subject.Kind(), digest, micros(now))
+		return err
+	})
+}
+
+// batch runs one transaction of the erasure and notes how many rows it removed.
+func (e *Erasure) batch(ctx context.Context, f func(tx *database.Tx) (int64, error)) (int64, error) {
+	var removed int64
+	err := e.store.db.InTx(ctx, func(tx *database.Tx) (err error) {
+		if removed, err = f(tx); err != nil || removed == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, updateErasure, removed, nil, e.tenant, e.id)
+		return err
+	})
+	if err != nil || removed == 0 {
+		return 0, err
+	}
+	e.Rows += removed
+	return removed, e.progress(e.Rows)
+}
+
+// chore removes rows of one kind, a batch at a time: those whose ids the selection finds.
+type chore struct {
+	find   string // tenant, then args, then a limit
+	args   []any
+	remove func(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error)
+}
+
+func (e *Erasure) all(ctx context.Context, c chore) error {
+	for {
+		removed, err := e.batch(ctx, func(tx *database.Tx) (int64, error) {
+			ids, err := readIDs(ctx, tx, c.find, append(append([]any{e.tenant}, c.args...), eraseBatch)...)
+			if err != nil || len(ids) == 0 {
+				return 0, err
+			}
+			return c.remove(ctx, tx, e.tenant, ids)
+		})
+		if err != nil || removed == 0 {
+			return err
+		}
+	}
+}
+
+func readIDs(ctx context.Context, q database.Querier, query string, args ...any) (ids []string, err error) {
+	result, err := q.Query(ctx, query, args...)
+	err = rows(result, err, func(row database.Scanner) error {
+		var id string
+		err := row.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+// byIDs removes the rows of these ids with one statement: tenant, then the ids.
+func byIDs(statement string) func(context.Context, *database.Tx, string, []string) (int64, error) {
+	return func(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error) {
+		return tx.Exec(ctx, statement+database.In(len(ids)), withIDs(tenant, ids)...)
+	}
+}
+
+func withIDs(tenant string, ids []string) []any {
+	args := []any{tenant}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return args
+}
+
+const (
+	findConversationsOfUser = `SELECT conversation_id FROM tbl_l2_conversations WHERE tenant = ? AND user_id = ? ORDER BY updated_at, conversation_id LIMIT ?`
+	findBiasesOfScope       = `SELECT bias_id FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key = ? LIMIT ?`
+	findFactsOfScope        = `SELECT fact_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? LIMIT ?`
+	findCorrectionsOfScope  = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ? LIMIT ?`
+	findCorrectionsOfOwn    = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND recorded_by = ? AND reviewed_by IS NULL LIMIT ?`
+	findCorrectionsReviewed = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND recorded_by = ? AND reviewed_by IS NOT NULL LIMIT ?`
+	findMessages            = `SELECT message_id FROM tbl_l2_messages WHERE tenant = ? AND conversation_id = ? ORDER BY seq DESC LIMIT ?`
+	findTurns               = `SELECT turn_id FROM tbl_l2_turns WHERE tenant = ? AND conversation_id = ? LIMIT ?`
+	removeBiases            = `DELETE FROM tbl_l2_token_bias WHERE tenant = ? AND bias_id IN `
+	removeFacts             = `DELETE FROM tbl_l2_facts WHERE tenant = ? AND fact_id IN `
+	removeBiasesOf          = `DELETE FROM tbl_l2_token_bias WHERE tenant = ? AND correction_id IN `
+	removeWordsOf           = `DELETE FROM tbl_l2_correction_words WHERE tenant = ? AND correction_id IN `
+	removeCorrections       = `DELETE FROM tbl_l2_correction_log WHERE tenant = ? AND correction_id IN `
+	forgetRecorder          = `UPDATE tbl_l2_correction_log SET recorded_by = '', cue = NULL, conversation_id = NULL, error_message_id = NULL, correction_message_id = NULL
+WHERE tenant = ? AND correction_id IN `
+	removeTraces   = `DELETE FROM tbl_l2_message_traces WHERE tenant = ? AND message_id IN `
+	removeMessages = `DELETE FROM tbl_l2_messages WHERE tenant = ? AND message_id IN `
+	removeTurns    = `DELETE FROM tbl_l2_turns WHERE tenant = ? AND turn_id IN `
+	closeForGood   = `UPDATE tbl_l2_conversations SET archived = 1, open_turn_id = NULL, open_until = NULL WHERE tenant = ? AND conversation_id = ?`
+)
+
+// pass removes everything that is there now.
+func (e *Erasure) pass(ctx context.Context) error {
+	if e.subject.ConversationID != "" {
+		return e.conversation(ctx, e.subject.ConversationID)
+	}
+	for {
+		ids, err := readIDs(ctx, e.store.db, findConversationsOfUser, e.tenant, e.subject.UserID, eraseBatch)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			break
+		}
+		for _, id := range ids {
+			if err := e.conversation(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	if err := e.scope(ctx, memory.Place{Scope: memory.ScopeUser, UserID: e.subject.UserID}.Key()); err != nil {
+		return err
+	}
+	for _, c := range []chore{
+		{findCorrectionsOfOwn, []any{e.subject.UserID}, e.removeCorrections},
+		{findCorrectionsReviewed, []any{e.subject.UserID}, byIDs(forgetRecorder)},
+	} {
+		if err := e.all(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conversation removes one conversation: closed first, then its messages from the newest, then the rest.
+func (e *Erasure) conversation(ctx context.Context, id string) error {
+	if _, err := e.store.db.Exec(ctx, closeForGood, e.tenant, id); err != nil {
+		return err
+	}
+	for _, c := range []chore{
+		{findMessages, []any{id}, e.removeMessages},
+		{findTurns, []any{id}, byIDs(removeTurns)},
+	} {
+		if err := e.all(ctx, c); err != nil {
+			return err
+		}
+	}
+	if err := e.scope(ctx, memory.Place{Scope: memory.ScopeConversation, ConversationID: id}.Key()); err != nil {
+		return err
+	}
+	_, err := e.batch(ctx, func(tx *database.Tx) (int64, error) {
+		if _, err := tx.Exec(ctx, detachCorrectionsMadeIn, e.tenant, id); err != nil {
+			return 0, err
+		}
+		return tx.Exec(ctx, deleteConversation, e.tenant, id)
+	})
+	return err
+}
+
+func (e *Erasure) removeMessages(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error) {
+	contents := map[string]string{}
+	result, err := tx.Query(ctx, selectMessagesOf+database.In(len(ids)), withIDs(tenant, ids)...)
+	err = rows(result, err, func(row database.Scanner) error {
+		m, err := scanMessage(row)
+		contents[m.ID] = m.Content
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		if err := unindexMessage(ctx, tx, tenant, id, contents[id]); err != nil {
+			return 0, err
+		}
+	}
+	traces, err := byIDs(removeTraces)(ctx, tx, tenant, ids)
+	if err != nil {
+		return 0, err
+	}
+	messages, err := byIDs(removeMessages)(ctx, tx, tenant, ids)
+	return traces + messages, err
+}
+
+// scope removes what holds in a scope that is gone.
+func (e *Erasure) scope(ctx context.Context, key string) error {
+	for _, c := range []chore{
+		{findBiasesOfScope, []any{key}, byIDs(removeBiases)},
+		{findFactsOfScope, []any{key}, byIDs(removeFacts)},
+		{findCorrectionsOfScope, []any{key}, e.removeCorrections},
+	} {
+		if err := e.all(ctx, c); err != nil {
+			return err
+		}
+	}
+	_, err := e.batch(ctx, func(tx *database.Tx) (int64, error) {
+		counts, err := tx.Exec(ctx, deleteWordCountsOfScope, e.tenant, key)
+		if err != nil {
+			return 0, err
+		}
+		scopes, err := tx.Exec(ctx, deleteScope, e.tenant, key)
+		return counts + scopes, err
+	})
+	return err
+}
+
+// removeCorrections removes corrections of any scope; the index of a wider scope than the erased one is kept right.
+func (e *Erasure) removeCorrections(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error) {
+	counts := counter{}
+	for _, id := range ids {
+		k, err := readCorrection(ctx, tx, tenant, id)
+		if err != nil {
+			return 0, err
+		}
+		if k.Active() {
+			if _, err := lockScope(ctx, tx, tenant, k.Place.Key()); err != nil {
+				return 0, err
+			}
+			if err := unfileCorrection(ctx, tx, k); err != nil {
+				return 0, err
+			}
+			counts[k.ConversationID]--
+		}
+	}
+	if err := counts.write(ctx, tx, tenant); err != nil {
+		return 0, err
+	}
+	removed := int64(0)
+	for _, statement := range []string{removeBiasesOf, removeWordsOf, removeCorrections} {
+		n, err := byIDs(statement)(ctx, tx, tenant, ids)
+		if err != nil {
+			return 0, err
+		}
+		removed += n
+	}
+	return removed, nil
+}
+
+// What is left of a subject, by table; each takes the tenant and a key.
+var (
+	countsOfConversation = []string{
+		`SELECT COUNT(*) FROM tbl_l2_messages WHERE tenant = ? AND conversation_id = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_turns WHERE tenant = ? AND conversation_id = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_facts WHERE tenant = ? AND conversation_id = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_token_bias WHERE tenant = ? AND conversation_id = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND conversation_id = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_conversations WHERE tenant = ? AND conversation_id = ?`,
+	}
+	countsOfUser = []string{
+		`SELECT COUNT(*) FROM tbl_l2_conversations WHERE tenant = ? AND user_id = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND recorded_by = ?`,
+	}
+	countsOfScope = []string{
+		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_correction_words WHERE tenant = ? AND scope_key = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_correction_word_counts WHERE tenant = ? AND scope_key = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_scopes WHERE tenant = ? AND scope_key = ?`,
+	}
+)
+
+// CountSubject counts the rows about a subject, over all tables.
+func (s *Store) CountSubject(ctx context.Context, tenant string, subject memory.Subject) (total int64, err error) {
+	count := func(queries []string, key string) error {
+		for _, query := range queries {
+			var n int64
+			if err := s.db.QueryRow(ctx, query, tenant, key).Scan(&n); err != nil {
+				return err
+			}
+			total += n
+		}
+		return nil
+	}
+	if subject.ConversationID != "" {
+		if err := count(countsOfConversation, subject.ConversationID); err != nil {
+			return 0, err
+		}
+		return total, count(countsOfScope, memory.Place{Scope: memory.ScopeConversation, ConversationID: subject.ConversationID}.Key())
+	}
+	if err := count(countsOfUser, subject.UserID); err != nil {
+		return 0, err
+	}
+	return total, count(countsOfScope, memory.Place{Scope: memory.ScopeUser, UserID: subject.UserID}.Key())
+}
