@@ -58,7 +58,9 @@ type Gateway struct {
 	turns         memoryv1.TurnServiceClient
 	corrections   memoryv1.CorrectionServiceClient
 	traces        memoryv1.TraceServiceClient
+	privacy       memoryv1.PrivacyServiceClient
 	decisions     conceptv1.DecisionServiceClient
+	erasure       conceptv1.ErasureServiceClient
 	signals       conceptv1.SignalServiceClient
 
 	published publishedBuilds
@@ -91,7 +93,9 @@ func New(peers Peers, options Options) *Gateway {
 		turns:         memoryv1.NewTurnServiceClient(peers.Memory),
 		corrections:   memoryv1.NewCorrectionServiceClient(peers.Memory),
 		traces:        memoryv1.NewTraceServiceClient(peers.Memory),
+		privacy:       memoryv1.NewPrivacyServiceClient(peers.Memory),
 		decisions:     conceptv1.NewDecisionServiceClient(peers.Concept),
+		erasure:       conceptv1.NewErasureServiceClient(peers.Concept),
 		signals:       conceptv1.NewSignalServiceClient(peers.Concept),
 	}
 	g.published.models = g.models

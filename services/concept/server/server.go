@@ -50,7 +50,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	conceptv1.RegisterCatalogueServiceServer(r, &catalogue{Server: s})
 	conceptv1.RegisterSignalServiceServer(r, &signals{Server: s})
 	conceptv1.RegisterDecisionServiceServer(r, &decisions{Server: s})
-	conceptv1.RegisterErasureServiceServer(r, conceptv1.UnimplementedErasureServiceServer{})
+	conceptv1.RegisterErasureServiceServer(r, &erasure{Server: s})
 }
 
 // Ready reports whether the database answers with a schema that this program knows.
