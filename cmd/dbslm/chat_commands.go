@@ -1,15 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 
+	"dbslm/pkg/text"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
-
-	"github.com/google/uuid"
 )
 
 // chatCommand is one command of a conversation.
@@ -20,6 +21,8 @@ type chatCommand struct {
 var chatCommands = []chatCommand{
 	{":history", "", "show the window that the next reply may see"},
 	{":correct", "wrong => right", "record a correction"},
+	{":facts", "", "list what was told as a fact"},
+	{":forget", "number|everything", "retire a fact of :facts, or erase this conversation and leave"},
 	{":help", "", "show these commands"},
 	{":quit", "", "leave (also :exit)"},
 }
@@ -51,6 +54,11 @@ func (c *chat) command(ctx context.Context, line string) (leave bool, err error)
 		return false, c.history(ctx)
 	case ":correct":
 		return false, c.correct(ctx, arguments)
+	case ":facts":
+		_, err := c.facts(ctx)
+		return false, err
+	case ":forget":
+		return c.forget(ctx, strings.TrimSpace(arguments))
 	default:
 		return false, usagef("unknown command %s; :help lists them", name)
 	}
@@ -87,14 +95,18 @@ func (c *chat) correct(ctx context.Context, arguments string) error {
 	if !ok || wrong == "" || right == "" {
 		return usagef("say what was wrong and what is right: :correct wrong => right")
 	}
-	id, err := uuid.NewV7()
+	id, err := newRequestID()
+	if err != nil {
+		return err
+	}
+	reply, err := c.replyWith(ctx, wrong)
 	if err != nil {
 		return err
 	}
 	resp, err := c.conn.gateway.Correct(ctx, &gatewayv1.CorrectRequest{
 		Bot: c.options.bot,
 		Correction: &memoryv1.RecordCorrectionRequest{
-			Tenant: c.tenant, RequestId: id.String(), ConversationId: c.conversation.ConversationId,
+			Tenant: c.tenant, RequestId: id, ErrorMessageId: reply, ConversationId: c.conversation.ConversationId,
 			ErrorContext: wrong, Fact: &memoryv1.CorrectedFact{Value: right},
 		},
 	})
@@ -106,4 +118,76 @@ func (c *chat) correct(ctx context.Context, arguments string) error {
 		fmt.Fprintf(c.err, "warning: %s\n", w)
 	}
 	return nil
+}
+
+// replyWith returns the id of the latest reply in the window that holds a text, or of the latest one; empty when there is none.
+// What the person had asked then tells memory which later questions a correction is about.
+func (c *chat) replyWith(ctx context.Context, wrong string) (id string, err error) {
+	var holding, latest string
+	resp, err := memoryv1.NewConversationServiceClient(c.conn).GetWindow(ctx, &memoryv1.GetWindowRequest{
+		Tenant: c.tenant, ConversationId: c.conversation.ConversationId,
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, m := range resp.Window.GetMessages() {
+		if m.Sender != memoryv1.Sender_SENDER_ASSISTANT {
+			continue
+		}
+		latest = m.MessageId
+		if strings.Contains(text.FoldKey(m.Content), text.FoldKey(wrong)) {
+			holding = m.MessageId
+		}
+	}
+	return cmp.Or(holding, latest), nil
+}
+
+// facts lists, with numbers, what holds in the conversation.
+func (c *chat) facts(ctx context.Context) ([]factSummary, error) {
+	list, err := c.readFacts(ctx, c.conn, c.conversation.ConversationId, "", false)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(c.out, "(no facts were told; dbslm remember tells one)")
+	}
+	for i, f := range list {
+		fmt.Fprintf(c.out, "%d. %s / %s = %s\n", i+1, f.Entity, f.Attribute, oneLine(f.Value))
+	}
+	return list, nil
+}
+
+// forget retires a fact by its number, or erases the conversation, which ends it.
+func (c *chat) forget(ctx context.Context, what string) (leave bool, err error) {
+	if what == "everything" {
+		id, err := newRequestID()
+		if err != nil {
+			return false, err
+		}
+		rows, err := c.erase(ctx, c.conn, &memoryv1.PrivacySubject{
+			Subject: &memoryv1.PrivacySubject_ConversationId{ConversationId: c.conversation.ConversationId},
+		}, id)
+		if err != nil {
+			return false, err
+		}
+		fmt.Fprintf(c.out, "erased this conversation: %s\n", plural(rows, "row", "rows"))
+		return true, nil
+	}
+	number, err := strconv.Atoi(what)
+	if err != nil {
+		return false, usagef("say which fact, by its number in :facts, or :forget everything")
+	}
+	list, err := c.readFacts(ctx, c.conn, c.conversation.ConversationId, "", false)
+	if err != nil {
+		return false, err
+	}
+	if number < 1 || number > len(list) {
+		return false, usagef("there is no fact %d; :facts lists %s", number, plural(len(list), "fact", "facts"))
+	}
+	f := list[number-1]
+	if _, err := memoryv1.NewFactServiceClient(c.conn).RetireFact(ctx, &memoryv1.RetireFactRequest{Tenant: c.tenant, FactId: f.ID}); err != nil {
+		return false, err
+	}
+	fmt.Fprintf(c.out, "forgotten: %s / %s = %s\n", f.Entity, f.Attribute, oneLine(f.Value))
+	return false, nil
 }

@@ -75,6 +75,7 @@ Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given,
 		"log from this `level` on: debug, info, warn or error (default: serve info, migrate warn, else none)")
 	flags.BoolVar(&a.plaintextPeers, "plaintext-peers", false, "reach peers on other machines without TLS")
 	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newEvaluations(a), newScore(a), newPredict(a), newContexts(a), newModels(a), newBuilds(a),
+		newHistory(a), newCorrect(a), newCorrections(a), newRemember(a), newFacts(a), newErase(a), newExportUser(a),
 		newVersion(a), newCompletion(a))
 	root.SetHelpCommand(newHelp())
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var idPattern = regexp.MustCompile(`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+// A correction made in a chat is listed, binds, is exported, imported into another store, revoked; and everything about the
+// person is exported and erased.
+func TestMemoryCommands(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "db")
+	text := filepath.Join(t.TempDir(), "harbour.txt")
+	if err := os.WriteFile(text, []byte("The harbour master counted the boats. The boats stayed at the quay.\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	succeed(t, "train", text, "--db", db)
+	run := func(args ...string) string { t.Helper(); return succeed(t, append(args, "--db", db)...) }
+	has := func(got string, wanted ...string) {
+		t.Helper()
+		for _, want := range wanted {
+			if !strings.Contains(got, want) {
+				t.Errorf("%q is not in\n%s", want, got)
+			}
+		}
+	}
+	refused := func(want string, args ...string) { t.Helper(); refuse(t, want, append(args, "--db", db)...) }
+	chat := invokeReading(t, "What is the capital of Australia?\n:correct Sydney => Canberra\nWhat is the capital of Australia?\n:facts\n:forget 3\n:forget x\n:history\n",
+		"chat", "--db", db, "--user", "ana", "--seed", "1").out
+	has(chat, "recorded: Canberra instead of Sydney", "The right answer is Canberra.", "(no facts were told")
+	conversation := idPattern.FindString(chat)
+
+	has(run("history", "--user", "ana"), conversation, "ana")
+	has(run("history", conversation), "User: What is the capital of Australia?", "Assistant: ")
+	has(run("history", "--search", "capitals australia"), conversation)
+	has(run("history", "--search", "nowhere"), "no message holds these words")
+	refused("there is no conversation", "history", "0193e4a1-0000-7000-8000-000000000000")
+
+	has(run("remember", "loft", "price", "42 euros", "--user", "ana"), "remembered for this user: loft / price = 42 euros")
+	listed := run("facts", "--user", "ana")
+	has(listed, "42 euros", "holds")
+	has(run("facts", "--conversation", conversation, "--json"), `"value": "42 euros"`)
+	has(run("facts", "retire", idPattern.FindString(listed)), "retired: loft / price")
+	has(run("facts", "--user", "ana", "--all"), "retired")
+	refused("say where it holds", "remember", "a", "b", "c")
+	refused("give entity, attribute and value", "remember", "a")
+
+	has(run("correct", "--entity", "Peru", "--attribute", "capital", "Lima", "--conversation", conversation), "recorded for this conversation: Peru / capital → Lima")
+	has(run("correct", "--entity", "Peru", "--attribute", "capital", "Cusco", "--conversation", conversation), "superseded: correction ")
+	refused("say what was wrong", "correct", "Lima", "--user", "ana")
+	table := run("corrections", "list")
+	has(table, "Sydney", "Canberra", "Peru / capital", "Cusco")
+	if strings.Contains(table, "Lima") {
+		t.Errorf("a superseded correction is listed:\n%s", table)
+	}
+	has(run("corrections", "list", "--all"), "superseded")
+	var corrections []correctionSummary
+	if err := json.Unmarshal([]byte(run("corrections", "list", "--json")), &corrections); err != nil || len(corrections) != 2 {
+		t.Fatalf("%v, error %v", corrections, err)
+	}
+	peru := corrections[0].ID
+	has(run("corrections", "show", peru), `"value": "Cusco"`, `"state": "active"`)
+	has(run("corrections", "promote", peru, "--to", "user", "--reviewed-by", "editor"), "promoted to user: Cusco")
+	refused("--to is needed", "corrections", "promote", peru)
+
+	exported := filepath.Join(t.TempDir(), "corrections.ndjson")
+	if err := os.WriteFile(exported, []byte(run("corrections", "export", "--user", "ana", "--all")), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "other")
+	succeed(t, "train", text, "--db", other)
+	for range 2 {
+		has(succeed(t, "corrections", "import", exported, "--origin", "desk", "--db", other), `from "desk": 1 correction, 1 in effect`)
+	}
+	has(succeed(t, "corrections", "list", "--user", "ana", "--db", other), "Cusco")
+	has(succeed(t, "chat", "--prompt", "Peru's capital?", "--user", "ana", "--db", other), "The capital of Peru is Cusco.")
+	if err := os.WriteFile(exported, []byte("{\"id\":\"x\"}\nnot json\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	refused("line 1 is no exported correction", "corrections", "import", exported, "--origin", "desk")
+	refused("--origin is needed", "corrections", "import", exported)
+
+	has(run("corrections", "revoke", peru, "--reason", "it was right"), "revoked: Cusco")
+	has(run("export-user", "ana"), `"kind":"conversation"`, `"kind":"message"`, `"kind":"trace"`, `"kind":"correction"`, `"kind":"fact"`)
+	refused("add --yes", "erase", "--user", "ana")
+	refused("say whose data", "erase", "--yes")
+	has(run("erase", "--user", "ana", "--yes"), "erased the person ana")
+	if got := run("export-user", "ana"); got != "" {
+		t.Errorf("after erasing:\n%s", got)
+	}
+	has(run("history"), "no conversations")
+	has(invokeReading(t, "Hello\n:forget everything\n", "chat", "--db", db).out, "erased this conversation")
+	has(run("history"), "no conversations")
+}
