@@ -19,45 +19,47 @@ type Candidate struct {
 
 // Distribution is the distribution of the next token over the whole vocabulary, <unk> included. Tokens about which the
 // longer contexts, the cache or a bias say something are explicit; all others are the unigrams times one factor, so
-// that a step costs the followers of its contexts and not the vocabulary. Where the shortest context has many followers and
-// an index, they become explicit only when a step comes to them or asks for one by name: its likeliest first.
+// that a step costs the followers of its contexts and not the vocabulary. Where the contexts can be searched fast, their
+// followers are late: they become explicit only when a step comes to them, the likeliest first, or asks for one by name.
 //
 // A Distribution is reused from step to step and is not safe for concurrent use.
 type Distribution struct {
 	unigrams *lookup.Unigrams
 	slot     []uint32 // by token id: index into explicit, plus one
 	explicit []Candidate
-	tail     float64 // factor on the unigram mass of every token that is neither explicit nor late
-	late     late
-	tokens   []uint32 // buffer
+	tail     float64   // factor on the unigram mass of every token that is neither explicit nor late
+	late     []late    // longest first
+	scales   []float64 // applied to every weight since Base, in their order
+	tokens   []uint32  // buffer
+	eager    bool      // nothing is late; for tests
 }
 
 // late is a context whose followers are not explicit yet, but for those that are.
 type late struct {
-	context *lookup.Context // nil: there is none, or all are explicit
+	context *lookup.Context // nil: all are explicit
 	walk    lookup.Walk
 	weight  float64 // of each token of the group that is next
 	matched int
 	factor  float64
-	scales  []float64 // applied to every weight since, in their order
 }
 
-func (l *late) scaled(mass float64) float64 {
+// scaled is the present weight of a follower of a late context.
+func (d *Distribution) scaled(l *late, mass float64) float64 {
 	weight := float64(l.factor * mass)
-	for _, scale := range l.scales {
+	for _, scale := range d.scales {
 		weight = float64(weight * scale)
 	}
 	return weight
 }
 
-// advance looks at the next group.
-func (l *late) advance() {
+// advance looks at the next group of a late context.
+func (d *Distribution) advance(l *late) {
 	mass, more := l.walk.Mass()
 	if !more {
 		l.context = nil
 		return
 	}
-	l.weight = l.scaled(mass)
+	l.weight = d.scaled(l, mass)
 }
 
 // NewDistribution makes room for the steps of one request: four bytes per token of the vocabulary.
@@ -73,20 +75,20 @@ func (d *Distribution) Base(contexts []*lookup.Context) {
 		d.slot[candidate.Token] = 0
 	}
 	d.explicit = d.explicit[:0]
-	shortest := len(contexts) - 1
-	for shortest > 0 && contexts[shortest] == nil {
-		shortest--
+	d.late, d.scales = d.late[:0], d.scales[:0]
+	lately := !d.eager
+	for _, context := range contexts {
+		lately = lately && (context == nil || context.HasIndex() || !context.Many())
 	}
-	d.late.context, d.late.scales = nil, d.late.scales[:0]
 	factor := 1.0
 	for i, context := range contexts {
 		if context == nil {
 			continue
 		}
 		matched := len(contexts) - i + 1
-		if i == shortest && context.HasIndex() {
-			d.late.context, d.late.walk, d.late.matched, d.late.factor = context, context.Walk(), matched, factor
-			d.late.advance()
+		if lately {
+			d.late = append(d.late, late{context: context, walk: context.Walk(), matched: matched, factor: factor})
+			d.advance(&d.late[len(d.late)-1])
 		} else {
 			d.addAll(context, matched, factor)
 		}
@@ -113,15 +115,28 @@ func (d *Distribution) addAll(context *lookup.Context, matched int, factor float
 	}
 }
 
-// expand makes the next group of the late context explicit.
-func (d *Distribution) expand() {
-	d.tokens = d.late.walk.Next(d.tokens[:0])
+// expand makes the next group of a late context explicit, without the tokens of longer contexts.
+func (d *Distribution) expand(i int) {
+	l := &d.late[i]
+	d.tokens = l.walk.Next(d.tokens[:0])
 	for _, token := range d.tokens {
-		if int(token) < len(d.slot) && d.slot[token] == 0 {
-			d.add(Candidate{Token: token, Matched: d.late.matched, Weight: d.late.weight})
+		if int(token) < len(d.slot) && d.slot[token] == 0 && !d.lateBefore(i, token) {
+			d.add(Candidate{Token: token, Matched: l.matched, Weight: l.weight})
 		}
 	}
-	d.late.advance()
+	d.advance(l)
+}
+
+// lateBefore reports whether one of the first i late contexts has the token.
+func (d *Distribution) lateBefore(i int, token uint32) bool {
+	for j := range d.late[:i] {
+		if context := d.late[j].context; context != nil {
+			if _, known := context.Log10(token); known {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Weight is the weight of the token, 0 for one that is not an event of the build.
@@ -161,8 +176,10 @@ func (d *Distribution) Ban(token uint32) { d.Scale(token, 0) }
 // Total is the sum of all weights, in an order that depends on nothing but the build: 1 up to the rounding of the
 // stored values for a distribution that was neither banned nor biased.
 func (d *Distribution) Total() float64 {
-	for d.late.context != nil {
-		d.expand()
+	for i := range d.late {
+		for d.late[i].context != nil {
+			d.expand(i)
+		}
 	}
 	total := 0.0
 	for _, candidate := range d.explicit {
@@ -185,11 +202,13 @@ func (d *Distribution) longest() int {
 			longest = candidate.Matched
 		}
 	}
-	for at := len(d.explicit); longest < d.late.matched && d.late.context != nil; {
-		d.expand()
-		for ; at < len(d.explicit); at++ {
-			if d.explicit[at].Weight > 0 {
-				longest = d.late.matched
+	for i := range d.late {
+		for at := len(d.explicit); longest < d.late[i].matched && d.late[i].context != nil; {
+			d.expand(i)
+			for ; at < len(d.explicit); at++ {
+				if d.explicit[at].Weight > 0 {
+					longest = d.late[i].matched
+				}
 			}
 		}
 	}
@@ -201,9 +220,9 @@ func (d *Distribution) scaleAll(factor float64) {
 		d.explicit[i].Weight = float64(d.explicit[i].Weight * factor)
 	}
 	d.tail = float64(d.tail * factor)
-	if d.late.context != nil {
-		d.late.scales = append(d.late.scales, factor)
-		d.late.weight = float64(d.late.weight * factor)
+	d.scales = append(d.scales, factor)
+	for i := range d.late {
+		d.late[i].weight = float64(d.late[i].weight * factor)
 	}
 }
 
@@ -216,17 +235,25 @@ func (d *Distribution) find(token uint32) *Candidate {
 	if int(token) >= len(d.slot) {
 		return nil
 	}
-	if d.slot[token] == 0 {
-		if d.late.context == nil {
-			return nil
-		}
-		group, found := d.late.context.Find(token)
-		if !found {
-			return nil
-		}
-		d.add(Candidate{Token: token, Matched: d.late.matched, Weight: d.late.scaled(group.Mass)})
+	if d.slot[token] == 0 && !d.findLate(token) {
+		return nil
 	}
 	return &d.explicit[d.slot[token]-1]
+}
+
+// findLate makes the token explicit if a late context has it.
+func (d *Distribution) findLate(token uint32) bool {
+	for i := range d.late {
+		l := &d.late[i]
+		if l.context == nil {
+			continue
+		}
+		if group, found := l.context.Find(token); found {
+			d.add(Candidate{Token: token, Matched: l.matched, Weight: d.scaled(l, group.Mass)})
+			return true
+		}
+	}
+	return false
 }
 
 // materialise makes the token explicit; nil for an id that is not an event of the build.

@@ -9,14 +9,21 @@ package decoding
 type descending struct {
 	d    *Distribution
 	heap []Candidate
-	next int  // into the sorted unigrams
-	late bool // the followers of the late context take part
+	next int // into the sorted unigrams
+	late int // how many of the late contexts take part
+	// bound is the greatest weight of a late token that is not in the heap; below 0 there is none.
+	bound float64
+	from  int // the late context that has it
 }
 
 // descending begins a walk over the tokens found by n-grams of at least the given length, and those that are wanted in
 // any case. The buffer is used for the heap.
 func (d *Distribution) descending(shortest int, buffer []Candidate) descending {
-	walk := descending{d: d, heap: buffer[:0], late: d.late.matched >= shortest}
+	walk := descending{d: d, heap: buffer[:0]}
+	for walk.late < len(d.late) && d.late[walk.late].matched >= shortest {
+		walk.late++
+	}
+	walk.look()
 	for _, candidate := range d.explicit {
 		if candidate.Weight > 0 && (candidate.Matched >= shortest || candidate.Wanted) {
 			walk.heap = append(walk.heap, candidate)
@@ -43,10 +50,8 @@ func (w *descending) pop() (Candidate, bool) {
 		if tail.Weight == 0 || len(w.heap) > 0 && w.before(w.heap[0], tail) {
 			break
 		}
-		if w.d.late.context != nil {
-			if _, known := w.d.late.context.Log10(token); known {
-				continue // its weight is smaller and it comes later
-			}
+		if w.d.lateBefore(len(w.d.late), token) {
+			continue // its weight is smaller and it comes later
 		}
 		w.next++
 		return tail, true
@@ -62,17 +67,28 @@ func (w *descending) pop() (Candidate, bool) {
 	return top, true
 }
 
-// fill moves the groups of the late context to the heap whose tokens may be next.
+// look finds the late context whose next tokens are the likeliest.
+func (w *descending) look() {
+	w.bound = -1
+	for i := range w.d.late[:w.late] {
+		if l := &w.d.late[i]; l.context != nil && l.weight > w.bound {
+			w.bound, w.from = l.weight, i
+		}
+	}
+}
+
+// fill moves the groups of late contexts to the heap whose tokens may be next.
 func (w *descending) fill() {
-	for w.late && w.d.late.context != nil && (len(w.heap) == 0 || w.d.late.weight >= w.heap[0].Weight) {
+	for w.bound >= 0 && (len(w.heap) == 0 || w.bound >= w.heap[0].Weight) {
 		at := len(w.d.explicit)
-		w.d.expand()
+		w.d.expand(w.from)
 		for ; at < len(w.d.explicit); at++ {
 			if candidate := w.d.explicit[at]; candidate.Weight > 0 {
 				w.heap = append(w.heap, candidate)
 				w.rise(len(w.heap) - 1)
 			}
 		}
+		w.look()
 	}
 }
 
