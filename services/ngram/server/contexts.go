@@ -65,9 +65,9 @@ func (s *Inference) ListContexts(ctx context.Context, request *ngramv1.ListConte
 	if err != nil {
 		return nil, err
 	}
-	cache := s.reader.CacheUse()
+	cache := s.reader.CacheStats()
 	response := &ngramv1.ListContextsResponse{
-		Cache: &ngramv1.ContextCache{Entries: cache.Entries, Bytes: cache.Bytes, Hits: cache.Hits, Misses: cache.Misses},
+		Cache: &ngramv1.ContextCache{Entries: uint64(cache.Entries), Bytes: cache.Bytes, Hits: cache.Hits, Misses: cache.Misses},
 	}
 	for _, use := range uses {
 		described := &ngramv1.ContextUse{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"github.com/maypok86/otter/v2"
 	"github.com/maypok86/otter/v2/stats"
@@ -30,8 +29,6 @@ type Reader struct {
 	counter   *stats.Counter // of the cache of contexts
 	uses      uses
 	flushing  sync.Mutex
-
-	hits, misses atomic.Uint64 // look-ups of contexts in the cache
 }
 
 // ReaderOptions bound what a Reader keeps. The zero value takes the defaults.

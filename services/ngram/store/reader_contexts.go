@@ -94,8 +94,6 @@ func (v *View) contexts(ctx context.Context, keys []contextKey) ([]*lookup.Conte
 		}
 		missing, places = append(missing, key), append(places, i)
 	}
-	v.reader.hits.Add(uint64(len(keys) - len(missing)))
-	v.reader.misses.Add(uint64(len(missing)))
 	if len(missing) == 0 {
 		return found, nil
 	}

@@ -175,18 +175,6 @@ func (v *View) inMemory(order int, hash int64) bool {
 	return cached
 }
 
-// CacheUse is what the cache of contexts holds, and how many look-ups it answered since the process began, for all models.
-type CacheUse struct{ Entries, Bytes, Hits, Misses uint64 }
-
-// CacheUse describes the cache as it is now.
-func (r *Reader) CacheUse() CacheUse {
-	use := CacheUse{Hits: r.hits.Load(), Misses: r.misses.Load()}
-	if r.contexts != nil {
-		use.Entries, use.Bytes = uint64(r.contexts.EstimatedSize()), r.contexts.WeightedSize()
-	}
-	return use
-}
-
 // ancestor is the context whose tokens come next in a context that is being spelled out.
 type ancestor struct {
 	order int
