@@ -212,7 +212,7 @@ func (r *Reader) resolve(ctx context.Context, tenant, model string, id ngram.Bui
 	err := r.db.QueryRow(ctx, query, args...).Scan(&row.build, &row.modelID, &row.state, &row.storage, &row.order, &row.end,
 		&row.unigrams, &row.logprobs, &row.backoffs, &row.tokenizer, &row.parameters, &row.normalization, &row.policy, &row.at)
 	switch {
-	case errors.Is(err, database.ErrNoRows):
+	case errors.Is(err, database.ErrNoRows) || err == nil && (padded(tenant) || padded(model)): // MySQL takes "m " for "m"
 		return ngram.Build{}, ngram.Settings{}, errors.New(errors.NotFound, "MODEL_NOT_FOUND",
 			"there is no model %q; train it, or list the models to see their names", model).With("model", model)
 	case err != nil:
