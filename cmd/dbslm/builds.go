@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -28,7 +28,20 @@ type buildSummary struct {
 	Discounts  []discountSummary `json:"discounts"`
 	Warnings   []string          `json:"warnings,omitempty"`
 	Failure    string            `json:"failure,omitempty"`
+	Rows       uint64            `json:"rows"`
+	Bytes      uint64            `json:"bytes"`
+	HeldOut    *heldOutSummary   `json:"held_out,omitempty"`
 	Created    time.Time         `json:"created"`
+}
+
+// heldOutSummary is how a build did on the held-out text.
+type heldOutSummary struct {
+	SHA256           string  `json:"sha256"`
+	Tokens           uint64  `json:"tokens"`
+	OOV              uint64  `json:"oov"`
+	Perplexity       float64 `json:"perplexity"`
+	ExactPerplexity  float64 `json:"exact_perplexity"`
+	QuantisationLoss float64 `json:"quantisation_loss_bits"`
 }
 
 type discountSummary struct {
@@ -51,7 +64,10 @@ func summarise(b *ngramv1.Build) *buildSummary {
 		ID: b.BuildId, Model: b.Model, State: buildStates[b.State], Published: b.Published, Order: b.Order,
 		Storage: nameOf(b.Storage, storages), Vocabulary: b.VocabularySize, NGrams: b.NgramCounts, Tokens: b.Tokens,
 		RowsAdded: b.RowsAdded, RowsClosed: b.RowsClosed, Warnings: b.Warnings, Failure: b.Failure,
-		Created: b.CreateTime.AsTime(),
+		Rows: b.Rows, Bytes: b.SizeBytes, Created: b.CreateTime.AsTime(),
+	}
+	if h := b.HeldOut; h != nil {
+		s.HeldOut = &heldOutSummary{hex.EncodeToString(h.Sha256), h.Tokens, h.Oov, h.Perplexity, h.ExactPerplexity, h.QuantisationLossBits}
 	}
 	for _, d := range b.Discounts {
 		s.Discounts = append(s.Discounts, discountSummary{d.Order, d.D1, d.D2, d.D3Plus, d.Fallback})
@@ -76,7 +92,8 @@ or the new one, never a mixture.`,
 		Example: `  dbslm builds
   dbslm builds create --storage exact
   dbslm builds publish 7
-  dbslm builds rollback`,
+  dbslm builds rollback
+  dbslm builds policy --keep 5`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), false, func(conn *connection) error { return a.listBuilds(cmd.Context(), conn, f) })
@@ -86,7 +103,8 @@ or the new one, never a mixture.`,
 	flags.StringVar(&f.model, "model", "default", "`name` of the model")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&f.all, "all", false, "also list failed and dropped builds")
-	cmd.AddCommand(newBuildsCreate(a, &f), newBuildsPublish(a, &f), newBuildsRollback(a, &f))
+	cmd.AddCommand(newBuildsCreate(a, &f), newBuildsPublish(a, &f), newBuildsRollback(a, &f), newBuildsShow(a, &f),
+		newBuildsDrop(a, &f), newBuildsPolicy(a, &f), newBuildsHoldOut(a, &f))
 	return cmd
 }
 
@@ -114,7 +132,7 @@ func (a *app) listBuilds(ctx context.Context, conn *connection, f buildsFlags) e
 		fmt.Fprintf(a.out, "model %q has no build; derive one with: dbslm builds create --model %s\n", f.model, f.model)
 		return nil
 	}
-	rows := [][]string{{"BUILD", "STATE", "CREATED", "ORDER", "STORAGE", "VOCABULARY", "N-GRAMS", "ROWS +/-"}}
+	rows := [][]string{{"BUILD", "STATE", "CREATED", "ORDER", "STORAGE", "VOCABULARY", "N-GRAMS", "ROWS +/-", "SIZE", "PERPLEXITY", "LOSS"}}
 	for _, b := range builds {
 		state := b.State
 		if b.Published {
@@ -124,83 +142,148 @@ func (a *app) listBuilds(ctx context.Context, conn *connection, f buildsFlags) e
 		for _, n := range b.NGrams {
 			ngrams += n
 		}
-		rows = append(rows, []string{
+		row := []string{
 			fmt.Sprint(b.ID), state, b.Created.Local().Format(time.DateTime), fmt.Sprint(b.Order), b.Storage,
-			count(b.Vocabulary), count(ngrams), "+" + count(b.RowsAdded) + " -" + count(b.RowsClosed),
-		})
+			count(b.Vocabulary), count(ngrams), "+" + count(b.RowsAdded) + " -" + count(b.RowsClosed), sizeOf(b.Bytes),
+		}
+		if h := b.HeldOut; h != nil {
+			row = append(row, fmt.Sprintf("%.3f", h.Perplexity), fmt.Sprintf("%+.5f", h.QuantisationLoss))
+		} else {
+			row = append(row, "-", "-")
+		}
+		rows = append(rows, row)
 	}
 	return table(a.out, rows)
 }
 
 func newBuildsCreate(a *app, f *buildsFlags) *cobra.Command {
-	var storage string
-	var publish, quirk bool
+	var o buildOptions
+	var publish bool
 	cmd := &cobra.Command{
 		Use:     "create",
-		Short:   "Derive a build from the model's counts",
+		Short:   "Derive a build from the model's counts; see also: dbslm build",
 		Example: "  dbslm builds create --storage exact --publish",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := parseName("storage", storage, storages)
+			o.model, o.json, o.noPublish = f.model, f.json, !publish
+			return a.with(cmd.Context(), false, func(conn *connection) error { return a.build(cmd.Context(), conn, o) })
+		},
+	}
+	cmd.Flags().StringVar(&o.storage, "storage", "8", "`bits` of a stored probability: 8, 16 or exact")
+	cmd.Flags().BoolVar(&publish, "publish", false, "publish the build")
+	cmd.Flags().BoolVar(&o.quirk, "kenlm-quirk", false, "tally counts of counts as KenLM does for its last n-gram, to compare on tiny texts")
+	return cmd
+}
+
+// buildNumber reads the number of a build from the command line.
+func buildNumber(text string) (uint32, error) {
+	id, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || id == 0 {
+		return 0, usagef("%q is not a build; list them with: dbslm builds", text)
+	}
+	return uint32(id), nil
+}
+
+func newBuildsShow(a *app, f *buildsFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show [BUILD]",
+		Short:   "Show a build, or the published one: sizes, discounts, figures on the held-out text",
+		Example: "  dbslm builds show 7",
+		Args:    atMostOneArg,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var id uint32
+			if len(args) == 1 {
+				var err error
+				if id, err = buildNumber(args[0]); err != nil {
+					return err
+				}
+			}
+			return a.with(cmd.Context(), false, func(conn *connection) error {
+				resp, err := ngramv1.NewBuildServiceClient(conn).GetBuild(cmd.Context(), &ngramv1.GetBuildRequest{Tenant: a.tenant, Model: f.model, BuildId: id})
+				if err != nil {
+					return err
+				}
+				return a.showBuild(summarise(resp.Build), f.json)
+			})
+		},
+	}
+}
+
+func (a *app) showBuild(b *buildSummary, asJSON bool) error {
+	if asJSON {
+		return printJSON(a.out, b)
+	}
+	state := b.State
+	if b.Published {
+		state = "published"
+	}
+	rows := [][]string{
+		{"build", fmt.Sprint(b.ID)}, {"model", b.Model}, {"state", state}, {"created", b.Created.Local().Format(time.DateTime)}, {"storage", b.Storage},
+		{"tokens", count(b.Tokens)}, {"vocabulary", count(b.Vocabulary)}, {"size", sizeOf(b.Bytes) + " in " + plural(b.Rows, "row", "rows")},
+		{"written", "+" + count(b.RowsAdded) + " -" + count(b.RowsClosed) + " rows"},
+	}
+	for i, d := range b.Discounts {
+		what := fmt.Sprintf("%s n-grams, discounts %.6f %.6f %.6f", count(b.NGrams[i]), d.D1, d.D2, d.D3Plus)
+		if d.Fallback {
+			what += " (fallback)"
+		}
+		rows = append(rows, []string{fmt.Sprint("order ", d.Order), what})
+	}
+	if h := b.HeldOut; h != nil {
+		rows = append(rows, []string{"held out", fmt.Sprintf("%s, %s unknown, SHA-256 %s", plural(h.Tokens, "event", "events"), count(h.OOV), h.SHA256)},
+			[]string{"perplexity", fmt.Sprintf("%.4f, before rounding %.4f", h.Perplexity, h.ExactPerplexity)},
+			[]string{"quantisation loss", fmt.Sprintf("%+.6f bits an event", h.QuantisationLoss)})
+	}
+	if b.Failure != "" {
+		rows = append(rows, []string{"failure", oneLine(b.Failure)})
+	}
+	for _, w := range b.Warnings {
+		rows = append(rows, []string{"warning", oneLine(w)})
+	}
+	return table(a.out, rows)
+}
+
+func newBuildsDrop(a *app, f *buildsFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:     "drop BUILD",
+		Short:   "Remove a build that does not serve, with the rows only it shows",
+		Example: "  dbslm builds drop 7",
+		Args:    oneArg("the build's number"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := buildNumber(args[0])
 			if err != nil {
 				return err
 			}
 			return a.with(cmd.Context(), false, func(conn *connection) error {
-				b, err := a.createBuild(cmd.Context(), conn, &ngramv1.CreateBuildRequest{
-					Tenant: a.tenant, Model: f.model, Storage: s, Publish: publish, KenlmQuirk: quirk, Trainer: trainerName(),
-				})
+				resp, err := ngramv1.NewBuildServiceClient(conn).DropBuild(cmd.Context(), &ngramv1.DropBuildRequest{Tenant: a.tenant, Model: f.model, BuildId: id})
 				if err != nil {
 					return err
 				}
-				return a.printBuild(b, f.json)
+				if f.json {
+					return printJSON(a.out, map[string]any{"model": f.model, "id": id, "rows": resp.Rows})
+				}
+				fmt.Fprintf(a.out, "build %d of model %q: dropped, with %s\n", id, f.model, plural(resp.Rows, "row", "rows"))
+				return nil
 			})
 		},
-	}
-	cmd.Flags().StringVar(&storage, "storage", "8", "`bits` of a stored probability: 8, 16 or exact")
-	cmd.Flags().BoolVar(&publish, "publish", false, "publish the build")
-	cmd.Flags().BoolVar(&quirk, "kenlm-quirk", false, "tally counts of counts as KenLM does for its last n-gram, to compare on tiny texts")
-	return cmd
-}
-
-func (a *app) createBuild(ctx context.Context, conn *connection, req *ngramv1.CreateBuildRequest) (*ngramv1.Build, error) {
-	stream, err := ngramv1.NewBuildServiceClient(conn).CreateBuild(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	bars := newProgress(a.streams)
-	defer bars.close()
-	var build *ngramv1.Build
-	for {
-		resp, err := stream.Recv()
-		if err == io.EOF {
-			return build, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if p := resp.GetProgress(); p != nil {
-			bars.set("build: "+p.Phase, p.Done, p.Total, false)
-		}
-		if b := resp.GetBuild(); b != nil {
-			build = b
-		}
 	}
 }
 
 func newBuildsPublish(a *app, f *buildsFlags) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use:     "publish BUILD",
 		Short:   "Make a ready build the one that serves",
 		Example: "  dbslm builds publish 7 --model harbour",
 		Args:    oneArg("the build's number"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := strconv.ParseUint(args[0], 10, 32)
-			if err != nil || id == 0 {
-				return usagef("%q is not a build; list them with: dbslm builds", args[0])
+			id, err := buildNumber(args[0])
+			if err != nil {
+				return err
 			}
 			return a.with(cmd.Context(), false, func(conn *connection) error {
 				resp, err := ngramv1.NewBuildServiceClient(conn).PublishBuild(cmd.Context(), &ngramv1.PublishBuildRequest{
-					Tenant: a.tenant, Model: f.model, BuildId: uint32(id),
+					Tenant: a.tenant, Model: f.model, BuildId: id, Force: force,
 				})
 				if err != nil {
 					return err
@@ -209,6 +292,18 @@ func newBuildsPublish(a *app, f *buildsFlags) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "publish even if the gate of the policy refuses the build")
+	return cmd
+}
+
+// atTop makes a command about builds one of its own, with the flags it else shares.
+func atTop(command func(*app, *buildsFlags) *cobra.Command, a *app, example string) *cobra.Command {
+	f := &buildsFlags{}
+	cmd := command(a, f)
+	cmd.Example = example
+	cmd.Flags().StringVar(&f.model, "model", "default", "`name` of the model")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	return cmd
 }
 
 func newBuildsRollback(a *app, f *buildsFlags) *cobra.Command {

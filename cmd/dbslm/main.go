@@ -19,6 +19,7 @@ const (
 	exitOK          = 0
 	exitFailure     = 1   // something out of the caller's hands failed; trying again may help
 	exitUsage       = 2   // the command cannot be done as given; nothing was changed
+	exitPaused      = 3   // the time given was up; the same command goes on
 	exitInterrupted = 130 // Ctrl-C
 )
 
@@ -58,6 +59,10 @@ func exitCode(ctx context.Context, err error) int {
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
+	var paused pausedError
+	if errors.As(err, &paused) || errors.ReasonOf(err) == "JOB_PAUSED" {
+		return exitPaused
+	}
 	switch errors.KindOf(err) {
 	case errors.InvalidArgument, errors.NotFound, errors.AlreadyExists, errors.FailedPrecondition, errors.OutOfRange,
 		errors.PermissionDenied, errors.Unauthenticated, errors.Unimplemented, errors.DataLoss:
@@ -95,3 +100,6 @@ func hint(err *errors.Error) string {
 type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// pausedError says that the time was up and what was done is kept.
+type pausedError struct{ error }

@@ -78,7 +78,7 @@ func (r result) sane(t *testing.T, args []string) {
 	}
 	all := strings.ToLower(r.out + r.err)
 	switch {
-	case r.code != exitOK && r.code != exitFailure && r.code != exitUsage && r.code != exitInterrupted:
+	case r.code != exitOK && r.code != exitFailure && r.code != exitUsage && r.code != exitPaused && r.code != exitInterrupted:
 		wrong("left with an exit code that the help does not know")
 	case r.code == exitOK && complaints > 0:
 		wrong("complained and succeeded")

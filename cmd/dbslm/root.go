@@ -47,7 +47,8 @@ func newRoot(s streams) *cobra.Command {
 every correction binds until it is revoked, every reply can be replayed.
 
 Every flag can also be set by an environment variable: --db by DBSLM_DB, --log-level by DBSLM_LOG_LEVEL.
-Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given, 130 interrupted.`,
+Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given, 3 paused at
+a checkpoint (the same command goes on), 130 interrupted.`,
 		Example: `  dbslm train books/ --order 3
   dbslm chat
   dbslm chat --prompt "Tell me about the harbour."
@@ -74,7 +75,8 @@ Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given,
 	flags.StringVar(&a.logLevel, "log-level", "",
 		"log from this `level` on: debug, info, warn or error (default: serve info, migrate warn, else none)")
 	flags.BoolVar(&a.plaintextPeers, "plaintext-peers", false, "reach peers on other machines without TLS")
-	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newEvaluations(a), newScore(a), newPredict(a), newContexts(a), newModels(a), newBuilds(a),
+	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newEvaluations(a), newScore(a), newPredict(a), newContexts(a), newModels(a), newBuilds(a), newBuild(a),
+		atTop(newBuildsPublish, a, "  dbslm publish 7 --model harbour"), atTop(newBuildsRollback, a, "  dbslm rollback --model harbour"), newJobs(a),
 		newHistory(a), newCorrect(a), newCorrections(a), newRemember(a), newFacts(a), newErase(a), newExportUser(a),
 		newVersion(a), newCompletion(a))
 	root.SetHelpCommand(newHelp())

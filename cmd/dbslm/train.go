@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"time"
 
 	"dbslm/pkg/errors"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
@@ -25,6 +26,7 @@ type trainOptions struct {
 	order                                                   int
 	orderGiven                                              bool
 	recursive, stdin, reset, yes, noBuild, noPublish, json  bool
+	maxRuntime                                              time.Duration
 }
 
 func newTrain(a *app) *cobra.Command {
@@ -36,7 +38,9 @@ func newTrain(a *app) *cobra.Command {
 text; a directory means its *.txt files. Training adds to what is there; a text that was counted before under the
 same label changes nothing. Order, tokeniser and normalisation are fixed when the model is made and enforced after.
 
-Interrupted at any moment, the command completes when it is run again. Levels 2 and 3 are never touched.`,
+Interrupted at any moment, the command completes when it is run again. With --max-runtime it stops by itself at a
+checkpoint and exits with 3; run again, it goes on. A build is derived only if counts or options changed. Levels 2 and 3
+are never touched.`,
 		Example: `  dbslm train books/ --recursive
   dbslm train corpus.txt --model harbour --order 5 --storage exact
   zcat notes.gz | dbslm train --stdin
@@ -62,6 +66,7 @@ Interrupted at any moment, the command completes when it is run again. Levels 2 
 	flags.StringVar(&o.storage, "storage", "8", "`bits` of a stored probability: 8, 16 or exact")
 	flags.BoolVar(&o.noBuild, "no-build", false, "only count")
 	flags.BoolVar(&o.noPublish, "no-publish", false, "derive a build but let the old one serve")
+	flags.DurationVar(&o.maxRuntime, "max-runtime", 0, "stop at a checkpoint after so `long`, as 90s or 2h; the same command goes on")
 	flags.BoolVar(&o.json, "json", false, "print a JSON summary")
 	return cmd
 }
@@ -92,9 +97,13 @@ func (o trainOptions) header(a *app) (*gatewayv1.TrainHeader, error) {
 	if err != nil {
 		return nil, err
 	}
+	limit, err := seconds(o.maxRuntime)
+	if err != nil {
+		return nil, err
+	}
 	return &gatewayv1.TrainHeader{
 		Ingest: &ngramv1.IngestHeader{
-			Tenant: a.tenant, Model: o.model, Settings: settings, Trainer: trainerName(),
+			Tenant: a.tenant, Model: o.model, Settings: settings, Trainer: trainerName(), KeepRunning: a.server != "", MaxRuntimeSeconds: limit,
 		},
 		Reset_: o.reset, NoBuild: o.noBuild, NoPublish: o.noPublish, Storage: storage,
 	}, nil
@@ -211,7 +220,10 @@ type trainSummary struct {
 	Tokens    uint64            `json:"tokens"`
 	NGrams    uint64            `json:"ngrams"`
 	Build     *buildSummary     `json:"build,omitempty"`
+	Paused    bool              `json:"paused,omitempty"`
 	Store     string            `json:"store"`
+
+	jobs []string // that do this
 }
 
 type documentSummary struct {
@@ -235,6 +247,11 @@ func (a *app) runTraining(ctx context.Context, conn *connection, header *gateway
 	}()
 	summary := &trainSummary{Model: o.model, Store: conn.where}
 	if err := a.receiveTraining(stream, inputs, summary, o); err != nil {
+		if ctx.Err() != nil {
+			for _, job := range summary.jobs {
+				a.cancelJob(ctx, conn, job)
+			}
+		}
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 			return cause
 		}
@@ -314,7 +331,12 @@ func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, input
 			return err
 		}
 		switch event := resp.Event.(type) {
+		case *gatewayv1.TrainResponse_Paused:
+			summary.Paused = true
+		case *gatewayv1.TrainResponse_BuildJobId:
+			summary.jobs = []string{event.BuildJobId}
 		case *gatewayv1.TrainResponse_Opened:
+			summary.jobs = []string{event.Opened.JobId}
 			for _, label := range event.Opened.ResumedLabels {
 				resumed[label] = true
 			}
@@ -362,6 +384,14 @@ func (a *app) document(bars *progress, summary *trainSummary, ack *ngramv1.Docum
 }
 
 func (a *app) reportTraining(s *trainSummary, o trainOptions) error {
+	err := a.printTraining(s, o)
+	if err == nil && s.Paused {
+		err = pausedError{fmt.Errorf("the time was up; run the same command again to go on")}
+	}
+	return err
+}
+
+func (a *app) printTraining(s *trainSummary, o trainOptions) error {
 	if o.json {
 		return printJSON(a.out, s)
 	}
