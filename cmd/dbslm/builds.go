@@ -218,8 +218,14 @@ func (a *app) showBuild(b *buildSummary, asJSON bool) error {
 		state = "published"
 	}
 	rows := [][]string{
-		{"build", fmt.Sprint(b.ID)}, {"model", b.Model}, {"state", state}, {"created", b.Created.Local().Format(time.DateTime)}, {"storage", b.Storage},
-		{"tokens", count(b.Tokens)}, {"vocabulary", count(b.Vocabulary)}, {"size", sizeOf(b.Bytes) + " in " + plural(b.Rows, "row", "rows")},
+		{"build", fmt.Sprint(b.ID)},
+		{"model", b.Model},
+		{"state", state},
+		{"created", b.Created.Local().Format(time.DateTime)},
+		{"storage", b.Storage},
+		{"tokens", count(b.Tokens)},
+		{"vocabulary", count(b.Vocabulary)},
+		{"size", sizeOf(b.Bytes) + " in " + plural(b.Rows, "row", "rows")},
 		{"written", "+" + count(b.RowsAdded) + " -" + count(b.RowsClosed) + " rows"},
 	}
 	for i, d := range b.Discounts {

@@ -206,7 +206,7 @@ func (a *app) printPolicy(resp *ngramv1.GetBuildPolicyResponse, f *buildsFlags) 
 }
 
 func newBuildsHoldOut(a *app, f *buildsFlags) *cobra.Command {
-	var clear bool
+	var none bool
 	cmd := &cobra.Command{
 		Use:   "hold-out [FILE]",
 		Short: "Set the text on which builds are measured",
@@ -219,9 +219,9 @@ is UTF-8, at most 4 MiB, and "-" reads standard input. A text that is a document
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var text []byte
 			switch {
-			case clear == (len(args) == 1):
+			case none == (len(args) == 1):
 				return usagef("name the file to hold out, or use --clear; see: dbslm builds hold-out --help")
-			case !clear:
+			case !none:
 				var err error
 				if text, err = readHeldOut(a.in, args[0]); err != nil {
 					return err
@@ -234,7 +234,7 @@ is UTF-8, at most 4 MiB, and "-" reads standard input. A text that is a document
 					return err
 				case f.json:
 					return printJSON(a.out, map[string]any{"model": f.model, "sha256": hex.EncodeToString(resp.Sha256), "sentences": resp.Sentences, "tokens": resp.Tokens})
-				case clear:
+				case none:
 					fmt.Fprintf(a.out, "model %q holds no text out any more\n", f.model)
 				default:
 					fmt.Fprintf(a.out, "model %q holds out %s, %s; builds are measured on them from the next one on\n", f.model,
@@ -244,7 +244,7 @@ is UTF-8, at most 4 MiB, and "-" reads standard input. A text that is a document
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&clear, "clear", false, "hold no text out any more")
+	cmd.Flags().BoolVar(&none, "clear", false, "hold no text out any more")
 	return cmd
 }
 
