@@ -67,6 +67,14 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 conformance-long: mariadb ## Run every property with LONG_CASES (20000) cases; takes long
 	tools/property-packages | xargs -I{} go test -timeout 4h {} -rapid.checks=$(LONG_CASES)
 
+.PHONY: durability-long
+durability-long: mariadb ## Kill the database 20 times under 64 writers on 1,000 conversations
+	DBSLM_DURABILITY=long go test -timeout 1h -v -run TestAcknowledgedMessagesSurviveKills ./services/memory/store
+
+.PHONY: match-long
+match-long: mariadb ## Measure matching against a million corrections
+	DBSLM_BENCH_CORRECTIONS=1000000 go test -timeout 2h -run '^$$' -bench BenchmarkMatchMany -benchtime 1000x ./services/memory/store
+
 .PHONY: bench
 bench: ## Run the Go benchmarks; the figures of the whole system are in docs/benchmarks.md
 	go test -run '^$$' -bench . -benchmem ./...

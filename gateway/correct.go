@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"dbslm/pkg/errors"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
@@ -21,12 +20,14 @@ import (
 // towards its value. See docs/decisions/0035.
 
 const (
-	// steeringStrength is how much a corrected value is preferred by level 1, in log10 units, and steeringMost the
-	// most that repetitions may add up to.
+	// steeringStrength is how much a corrected value is preferred by level 1 where the wrong one is not known, in log10
+	// units, and steeringMost the most that repetitions may add up to.
 	steeringStrength = 4
 	steeringMost     = 20
 	// steeringLimit bounds the biases of corrections, so that stored ones have room.
 	steeringLimit = 16
+	// steeringBytes bounds their texts together.
+	steeringBytes = 8 << 10
 	// erroneousWords bounds what is suppressed: a longer error context is a description, not a value.
 	erroneousWords = 6
 )
@@ -161,8 +162,9 @@ func erroneous(c *memoryv1.Correction) string {
 	return c.ErrorContext
 }
 
-// steer turns the corrections that bear on the turn into biases of level 1: the corrected value preferred, the erroneous
-// one suppressed. They come before the stored biases.
+// steer turns corrections into biases of level 1, before the stored ones. Where the erroneous value is known, the corrected
+// one is written in its place wherever the reply would say it, and a reply that does not say it stays as it is; so this holds
+// for the conversation's recent corrections too. Where it is not, the value of a correction that bears on the turn is preferred.
 func (t *turn) steer(params *ngramv1.DecodeParameters) {
 	steering := t.req.CorrectionSteering
 	strength := float64(steeringStrength)
@@ -172,25 +174,30 @@ func (t *turn) steer(params *ngramv1.DecodeParameters) {
 	if strength == 0 {
 		return
 	}
-	room := min(len(params.Biases)+steeringLimit, biasLimit)
-	for _, m := range bearing(t.prepared) {
-		c := m.Correction
-		if len(params.Biases) == room {
-			break
-		}
-		if ttl := steering.GetTtl(); ttl != nil && t.prepared.Turn.GetCreateTime().AsTime().Sub(c.GetCreateTime().AsTime()) > max(ttl.AsDuration(), time.Microsecond) {
+	room, bytes := min(len(params.Biases)+steeringLimit, biasLimit), steeringBytes
+	known, bear := knownCorrections(t.prepared)
+	for i, c := range known {
+		bias := &ngramv1.SequenceBias{Text: c.Fact.GetValue(), Source: c.CorrectionId}
+		wrong := erroneous(c)
+		switch {
+		case wrong != "" && len(strings.Fields(wrong)) <= erroneousWords && fits(&ngramv1.SequenceBias{Text: wrong}):
+			bias.InsteadOf = wrong
+		case i < bear:
+			bias.StrengthLog10 = min(strength+float64(max(c.Times, 1)-1), steeringMost)
+		default:
 			continue
 		}
-		force := min(strength+float64(max(c.Times, 1)-1), steeringMost)
-		biases := []*ngramv1.SequenceBias{{Text: c.Fact.GetValue(), StrengthLog10: force}}
-		if wrong := erroneous(c); wrong != "" && len(strings.Fields(wrong)) <= erroneousWords {
-			biases = append(biases, &ngramv1.SequenceBias{Text: wrong, StrengthLog10: -force})
+		bytes -= len(bias.Text) + len(bias.InsteadOf)
+		if !fits(bias) || bytes < 0 || len(params.Biases) >= room || t.tooOld(c) {
+			continue
 		}
-		for _, b := range biases {
-			if fits(b) && len(params.Biases) < room {
-				params.Biases = append(params.Biases, b)
-			}
-		}
+		params.Biases = append(params.Biases, bias)
 		t.trace.Steering = append(t.trace.Steering, &gatewayv1.VersionedId{Id: c.CorrectionId, Version: c.Version})
 	}
+}
+
+// tooOld reports whether a correction was recorded so long before the turn that the request does not want it to steer.
+func (t *turn) tooOld(c *memoryv1.Correction) bool {
+	ttl := t.req.GetCorrectionSteering().GetTtl()
+	return ttl != nil && t.prepared.Turn.GetCreateTime().AsTime().Sub(c.GetCreateTime().AsTime()) > ttl.AsDuration()
 }

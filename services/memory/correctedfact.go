@@ -96,7 +96,33 @@ func parseObject(s string) (map[string]json.RawMessage, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, Invalid("fact.extra_json", "must be one JSON object and nothing after it")
 	}
+	if depth(s) > maxExtraDepth {
+		return nil, Invalid("fact.extra_json", "nests deeper than %d levels", maxExtraDepth)
+	}
 	return object, nil
+}
+
+// maxExtraDepth is how deep the further keys of a fact may nest: what reads them later may recurse.
+const maxExtraDepth = 32
+
+// depth returns how deep valid JSON nests.
+func depth(s string) (deepest int) {
+	level, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
 }
 
 func encodeObject(object map[string]json.RawMessage) (string, error) {

@@ -292,3 +292,16 @@ func TestErrorsAreForPeople(t *testing.T) {
 		t.Errorf("retry after %v", d)
 	}
 }
+
+func TestFurtherKeysNestOnlySoDeep(t *testing.T) {
+	for deep, ok := range map[int]bool{1: true, 32: true, 33: false, 100: false, 20_000: false} {
+		extra := strings.Repeat(`{"a\\\"[{":`, deep-1) + "{}" + strings.Repeat("}", deep-1)
+		if deep > 1000 {
+			extra = strings.Repeat(`[`, deep) // no object either
+		}
+		_, err := Correction{ErrorContext: "x", Fact: CorrectedFact{Value: "y", Extra: extra}}.Complete()
+		if (err == nil) != ok || err != nil && errors.KindOf(err) != errors.InvalidArgument {
+			t.Errorf("%d levels: %v", deep, err)
+		}
+	}
+}

@@ -23,12 +23,13 @@ const (
 	// narrowest and newest biases directly.
 	maxBiasWords = 512
 	// maxLists and maxListed bound the lists of the index that are read for a text: the shortest lists, and of each
-	// the newest entries. Four thousand entries are read at most.
+	// the newest entries. Four thousand entries are read at most. Of a list that is longer only those entries count that
+	// the shortest list of its scope has too.
 	maxLists  = 16
 	maxListed = 1000
 	maxRead   = 4000
 	// maxCandidates bounds the corrections that are compared with a text: those with the greatest weight of common words.
-	maxCandidates = 100
+	maxCandidates = 50
 	// maxBiases bounds the biases that are compared with a context.
 	maxBiases = 1000
 )
@@ -90,6 +91,7 @@ type list struct {
 	scope, word string
 	length      int64
 	weight      int64
+	within      string // word of a shorter list whose entries alone are looked for in this one; empty for all
 }
 
 // shortest returns the lists to read, rarest words first.
@@ -98,7 +100,7 @@ func (f frequencies) shortest() []list {
 	for scope, counts := range f {
 		for word, n := range counts {
 			if word != everyCorrection {
-				lists = append(lists, list{scope, word, n, counts.Weight(word)})
+				lists = append(lists, list{scope: scope, word: word, length: n, weight: counts.Weight(word)})
 			}
 		}
 	}
@@ -106,8 +108,15 @@ func (f frequencies) shortest() []list {
 		return cmp.Or(cmp.Compare(a.length, b.length), strings.Compare(a.scope, b.scope), strings.Compare(a.word, b.word))
 	})
 	read := int64(0)
+	shortest := map[string]list{} // by scope
 	for i, l := range lists {
-		if read += min(l.length, maxListed); i == maxLists || i > 0 && read > maxRead {
+		cost := l.length
+		if s, ok := shortest[l.scope]; !ok {
+			shortest[l.scope] = l
+		} else if l.length > maxListed && s.length < l.length {
+			lists[i].within, cost = s.word, s.length
+		}
+		if read += min(cost, maxListed); i == maxLists || i > 0 && read > maxRead {
 			return lists[:i]
 		}
 	}
@@ -121,6 +130,9 @@ const (
 	selectCandidatesBefore = `SELECT 0 AS part, 0.0 AS strength, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM (`
 	selectList             = `SELECT correction_id, weight FROM (SELECT correction_id, ? AS weight FROM tbl_l2_correction_words
   WHERE tenant = ? AND scope_key = ? AND word = ? ORDER BY correction_id DESC LIMIT ?) listed`
+	selectListWithin = `SELECT l.correction_id, ? AS weight FROM (SELECT correction_id FROM tbl_l2_correction_words
+  WHERE tenant = ? AND scope_key = ? AND word = ? ORDER BY correction_id DESC LIMIT ?) listed
+  JOIN tbl_l2_correction_words l ON l.tenant = ? AND l.scope_key = ? AND l.word = ? AND l.correction_id = listed.correction_id`
 	selectCandidatesAfter = `) hits GROUP BY correction_id ORDER BY SUM(weight) DESC, correction_id DESC LIMIT ?) found
 JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = found.found_id`
 	selectRecent = ` UNION ALL SELECT 1 AS part, 0.0 AS strength, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM tbl_l2_correction_log
@@ -155,6 +167,11 @@ func candidateQuery(tenant string, f frequencies) (string, []any) {
 		}
 		if i > 0 {
 			query.WriteString(" UNION ALL ")
+		}
+		if l.within != "" {
+			query.WriteString(selectListWithin)
+			args = append(args, l.weight, tenant, l.scope, l.within, maxListed, tenant, l.scope, l.word)
+			continue
 		}
 		query.WriteString(selectList)
 		args = append(args, l.weight, tenant, l.scope, l.word, maxListed)

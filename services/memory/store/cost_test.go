@@ -214,6 +214,12 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 	check(err)
 	_, err = readCandidates(ctx, e, c, b.frequencies, b.text, 5)
 	check(err)
+	long := frequencies{}
+	scope := memory.Place{Scope: memory.ScopeConversation, ConversationID: c.ID}.Key()
+	long.add(scope, "topic17", 3)
+	long.add(scope, "harbour", maxListed+1) // more than are read: looked for among the others
+	_, err = readCandidates(ctx, e, c, long, b.text, 5)
+	check(err)
 	for _, words := range [][]string{{"harbour"}, {"harbour", "said"}} {
 		query, args := searchStatement(SearchQuery{Tenant: c.Tenant, ConversationID: c.ID, After: c.ID, Limit: 10}, words)
 		result, err := e.Query(ctx, query, args...)

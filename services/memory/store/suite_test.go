@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if role := os.Getenv(writerVariable); role != "" {
+		os.Exit(writeUntilKilled(role))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // noon is when tests happen.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 123456000, time.UTC)

@@ -377,12 +377,13 @@ func (x *RespondRequest) GetCorrectionSteering() *CorrectionSteering {
 	return nil
 }
 
-// CorrectionSteering says how corrections that bear on the text steer level 1: the corrected value is preferred, the
-// erroneous one suppressed. Level 3 is told of them in any case.
+// CorrectionSteering says how corrections steer level 1. Where the erroneous value is known, the corrected one is written
+// in its place wherever the reply would say it; that changes no other reply. Where it is not, the value of a correction
+// that bears on the text is preferred. Level 3 is told of corrections in any case.
 type CorrectionSteering struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Strength in log10 units, 0 to 20; one more for each time the correction was repeated, 20 at most. Unset means 4, 0
-	// turns steering off.
+	// Strength of that preference in log10 units, 0 to 20; one more for each time the correction was repeated, 20 at most.
+	// Unset means 4, 0 turns steering off.
 	StrengthLog10 *float64 `protobuf:"fixed64,1,opt,name=strength_log10,json=strengthLog10,proto3,oneof" json:"strength_log10,omitempty"`
 	// Corrections older than this do not steer; unset means that all do.
 	Ttl           *durationpb.Duration `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`

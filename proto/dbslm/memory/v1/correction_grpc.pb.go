@@ -50,7 +50,7 @@ type CorrectionServiceClient interface {
 	// ListCorrections returns corrections, newest first.
 	ListCorrections(ctx context.Context, in *ListCorrectionsRequest, opts ...grpc.CallOption) (*ListCorrectionsResponse, error)
 	// MatchCorrections returns the active corrections that bear on a text, narrowest scope first, those recorded here
-	// before imported ones, then newest. Of the corrections that share words with the text, the 100 with the greatest
+	// before imported ones, then newest. Of the corrections that share words with the text, the 50 with the greatest
 	// weight of common words are compared.
 	MatchCorrections(ctx context.Context, in *MatchCorrectionsRequest, opts ...grpc.CallOption) (*MatchCorrectionsResponse, error)
 }
@@ -155,7 +155,7 @@ type CorrectionServiceServer interface {
 	// ListCorrections returns corrections, newest first.
 	ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error)
 	// MatchCorrections returns the active corrections that bear on a text, narrowest scope first, those recorded here
-	// before imported ones, then newest. Of the corrections that share words with the text, the 100 with the greatest
+	// before imported ones, then newest. Of the corrections that share words with the text, the 50 with the greatest
 	// weight of common words are compared.
 	MatchCorrections(context.Context, *MatchCorrectionsRequest) (*MatchCorrectionsResponse, error)
 	mustEmbedUnimplementedCorrectionServiceServer()
