@@ -43,6 +43,7 @@ func (g *Gateway) forwarded() []forwarding {
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_build_proto, "BuildService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_job_proto, "JobService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_inference_proto, "InferenceService")...)
+	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_profile_proto, "ProfileService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_evaluation_proto, "EvaluationService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_conversation_proto, "ConversationService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_correction_proto, "CorrectionService")...)

@@ -78,6 +78,7 @@ a checkpoint (the same command goes on), 130 interrupted.`,
 	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newEvaluations(a), newScore(a), newPredict(a), newContexts(a), newModels(a), newBuilds(a), newBuild(a),
 		atTop(newBuildsPublish, a, "  dbslm publish 7 --model harbour"), atTop(newBuildsRollback, a, "  dbslm rollback --model harbour"), newJobs(a),
 		newHistory(a), newCorrect(a), newCorrections(a), newRemember(a), newFacts(a), newErase(a), newExportUser(a),
+		newProfiles(a), newBans(a),
 		newVersion(a), newCompletion(a))
 	root.SetHelpCommand(newHelp())
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -110,6 +111,8 @@ func flagError(err error) error {
 	switch f := invalid.GetFlag(); f.Value.Type() {
 	case "bool":
 		wanted = "true or false"
+	case "float64":
+		wanted = "a number"
 	case "uint32", "uint64":
 		wanted = "a whole number, 0 or more"
 	}

@@ -25,11 +25,23 @@ const (
 	usedShare = 0.125
 )
 
-// lambdaByLength is the weight of the cache by the number of tokens in the history: the longest entry not above it.
-var lambdaByLength = [...]struct {
-	tokens int
-	lambda float64
-}{{1, 0.12}, {16, 0.15}}
+// CacheStep is the weight of the session cache from a number of tokens in the history on.
+type CacheStep struct {
+	Tokens int
+	Weight float64 // in [0, MaxCacheWeight]
+}
+
+// CacheWeight is the weight at a length of the history: that of the longest step not above it, 0 before the first. The steps
+// are in ascending order.
+func CacheWeight(steps []CacheStep, tokens int) float64 {
+	weight := 0.0
+	for _, step := range steps {
+		if min(tokens, cacheWindow) >= step.Tokens {
+			weight = min(max(step.Weight, 0), MaxCacheWeight)
+		}
+	}
+	return weight
+}
 
 // SessionCache holds the cached words of one request. The zero value is an empty cache.
 type SessionCache struct {
@@ -44,7 +56,7 @@ type cachedWord struct {
 }
 
 // NewSessionCache makes the cache from the texts of the history, oldest first. Tokens for which content is false, and
-// tokens that are common in the model, are left out. weight is lambda in [0, 0.9], or AutoCacheWeight.
+// tokens that are common in the model, are left out. weight is lambda in [0, 0.9].
 func NewSessionCache(history [][]uint32, unigram func(uint32) float64, content func(uint32) bool, weight float64) *SessionCache {
 	cache := &SessionCache{lambda: weight}
 	index := map[uint32]int{}
@@ -74,20 +86,7 @@ func NewSessionCache(history [][]uint32, unigram func(uint32) float64, content f
 		}
 	}
 	slices.SortFunc(cache.words, func(a, b cachedWord) int { return cmp.Compare(a.token, b.token) })
-	if weight == AutoCacheWeight {
-		cache.lambda = automatic(age)
-	}
 	return cache
-}
-
-func automatic(tokens int) float64 {
-	lambda := 0.0
-	for _, step := range lambdaByLength {
-		if tokens >= step.tokens {
-			lambda = step.lambda
-		}
-	}
-	return lambda
 }
 
 // Weight is lambda.

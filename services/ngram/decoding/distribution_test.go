@@ -46,9 +46,6 @@ func TestCacheKeepsTheMass(t *testing.T) {
 		model := drawToy(t)
 		history := rapid.SliceOf(rapid.Uint32Range(0, uint32(len(model.words)+3))).Draw(t, "history")
 		weight := rapid.Float64Range(0, MaxCacheWeight).Draw(t, "lambda")
-		if rapid.Bool().Draw(t, "auto") {
-			weight = AutoCacheWeight
-		}
 		rare := func(token uint32) float64 { return min(model.unigrams.Mass(token), 1e-3) }
 		cache := NewSessionCache([][]uint32{history}, rare, func(token uint32) bool { return token != lookup.End }, weight)
 		context := drawContext(t, len(model.words), model.order)[1:]

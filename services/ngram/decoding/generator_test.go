@@ -341,7 +341,7 @@ func TestRecords(t *testing.T) {
 			s.Params = DefaultParams()
 			s.Params.Seed = rapid.Uint64().Draw(t, "seed")
 			s.Params.MaxSentences = rapid.IntRange(0, 3).Draw(t, "sentences")
-			s.Cache = NewSessionCache([][]uint32{{3, 4}}, func(uint32) float64 { return 1e-5 }, func(uint32) bool { return true }, AutoCacheWeight)
+			s.Cache = NewSessionCache([][]uint32{{3, 4}}, func(uint32) float64 { return 1e-5 }, func(uint32) bool { return true }, 0.12)
 		})
 		text, reason, chosen := model.run(t, setup)
 		if text == "" || reason == Unfinished {

@@ -98,7 +98,7 @@ func replies(t *testing.T) string {
 			setup := model.setup(BreakSentence, func(s *Setup) {
 				s.Params = DefaultParams()
 				s.Params.MaxBackoff = AllOrders
-				s.Cache = NewSessionCache([][]uint32{{17, 23, 44}, {5, 17, 61, 33}}, func(uint32) float64 { return 1e-3 }, func(uint32) bool { return true }, AutoCacheWeight)
+				s.Cache = NewSessionCache([][]uint32{{17, 23, 44}, {5, 17, 61, 33}}, func(uint32) float64 { return 1e-3 }, func(uint32) bool { return true }, 0.12)
 				change(s)
 				s.Params.Seed = seed
 				s.Params.MaxTokens = 30

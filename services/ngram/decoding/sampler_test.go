@@ -92,7 +92,7 @@ func TestMassAfterEveryStage(t *testing.T) {
 			s.Params.PresencePenalty = rapid.Float64Range(-1, 1).Draw(t, "presence")
 			s.Params.Seed = rapid.Uint64().Draw(t, "seed")
 			s.Stages = size + k
-			s.Cache = NewSessionCache([][]uint32{{3, 4}}, func(uint32) float64 { return 1e-5 }, func(uint32) bool { return true }, AutoCacheWeight)
+			s.Cache = NewSessionCache([][]uint32{{3, 4}}, func(uint32) float64 { return 1e-5 }, func(uint32) bool { return true }, 0.12)
 			s.Sequences = []Sequence{
 				{Tokens: []uint32{uint32(size + k - 1), 3}, Strength: rapid.Float64Range(0.1, 4).Draw(t, "strength")},
 				{Tokens: []uint32{3, 4}, Strength: 1}, {Tokens: []uint32{4}, Strength: -1}, {Tokens: []uint32{5 % uint32(size)}, Ban: true},

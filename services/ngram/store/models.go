@@ -328,6 +328,9 @@ func (s *Store) ResetModel(ctx context.Context, tenant, model string, settings n
 		if err != nil {
 			return err
 		}
+		if err := inherit(ctx, tx, n.training, fresh); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, pointTraining, int64(fresh), tenant, model); err != nil {
 			return err
 		}

@@ -148,7 +148,7 @@ func (s *Store) purge(ctx context.Context, model ngram.ModelID) error {
 			return err
 		}
 	}
-	for _, table := range []string{"tbl_l1_model_orders", "tbl_decode_hparams", "tbl_decode_bans", "tbl_token_normalization"} {
+	for _, table := range []string{"tbl_l1_model_orders", "tbl_decode_hparams", "tbl_decode_bans", "tbl_decode_cache_weights", "tbl_token_normalization"} {
 		if _, err := s.db.Exec(ctx, "DELETE FROM "+table+" WHERE model_id = ?", int64(model)); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
+	"dbslm/services/ngram/decoding"
 )
 
 const selectProfile = `SELECT parameters FROM tbl_decode_hparams WHERE profile = ? AND model_id IN (0, ?) ORDER BY model_id DESC LIMIT 1`
@@ -37,4 +38,21 @@ func (v *View) Bans(ctx context.Context) ([]string, error) {
 		bans = append(bans, string(ban))
 	}
 	return bans, rows.Err()
+}
+
+const selectCacheWeights = `SELECT model_id, tokens, weight FROM tbl_decode_cache_weights WHERE model_id IN (0, ?) ORDER BY model_id, tokens`
+
+// CacheWeights returns the weight of the session cache by the tokens of the history, fewest first: the rows of the model, or
+// those for all models where it has none.
+func (v *View) CacheWeights(ctx context.Context) ([]decoding.CacheStep, error) {
+	var steps []decoding.CacheStep
+	all := true
+	err := v.reader.db.Stream(ctx, selectCacheWeights, []any{int64(v.Build.Model)}, func(row database.Row) error {
+		if own := row.Int(0) != 0; own && all {
+			steps, all = nil, false
+		}
+		steps = append(steps, decoding.CacheStep{Tokens: int(row.Int(1)), Weight: row.Float(2)})
+		return nil
+	})
+	return steps, err
 }

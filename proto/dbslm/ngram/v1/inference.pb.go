@@ -1439,7 +1439,8 @@ type DecodeParameters struct {
 	Bans []string `protobuf:"bytes,13,rep,name=bans,proto3" json:"bans,omitempty"`
 	// Sequences preferred, suppressed or replaced. At most 64.
 	Biases []*SequenceBias `protobuf:"bytes,14,rep,name=biases,proto3" json:"biases,omitempty"`
-	// Weight of the session cache over `history`, in [0, 0.9]; unset chooses by the length of the history.
+	// Weight of the session cache over `history`, in [0, 0.9]; unset chooses by the length of the history
+	// (tbl_decode_cache_weights).
 	CacheWeight *float64 `protobuf:"fixed64,15,opt,name=cache_weight,json=cacheWeight,proto3,oneof" json:"cache_weight,omitempty"`
 	// Keep only tokens found at most this many orders below the longest context that is known at this step; unset keeps
 	// all. A truncation: it lowers no stored probability. Default 0.
@@ -1462,7 +1463,9 @@ type DecodeParameters struct {
 	// bytes and at least one token, together at most max_tokens. Only a stop sequence ends a reply without them.
 	Required []string `protobuf:"bytes,22,rep,name=required,proto3" json:"required,omitempty"`
 	// Words that may be drawn although the model never saw them. At most 64.
-	Extension     []*ExtensionWord `protobuf:"bytes,23,rep,name=extension,proto3" json:"extension,omitempty"`
+	Extension []*ExtensionWord `protobuf:"bytes,23,rep,name=extension,proto3" json:"extension,omitempty"`
+	// Keep quotation marks and brackets in pairs, and close at the end what is still open. Default true.
+	BalanceMarks  *bool `protobuf:"varint,26,opt,name=balance_marks,json=balanceMarks,proto3,oneof" json:"balance_marks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1656,6 +1659,13 @@ func (x *DecodeParameters) GetExtension() []*ExtensionWord {
 		return x.Extension
 	}
 	return nil
+}
+
+func (x *DecodeParameters) GetBalanceMarks() bool {
+	if x != nil && x.BalanceMarks != nil {
+		return *x.BalanceMarks
+	}
+	return false
 }
 
 // GenerateRequest asks for one segment of text.
@@ -3666,7 +3676,7 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x02R\x04text\x12\x1c\n" +
 	"\x04like\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x04like\x12 \n" +
-	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xf0\v\n" +
+	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xac\f\n" +
 	"\x10DecodeParameters\x12!\n" +
 	"\aprofile\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\aprofile\x12@\n" +
 	"\vtemperature\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x12#\n" +
@@ -3696,7 +3706,8 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\n" +
 	"max_copied\x18\x15 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06H\x10R\tmaxCopied\x88\x01\x01\x12-\n" +
 	"\brequired\x18\x16 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05 \x01(\x80\bR\brequired\x12E\n" +
-	"\textension\x18\x17 \x03(\v2\x1d.dbslm.ngram.v1.ExtensionWordB\b\xbaH\x05\x92\x01\x02\x10@R\textensionB\x0e\n" +
+	"\textension\x18\x17 \x03(\v2\x1d.dbslm.ngram.v1.ExtensionWordB\b\xbaH\x05\x92\x01\x02\x10@R\textension\x12(\n" +
+	"\rbalance_marks\x18\x1a \x01(\bH\x11R\fbalanceMarks\x88\x01\x01B\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_kB\b\n" +
 	"\x06_top_pB\b\n" +
@@ -3715,7 +3726,8 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"_typical_pB\x15\n" +
 	"\x13_repetition_penaltyB\x12\n" +
 	"\x10_penalty_historyB\r\n" +
-	"\v_max_copied\"\xad\x03\n" +
+	"\v_max_copiedB\x10\n" +
+	"\x0e_balance_marks\"\xad\x03\n" +
 	"\x0fGenerateRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
