@@ -30,7 +30,8 @@ func (g *Gateway) forwarded() []forwarding {
 		var out []forwarding
 		for _, name := range names {
 			f := forwarding{service: file.Services().ByName(name), peer: peer}
-			if file == ngramv1.File_dbslm_ngram_v1_model_proto || file == ngramv1.File_dbslm_ngram_v1_build_proto {
+			switch file {
+			case ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_build_proto, ngramv1.File_dbslm_ngram_v1_exchange_proto:
 				f.changed = g.published.forgetAll
 			}
 			out = append(out, f)
@@ -45,6 +46,7 @@ func (g *Gateway) forwarded() []forwarding {
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_inference_proto, "InferenceService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_profile_proto, "ProfileService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_evaluation_proto, "EvaluationService")...)
+	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_exchange_proto, "ExchangeService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_conversation_proto, "ConversationService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_correction_proto, "CorrectionService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_fact_proto, "FactService", "BiasService")...)

@@ -31,6 +31,10 @@ type badInput struct {
 	args    []string
 }
 
+// arpa is a small model as other toolkits write it.
+const arpa = "\\data\\\nngram 1=5\nngram 2=3\nngram 3=1\n\n\\1-grams:\n-1\t<unk>\n0\t<s>\t-0.2\n-0.6\t</s>\n-0.5\tthe\t-0.1\n-0.5\tboat\t-0.1\n\n" +
+	"\\2-grams:\n-0.4\t<s> the\t-0.1\n-0.3\tthe boat\t-0.1\n-0.2\tboat </s>\n\n\\3-grams:\n-0.1\tthe boat </s>\n\n\\end\\\n"
+
 const prototypeHeader = "SQLite format 3\x00"
 
 // refusals run in a directory with harbour.txt and a store in which it is the model "default" (order 3, words).
@@ -137,6 +141,31 @@ func refusals() map[string][]badInput {
 			{given: "an unknown encoding", args: in("store", "score", "harbour.txt", "--encoding", "klingon")},
 			{given: "a token longer than 1024 bytes", prepare: []string{"long.txt", "the boat " + long + " is here\n"}, args: in("store", "train", "long.txt", "--model", "quay", "--tokenizer", "whitespace")},
 		},
+		"Models made elsewhere": {
+			{given: "a missing file", args: in("store", "import", "nothere.arpa", "--model", "quay")},
+			{given: "a directory", prepare: []string{"texts/a.txt", "A text."}, args: in("store", "import", "texts", "--model", "quay")},
+			{given: "a text", args: in("store", "import", "harbour.txt", "--model", "quay")},
+			{given: "an ARPA file that is cut off", prepare: []string{"m.arpa", arpa[:len(arpa)/2]}, args: in("store", "import", "m.arpa", "--model", "quay")},
+			{given: "an ARPA file without its end", prepare: []string{"m.arpa", strings.TrimSuffix(arpa, "\\end\\\n")}, args: in("store", "import", "m.arpa", "--model", "quay")},
+			{given: "a wrong count in the header", prepare: []string{"m.arpa", strings.Replace(arpa, "ngram 2=3", "ngram 2=4", 1)}, args: in("store", "import", "m.arpa", "--model", "quay")},
+			{given: "a positive logarithm", prepare: []string{"m.arpa", strings.Replace(arpa, "-0.3\tthe boat", "0.3\tthe boat", 1)}, args: in("store", "import", "m.arpa", "--model", "quay")},
+			{given: "an n-gram twice", prepare: []string{"m.arpa", strings.Replace(arpa, "<s> the", "the boat", 1)}, args: in("store", "import", "m.arpa", "--model", "quay")},
+			{given: "an n-gram without its prefix", prepare: []string{"m.arpa", strings.Replace(arpa, "the boat </s>", "boat the </s>", 1)}, args: in("store", "import", "m.arpa", "--model", "quay")},
+			{given: "an n-gram without its suffix", prepare: []string{"m.arpa", strings.Replace(arpa, "the boat </s>", "the boat boat", 1)}, args: in("store", "import", "m.arpa", "--model", "quay")},
+			{given: "a word that is no unigram", prepare: []string{"m.arpa", strings.Replace(arpa, "the boat </s>", "the boat sank", 1)}, args: in("store", "import", "m.arpa", "--model", "quay")},
+			{given: "no `</s>`", prepare: []string{"m.arpa", strings.Replace(arpa, "\t</s>\n", "\tend\n", 1)}, args: in("store", "import", "m.arpa", "--model", "quay")},
+			{given: "another order than asked for", prepare: []string{"m.arpa", arpa}, args: in("store", "import", "m.arpa", "--model", "quay", "--order", "5")},
+			{given: "another vocabulary than asked for", prepare: []string{"m.arpa", strings.ReplaceAll(arpa, "boat", "zeppelin")}, args: in("store", "import", "m.arpa", "--model", "quay", "--same-vocabulary-as", "default")},
+			{given: "a smaller vocabulary than asked for", prepare: []string{"m.arpa", arpa}, args: in("store", "import", "m.arpa", "--model", "quay", "--same-vocabulary-as", "default")},
+			{given: "a name that is taken", prepare: []string{"m.arpa", arpa}, args: in("store", "import", "m.arpa")},
+			{given: "a damaged gzip file", prepare: []string{"m.arpa.gz", "\x1f\x8b\x08\x00damaged"}, args: in("store", "import", "m.arpa.gz", "--model", "quay")},
+			{given: "a table without counts", prepare: []string{"m.tsv", "the boat\n"}, args: in("store", "import", "m.tsv", "--model", "quay")},
+			{given: "a count of 0", prepare: []string{"m.tsv", "the boat\t0\n"}, args: in("store", "import", "m.tsv", "--model", "quay")},
+			{given: "an unknown format", args: in("store", "export", "m.bin", "--format", "binary")},
+			{given: "an unknown model", args: in("store", "export", "m.arpa", "--model", "nobody")},
+			{given: "a build of counts", args: in("store", "export", "m.tsv", "--build", "1")},
+			{given: "a directory that is missing", args: in("store", "export", "nowhere/m.arpa")},
+		},
 		"What is said in a conversation": {
 			{given: "an empty prompt", args: in("store", "chat", "--prompt", "")},
 			{given: "a prompt of spaces", args: in("store", "chat", "--prompt", " \t\n")},
@@ -147,7 +176,7 @@ func refusals() map[string][]badInput {
 	}
 }
 
-var refusalSections = []string{"Command lines", "Stores", "Models, builds, conversations", "Texts to train on or to measure", "What is said in a conversation"}
+var refusalSections = []string{"Command lines", "Stores", "Models, builds, conversations", "Texts to train on or to measure", "Models made elsewhere", "What is said in a conversation"}
 
 // Every bad input is refused in one line with exit code 2, changes nothing, and stands in docs/bad-input.md.
 func TestRefusals(t *testing.T) {

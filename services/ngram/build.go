@@ -32,6 +32,9 @@ type Smoothing string
 // ModifiedKneserNey is interpolated modified Kneser-Ney (Chen and Goodman 1998), the only estimator built so far.
 const ModifiedKneserNey Smoothing = "modified-kneser-ney"
 
+// Imported stands in place of an estimator where probabilities came with a file: the build's model has no counts.
+const Imported Smoothing = "imported"
+
 // BuildState is the state of a build.
 type BuildState string
 

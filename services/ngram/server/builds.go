@@ -226,7 +226,11 @@ func buildProto(b ngram.Build) *ngramv1.Build {
 	for _, n := range b.NGrams {
 		p.NgramCounts = append(p.NgramCounts, uint64(n))
 	}
-	for _, d := range b.Discounts {
+	discounts := b.Discounts
+	if b.Smoothing == ngram.Imported {
+		discounts = nil
+	}
+	for _, d := range discounts {
 		counts := make([]uint64, len(d.CountsOfCounts))
 		for i, c := range d.CountsOfCounts {
 			counts[i] = uint64(c)

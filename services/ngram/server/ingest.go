@@ -163,6 +163,9 @@ type waiting struct {
 }
 
 func (i *ingest) run(ctx context.Context, model ngram.Model) error {
+	if err := i.trainer.Countable(); err != nil {
+		return err
+	}
 	unfinished, err := i.trainer.Unfinished(ctx)
 	if err != nil {
 		return err

@@ -105,7 +105,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	ngramv1.RegisterBuildServiceServer(r, s.builds)
 	ngramv1.RegisterJobServiceServer(r, s.jobs)
 	ngramv1.RegisterEvaluationServiceServer(r, &evaluations{store: s.store})
-	ngramv1.RegisterExchangeServiceServer(r, ngramv1.UnimplementedExchangeServiceServer{})
+	ngramv1.RegisterExchangeServiceServer(r, &exchanges{store: s.store, reader: s.reader})
 	s.inference.Register(r)
 	s.start.Do(func() {
 		s.background.Go(s.purge)

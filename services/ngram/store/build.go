@@ -35,6 +35,9 @@ func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progres
 	if err := checkBuildOptions(options); err != nil {
 		return ngram.Build{}, err
 	}
+	if err := t.Countable(); err != nil {
+		return ngram.Build{}, err
+	}
 	if _, err := t.Count(ctx, nil); err != nil { // a build never sees half a document
 		return ngram.Build{}, err
 	}

@@ -221,12 +221,16 @@ func (b *batcher) apply() error {
 	return nil
 }
 
-const selectVersion = `SELECT counts_version FROM tbl_l1_models WHERE model_id = ? AND state = 'live'`
+const selectVersion = `SELECT counts_version FROM tbl_l1_models WHERE model_id = ? AND state = ?`
 
 // stillMine checks that nobody else counted since this trainer did.
 func (t *Trainer) stillMine(ctx context.Context, tx *database.Tx) error {
 	var version int64
-	err := tx.QueryRow(ctx, selectVersion, int64(t.model.ID)).Scan(&version)
+	state := generationLive
+	if t.hidden {
+		state = generationRetired
+	}
+	err := tx.QueryRow(ctx, selectVersion, int64(t.model.ID), state).Scan(&version)
 	if errors.Is(err, database.ErrNoRows) || err == nil && version != t.model.CountsVersion {
 		return t.changed()
 	}

@@ -30,6 +30,7 @@ type Trainer struct {
 	pending   []*incoming
 	waiting   int // bytes of text in pending
 	pauseAt   time.Time
+	hidden    bool // the generation is being imported and has no name yet
 }
 
 // Train runs f as the only trainer of the model. While somebody else trains it, Aborted says who and until when. The context
@@ -126,3 +127,14 @@ func (s *Store) keep(ctx context.Context, cancel context.CancelCauseFunc, done c
 
 // Model returns the model as it was when the trainer took it, with the totals of what it counted since.
 func (t *Trainer) Model() ngram.Model { return t.model }
+
+// Countable refuses a model that was imported without counts, as FailedPrecondition: there is nothing that text could be
+// added to, taken from or derived from.
+func (t *Trainer) Countable() error {
+	if t.model.Counted() {
+		return nil
+	}
+	return errors.New(errors.FailedPrecondition, "MODEL_WITHOUT_COUNTS",
+		"model %q was imported from a file of probabilities and has no counts, so it cannot be trained, forget a text or be built again; train another model, or reset this one", t.model.Name).
+		With("model", t.model.Name)
+}

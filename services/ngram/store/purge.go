@@ -98,6 +98,7 @@ const (
 	selectRetired    = `SELECT model_id FROM tbl_l1_models WHERE state = 'retired' AND retired_at <= ? ORDER BY model_id`
 	selectAnyIDs     = `SELECT document_id FROM tbl_corpus WHERE model_id = ? LIMIT 1000`
 	selectAnyAside   = `SELECT document_id FROM tbl_corpus_aside WHERE model_id = ? LIMIT 1000`
+	dropUnnamed      = `UPDATE tbl_l1_builds SET state = 'dropped', swept = 1, served_seq = NULL WHERE model_id = ? AND state <> 'dropped'`
 	deleteGeneration = `DELETE FROM tbl_l1_models WHERE model_id = ? AND state = 'retired'`
 )
 
@@ -152,6 +153,9 @@ func (s *Store) purge(ctx context.Context, model ngram.ModelID) error {
 		if _, err := s.db.Exec(ctx, "DELETE FROM "+table+" WHERE model_id = ?", int64(model)); err != nil {
 			return err
 		}
+	}
+	if _, err := s.db.Exec(ctx, dropUnnamed, int64(model)); err != nil { // those of an import that was killed
+		return err
 	}
 	_, err = s.db.Exec(ctx, deleteGeneration, int64(model))
 	return err

@@ -19,6 +19,7 @@ import (
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
 	"dbslm/services/ngram"
+	"dbslm/services/ngram/lookup"
 	"dbslm/services/ngram/resident"
 )
 
@@ -298,6 +299,14 @@ func (r *Reader) write(ctx context.Context, b *loadedBuild, out io.Writer) error
 }
 
 func (r *Reader) writeRange(ctx context.Context, b *loadedBuild, w *resident.Writer, n uint8, from, to int64) error {
+	return r.eachContext(ctx, b, n, from, to, func(hash int64, weight lookup.Weight, blob []byte) error {
+		return w.Add(hash, weight, blob)
+	})
+}
+
+// eachContext reads the contexts of a build with hashes of a range, both ends included, in ascending order. The followers
+// are valid until f returns.
+func (r *Reader) eachContext(ctx context.Context, b *loadedBuild, n uint8, from, to int64, f func(hash int64, weight lookup.Weight, blob []byte) error) error {
 	var rows rowsOfContext
 	var hash int64
 	end := func() error {
@@ -308,7 +317,7 @@ func (r *Reader) writeRange(ctx context.Context, b *loadedBuild, w *resident.Wri
 		if err != nil {
 			return err
 		}
-		err = w.Add(hash, rows.weight, blob)
+		err = f(hash, rows.weight, blob)
 		rows = rowsOfContext{chunks: rows.chunks[:0], spare: rows.spare[:0]}
 		return err
 	}

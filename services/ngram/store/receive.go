@@ -55,6 +55,9 @@ type piece struct {
 // another text or weight under its label is FailedPrecondition, or with Replace takes its place: the next Count counts the
 // new text and subtracts the old one. After an error nothing of the document is left.
 func (t *Trainer) Receive(ctx context.Context, source Source) (ngram.Document, ngram.Outcome, error) {
+	if err := t.Countable(); err != nil {
+		return ngram.Document{}, 0, err
+	}
 	if source.Weight == 0 {
 		source.Weight = 1
 	}

@@ -28,9 +28,9 @@ type ExchangeFormat int32
 const (
 	// Not given.
 	ExchangeFormat_EXCHANGE_FORMAT_UNSPECIFIED ExchangeFormat = 0
-	// ARPA back-off model.
+	// ARPA back-off model: base-ten logarithms of probabilities and backoff weights.
 	ExchangeFormat_EXCHANGE_FORMAT_ARPA ExchangeFormat = 1
-	// N-gram counts, tab separated.
+	// N-gram counts: in each line the words between spaces, a tab and how often they occur.
 	ExchangeFormat_EXCHANGE_FORMAT_COUNTS_TSV ExchangeFormat = 2
 )
 
@@ -82,7 +82,7 @@ type ExportModelRequest struct {
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// Name of the model.
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	// Build; 0 means the published one.
+	// Build; 0 means the published one. Must be 0 for counts, which belong to the model.
 	BuildId uint32 `protobuf:"varint,3,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
 	// Format.
 	Format        ExchangeFormat `protobuf:"varint,4,opt,name=format,proto3,enum=dbslm.ngram.v1.ExchangeFormat" json:"format,omitempty"`
@@ -203,10 +203,14 @@ type ImportModelHeader struct {
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
 	// Format.
 	Format ExchangeFormat `protobuf:"varint,3,opt,name=format,proto3,enum=dbslm.ngram.v1.ExchangeFormat" json:"format,omitempty"`
-	// Settings that the file does not carry: tokeniser and normalisation.
+	// Settings that the file does not carry: tokeniser (default whitespace) and normalisation (default none). An order, if it is
+	// given, must be that of an ARPA file, and is the greatest in a table of counts; other parts of the settings are as in CreateModelRequest.
 	Settings *ModelSettings `protobuf:"bytes,4,opt,name=settings,proto3" json:"settings,omitempty"`
-	// Storage of the build.
-	Storage       Storage `protobuf:"varint,5,opt,name=storage,proto3,enum=dbslm.ngram.v1.Storage" json:"storage,omitempty"`
+	// Storage of the build; default 8 bits. Probabilities of an ARPA file are rounded to the nearest codes.
+	Storage Storage `protobuf:"varint,5,opt,name=storage,proto3,enum=dbslm.ngram.v1.Storage" json:"storage,omitempty"`
+	// Name of a model whose published build has the vocabulary that the file must have: all of its words and no other. Empty
+	// allows any words.
+	VocabularyOf  string `protobuf:"bytes,6,opt,name=vocabulary_of,json=vocabularyOf,proto3" json:"vocabulary_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -274,6 +278,13 @@ func (x *ImportModelHeader) GetStorage() Storage {
 		return x.Storage
 	}
 	return Storage_STORAGE_UNSPECIFIED
+}
+
+func (x *ImportModelHeader) GetVocabularyOf() string {
+	if x != nil {
+		return x.VocabularyOf
+	}
+	return ""
 }
 
 // ImportModelRequest is one message of an import.
@@ -431,14 +442,15 @@ const file_dbslm_ngram_v1_exchange_proto_rawDesc = "" +
 	"\x06format\x18\x04 \x01(\x0e2\x1e.dbslm.ngram.v1.ExchangeFormatB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06format\"+\n" +
 	"\x13ExportModelResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xb1\x02\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xe0\x02\n" +
 	"\x11ImportModelHeader\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12?\n" +
 	"\x05model\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$R\x05model\x12B\n" +
 	"\x06format\x18\x03 \x01(\x0e2\x1e.dbslm.ngram.v1.ExchangeFormatB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06format\x129\n" +
 	"\bsettings\x18\x04 \x01(\v2\x1d.dbslm.ngram.v1.ModelSettingsR\bsettings\x12;\n" +
-	"\astorage\x18\x05 \x01(\x0e2\x17.dbslm.ngram.v1.StorageB\b\xbaH\x05\x82\x01\x02\x10\x01R\astorage\"\x83\x01\n" +
+	"\astorage\x18\x05 \x01(\x0e2\x17.dbslm.ngram.v1.StorageB\b\xbaH\x05\x82\x01\x02\x10\x01R\astorage\x12-\n" +
+	"\rvocabulary_of\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\fvocabularyOf\"\x83\x01\n" +
 	"\x12ImportModelRequest\x12;\n" +
 	"\x06header\x18\x01 \x01(\v2!.dbslm.ngram.v1.ImportModelHeaderH\x00R\x06header\x12!\n" +
 	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunkB\r\n" +

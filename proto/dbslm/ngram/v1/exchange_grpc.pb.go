@@ -29,9 +29,14 @@ const (
 //
 // ExchangeService exchanges models with other toolkits.
 type ExchangeServiceClient interface {
-	// ExportModel streams a build as a file.
+	// ExportModel streams a file: a build as ARPA, or the counts of a model. The same build gives the same bytes. A format that
+	// cannot hold the model is FAILED_PRECONDITION: an imported model has no counts, and a word that is written like a mark
+	// cannot be told from it.
 	ExportModel(ctx context.Context, in *ExportModelRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportModelResponse], error)
-	// ImportModel reads a file made elsewhere into a new model: first the header, then chunks.
+	// ImportModel reads a file made elsewhere into a new model and publishes its build: first the header, then chunks. The file
+	// may be compressed (gzip, zstd). A file that is malformed, cut off or contradicts itself or the header is INVALID_ARGUMENT
+	// with line, column and what was expected there, and nothing is made. A model of an ARPA file has no counts: training it,
+	// forgetting, building and explaining counts are FAILED_PRECONDITION.
 	ImportModel(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportModelRequest, ImportModelResponse], error)
 }
 
@@ -81,9 +86,14 @@ type ExchangeService_ImportModelClient = grpc.ClientStreamingClient[ImportModelR
 //
 // ExchangeService exchanges models with other toolkits.
 type ExchangeServiceServer interface {
-	// ExportModel streams a build as a file.
+	// ExportModel streams a file: a build as ARPA, or the counts of a model. The same build gives the same bytes. A format that
+	// cannot hold the model is FAILED_PRECONDITION: an imported model has no counts, and a word that is written like a mark
+	// cannot be told from it.
 	ExportModel(*ExportModelRequest, grpc.ServerStreamingServer[ExportModelResponse]) error
-	// ImportModel reads a file made elsewhere into a new model: first the header, then chunks.
+	// ImportModel reads a file made elsewhere into a new model and publishes its build: first the header, then chunks. The file
+	// may be compressed (gzip, zstd). A file that is malformed, cut off or contradicts itself or the header is INVALID_ARGUMENT
+	// with line, column and what was expected there, and nothing is made. A model of an ARPA file has no counts: training it,
+	// forgetting, building and explaining counts are FAILED_PRECONDITION.
 	ImportModel(grpc.ClientStreamingServer[ImportModelRequest, ImportModelResponse]) error
 	mustEmbedUnimplementedExchangeServiceServer()
 }
