@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"dbslm/pkg/errors"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 
 	"github.com/spf13/cobra"
@@ -365,7 +366,7 @@ func (a *app) readImport(path, origin string, to scopeFlags) (requests []*memory
 		requests = append(requests, req)
 	}
 	if err := lines.Err(); err != nil {
-		if err == bufio.ErrTooLong {
+		if errors.Is(err, bufio.ErrTooLong) {
 			return nil, 0, usagef("%s, line %d is longer than 1 MiB; no correction is", path, number+1)
 		}
 		return nil, 0, usagef("%s cannot be read: %v", path, reason(err))
