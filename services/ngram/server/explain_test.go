@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -331,6 +332,31 @@ func TestExplainLimits(t *testing.T) {
 		if predicted.GetExplained().GetCounts() != ngramv1.CountState_COUNT_STATE_NONE || predicted.GetPredictions()[0].GetCount() != nil ||
 			predicted.GetPredictions()[0].GetExplanation().ExactLog10Probability != nil {
 			t.Errorf("without counts: %v", predicted)
+		}
+	})
+}
+
+// Every path to a build gives the same rows, byte for byte.
+func TestExplainOnEveryPath(t *testing.T) {
+	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
+		ngramtest.Train(t, db, "m", ngram.Settings{Order: 4, Tokenizer: ngram.TokenizerWhitespace}, ngram.BuildOptions{}, babble(1, 60))
+		request := &ngramv1.ScoreRequest{Model: "m", Texts: []string{babble(5, 4), "w1 zebra w2"}, Explain: explainAll}
+		var want []byte
+		for _, p := range paths(t) {
+			answer, err := NewInference(p.reader(t, db, "m"), nil).Score(t.Context(), request)
+			if err != nil {
+				t.Fatalf("path %s: %v", p.name, err)
+			}
+			got, err := proto.MarshalOptions{Deterministic: true}.Marshal(answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want == nil {
+				want = got
+			}
+			if answer.GetExplained().GetExplained() < 20 || !bytes.Equal(got, want) {
+				t.Errorf("path %s explains otherwise: %v", p.name, answer)
+			}
 		}
 	})
 }
