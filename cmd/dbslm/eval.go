@@ -144,7 +144,8 @@ func (a *app) evalInput(ctx context.Context, path, encoding string) (in input, c
 }
 
 func (a *app) evaluate(ctx context.Context, conn *connection, header *ngramv1.EvaluateHeader, in input, encoding string,
-	sentence func(*ngramv1.SentenceScore) error) (*evaluation, *ngramv1.ExplanationSummary, error) {
+	sentence func(*ngramv1.SentenceScore) error,
+) (*evaluation, *ngramv1.ExplanationSummary, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stream, err := conn.gateway.Evaluate(ctx)

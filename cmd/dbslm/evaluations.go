@@ -108,11 +108,11 @@ func newEvaluationsShow(a *app, asJSON *bool) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if e := resultOf(got.Evaluation); *asJSON {
+				e := resultOf(got.Evaluation)
+				if *asJSON {
 					return printJSON(a.out, e)
-				} else {
-					return a.printEvaluation(e)
 				}
+				return a.printEvaluation(e)
 			})
 		},
 	}

@@ -144,3 +144,28 @@ func TestDeletedWhileServing(t *testing.T) {
 		}
 	})
 }
+
+func TestUnknownTargets(t *testing.T) {
+	eachTiny(t, func(t *testing.T, db *database.DB, client ngramv1.InferenceServiceClient) {
+		exec(t, db, `INSERT INTO tbl_l1_model_names (tenant, name, model_id, published_build, lease_until, created_at) VALUES ('default', 'fresh', 1, NULL, 0, 0)`)
+		for name, test := range map[string]struct {
+			request *ngramv1.PredictRequest
+			kind    errors.Kind
+			reason  string
+		}{
+			"model":  {&ngramv1.PredictRequest{Model: "nobody"}, errors.NotFound, "MODEL_NOT_FOUND"},
+			"tenant": {&ngramv1.PredictRequest{Model: tinyModel, Tenant: "other"}, errors.NotFound, "MODEL_NOT_FOUND"},
+			"build":  {&ngramv1.PredictRequest{Model: tinyModel, BuildId: 8}, errors.NotFound, "BUILD_NOT_FOUND"},
+			"none":   {&ngramv1.PredictRequest{Model: "fresh"}, errors.FailedPrecondition, "NO_PUBLISHED_BUILD"},
+		} {
+			_, err := client.Predict(t.Context(), test.request)
+			if errors.KindOf(err) != test.kind || errors.ReasonOf(err) != test.reason {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		exec(t, db, `UPDATE tbl_l1_builds SET state = 'dropped'`)
+		if _, err := client.Predict(t.Context(), &ngramv1.PredictRequest{Model: tinyModel}); errors.ReasonOf(err) != "BUILD_DROPPED" {
+			t.Errorf("dropped: %v", err)
+		}
+	})
+}
