@@ -122,4 +122,3 @@ func TestScoreStreamRefusals(t *testing.T) {
 		}
 	})
 }
-
