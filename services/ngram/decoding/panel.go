@@ -1,6 +1,8 @@
 package decoding
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -80,15 +82,39 @@ func (p *Panel) Step(chains [][]*lookup.Context) {
 	}
 }
 
-// Best returns the number of the best reply, counted from 0, and its events. All replies must be finished.
-func (p *Panel) Best() (int, []Event) {
-	best, merit := 0, p.merit(p.members[0])
-	for i, m := range p.members[1:] {
-		if other := p.merit(m); other > merit {
-			best, merit = i+1, other
+// Reply is one finished reply of a panel.
+type Reply struct {
+	// Index counts the replies of the panel from 0.
+	Index int
+	// Seed draws this reply alone.
+	Seed uint64
+	// Score is what the replies are ranked by.
+	Score float64
+	// Log10 is the sum of the scores of its tokens in the model alone.
+	Log10 float64
+	// Events that made it.
+	Events []Event
+}
+
+// Ranked returns the replies, best first, the earlier one of equals. All must be finished.
+func (p *Panel) Ranked() []Reply {
+	replies := make([]Reply, len(p.members))
+	for i, m := range p.members {
+		replies[i] = Reply{Index: i, Seed: m.generator.setup.Params.Seed, Score: p.merit(m), Events: m.events}
+		for _, event := range m.events {
+			if event.Chosen != nil {
+				replies[i].Log10 += event.Chosen.Log10
+			}
 		}
 	}
-	return best, p.members[best].events
+	slices.SortStableFunc(replies, func(a, b Reply) int { return cmp.Compare(b.Score, a.Score) })
+	return replies
+}
+
+// Best returns the number of the best reply, counted from 0, and its events. All replies must be finished.
+func (p *Panel) Best() (int, []Event) {
+	best := p.Ranked()[0]
+	return best.Index, best.Events
 }
 
 // Latest returns the event that the last step brought for the first reply.

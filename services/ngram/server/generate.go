@@ -58,7 +58,8 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 	if err := sender.flush(ctx); err != nil {
 		return err
 	}
-	chosen, events := panel.Best()
+	ranked := panel.Ranked()
+	chosen, events := ranked[0].Index, ranked[0].Events
 	if !alone {
 		if err := sender.send(ctx, events...); err != nil {
 			return err
@@ -68,6 +69,7 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 	if err != nil {
 		return err
 	}
+	finish.Candidates = candidates(ranked, int(request.GetParameters().GetN()))
 	if finish.Explained, err = explainer.finish(ctx); err != nil {
 		return err
 	}

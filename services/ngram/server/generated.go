@@ -33,3 +33,22 @@ func (o opened) generated(event decoding.Event) *ngramv1.GeneratedToken {
 	}
 	return token
 }
+
+// candidates describes the n best replies.
+func candidates(ranked []decoding.Reply, n int) []*ngramv1.GenerateCandidate {
+	var best []*ngramv1.GenerateCandidate
+	for _, reply := range ranked[:min(n, len(ranked))] {
+		candidate := &ngramv1.GenerateCandidate{
+			Reason: reasons[reply.Events[len(reply.Events)-1].Reason], Seed: reply.Seed, Score: reply.Score,
+			Log10Probability: reply.Log10, Index: uint32(reply.Index),
+		}
+		for _, event := range reply.Events {
+			candidate.Text += event.Text
+			if event.Chosen != nil {
+				candidate.Tokens++
+			}
+		}
+		best = append(best, candidate)
+	}
+	return best
+}

@@ -26,6 +26,12 @@ func (s *Inference) parameters(ctx context.Context, build opened, request *ngram
 		request = &ngramv1.DecodeParameters{}
 	}
 	asProfile(request).over(&params)
+	if n := int(request.GetN()); n > params.BestOf {
+		if request.BestOf != nil {
+			return decoding.Params{}, parameterInvalid("n", "is %d, but only %d segments are drawn (best_of); draw more, or ask for fewer", n, params.BestOf)
+		}
+		params.BestOf = n
+	}
 	params.Stop = request.GetStop()
 	if request.Seed != nil {
 		params.Seed = request.GetSeed()
@@ -74,7 +80,7 @@ func inForce(params decoding.Params, cacheWeight float64, request *ngramv1.Decod
 	if all.Profile == "" {
 		all.Profile = defaultProfile
 	}
-	all.CacheWeight = &cacheWeight
+	all.CacheWeight, all.N = &cacheWeight, request.N
 	all.Seed = proto.Uint64(params.Seed)
 	all.Stop, all.Bans = params.Stop, bans
 	all.Biases, all.Required, all.Extension = request.GetBiases(), request.GetRequired(), request.GetExtension()

@@ -89,6 +89,7 @@ func onlyProfile(p *ngramv1.DecodeParameters) error {
 	}{
 		{"profile", p.GetProfile() != ""}, {"seed", p.Seed != nil}, {"stop", len(p.GetStop()) > 0}, {"bans", len(p.GetBans()) > 0},
 		{"biases", len(p.GetBiases()) > 0}, {"required", len(p.GetRequired()) > 0}, {"extension", len(p.GetExtension()) > 0},
+		{"n", p.N != nil},
 	} {
 		if own.given {
 			return errors.New(errors.InvalidArgument, "PROFILE_INVALID", "%s belongs to a request and cannot be part of a profile", own.field).

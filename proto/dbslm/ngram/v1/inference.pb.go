@@ -1464,6 +1464,9 @@ type DecodeParameters struct {
 	Required []string `protobuf:"bytes,22,rep,name=required,proto3" json:"required,omitempty"`
 	// Words that may be drawn although the model never saw them. At most 64.
 	Extension []*ExtensionWord `protobuf:"bytes,23,rep,name=extension,proto3" json:"extension,omitempty"`
+	// Segments returned, the best first: the finish lists them with their scores; 1 to 32. More than best_of draws as many.
+	// Unset returns one.
+	N *uint32 `protobuf:"varint,24,opt,name=n,proto3,oneof" json:"n,omitempty"`
 	// Keep quotation marks and brackets in pairs, and close at the end what is still open. Default true.
 	BalanceMarks  *bool `protobuf:"varint,26,opt,name=balance_marks,json=balanceMarks,proto3,oneof" json:"balance_marks,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1659,6 +1662,13 @@ func (x *DecodeParameters) GetExtension() []*ExtensionWord {
 		return x.Extension
 	}
 	return nil
+}
+
+func (x *DecodeParameters) GetN() uint32 {
+	if x != nil && x.N != nil {
+		return *x.N
+	}
+	return 0
 }
 
 func (x *DecodeParameters) GetBalanceMarks() bool {
@@ -2261,6 +2271,106 @@ func (x *GenerateChunk) GetTokens() []*GeneratedToken {
 	return nil
 }
 
+// GenerateCandidate is one of several segments.
+type GenerateCandidate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its text.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Why it ended.
+	Reason FinishReason `protobuf:"varint,2,opt,name=reason,proto3,enum=dbslm.ngram.v1.FinishReason" json:"reason,omitempty"`
+	// Tokens chosen, sentence ends included.
+	Tokens uint32 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Seed that draws this segment alone, with best_of 1.
+	Seed uint64 `protobuf:"varint,4,opt,name=seed,proto3" json:"seed,omitempty"`
+	// What the segments are ranked by; docs/decoding.md says what it is made of.
+	Score float64 `protobuf:"fixed64,5,opt,name=score,proto3" json:"score,omitempty"`
+	// Sum of the log10 probabilities of its tokens in the model alone.
+	Log10Probability float64 `protobuf:"fixed64,6,opt,name=log10_probability,json=log10Probability,proto3" json:"log10_probability,omitempty"`
+	// Which of the `best_of` segments it is, from 0.
+	Index         uint32 `protobuf:"varint,7,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GenerateCandidate) Reset() {
+	*x = GenerateCandidate{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GenerateCandidate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GenerateCandidate) ProtoMessage() {}
+
+func (x *GenerateCandidate) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GenerateCandidate.ProtoReflect.Descriptor instead.
+func (*GenerateCandidate) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GenerateCandidate) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *GenerateCandidate) GetReason() FinishReason {
+	if x != nil {
+		return x.Reason
+	}
+	return FinishReason_FINISH_REASON_UNSPECIFIED
+}
+
+func (x *GenerateCandidate) GetTokens() uint32 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *GenerateCandidate) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+func (x *GenerateCandidate) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *GenerateCandidate) GetLog10Probability() float64 {
+	if x != nil {
+		return x.Log10Probability
+	}
+	return 0
+}
+
+func (x *GenerateCandidate) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 // GenerateFinish comes last in a generate stream.
 type GenerateFinish struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2272,6 +2382,8 @@ type GenerateFinish struct {
 	Tokens uint32 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
 	// Which of the `best_of` segments this is, from 0.
 	Chosen uint32 `protobuf:"varint,4,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	// The `n` best segments, best first; the first is this one. Only when n is set.
+	Candidates []*GenerateCandidate `protobuf:"bytes,5,rep,name=candidates,proto3" json:"candidates,omitempty"`
 	// What the explanations share, when asked for.
 	Explained     *ExplanationSummary `protobuf:"bytes,20,opt,name=explained,proto3" json:"explained,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2280,7 +2392,7 @@ type GenerateFinish struct {
 
 func (x *GenerateFinish) Reset() {
 	*x = GenerateFinish{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2404,7 @@ func (x *GenerateFinish) String() string {
 func (*GenerateFinish) ProtoMessage() {}
 
 func (x *GenerateFinish) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2417,7 @@ func (x *GenerateFinish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateFinish.ProtoReflect.Descriptor instead.
 func (*GenerateFinish) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GenerateFinish) GetReason() FinishReason {
@@ -2336,6 +2448,13 @@ func (x *GenerateFinish) GetChosen() uint32 {
 	return 0
 }
 
+func (x *GenerateFinish) GetCandidates() []*GenerateCandidate {
+	if x != nil {
+		return x.Candidates
+	}
+	return nil
+}
+
 func (x *GenerateFinish) GetExplained() *ExplanationSummary {
 	if x != nil {
 		return x.Explained
@@ -2360,7 +2479,7 @@ type GenerateResponse struct {
 
 func (x *GenerateResponse) Reset() {
 	*x = GenerateResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2372,7 +2491,7 @@ func (x *GenerateResponse) String() string {
 func (*GenerateResponse) ProtoMessage() {}
 
 func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2385,7 +2504,7 @@ func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateResponse.ProtoReflect.Descriptor instead.
 func (*GenerateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GenerateResponse) GetEvent() isGenerateResponse_Event {
@@ -2476,7 +2595,7 @@ type EvaluateHeader struct {
 
 func (x *EvaluateHeader) Reset() {
 	*x = EvaluateHeader{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2607,7 @@ func (x *EvaluateHeader) String() string {
 func (*EvaluateHeader) ProtoMessage() {}
 
 func (x *EvaluateHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2620,7 @@ func (x *EvaluateHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateHeader.ProtoReflect.Descriptor instead.
 func (*EvaluateHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EvaluateHeader) GetTenant() string {
@@ -2590,7 +2709,7 @@ type EvaluateRequest struct {
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2602,7 +2721,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2615,7 +2734,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EvaluateRequest) GetPart() isEvaluateRequest_Part {
@@ -2681,7 +2800,7 @@ type EvaluatedOrder struct {
 
 func (x *EvaluatedOrder) Reset() {
 	*x = EvaluatedOrder{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2693,7 +2812,7 @@ func (x *EvaluatedOrder) String() string {
 func (*EvaluatedOrder) ProtoMessage() {}
 
 func (x *EvaluatedOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2706,7 +2825,7 @@ func (x *EvaluatedOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluatedOrder.ProtoReflect.Descriptor instead.
 func (*EvaluatedOrder) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EvaluatedOrder) GetOrder() uint32 {
@@ -2764,7 +2883,7 @@ type EvaluationLatency struct {
 
 func (x *EvaluationLatency) Reset() {
 	*x = EvaluationLatency{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2776,7 +2895,7 @@ func (x *EvaluationLatency) String() string {
 func (*EvaluationLatency) ProtoMessage() {}
 
 func (x *EvaluationLatency) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2789,7 +2908,7 @@ func (x *EvaluationLatency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluationLatency.ProtoReflect.Descriptor instead.
 func (*EvaluationLatency) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{31}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EvaluationLatency) GetSentences() uint64 {
@@ -2884,7 +3003,7 @@ type Evaluation struct {
 
 func (x *Evaluation) Reset() {
 	*x = Evaluation{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2896,7 +3015,7 @@ func (x *Evaluation) String() string {
 func (*Evaluation) ProtoMessage() {}
 
 func (x *Evaluation) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2909,7 +3028,7 @@ func (x *Evaluation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evaluation.ProtoReflect.Descriptor instead.
 func (*Evaluation) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{32}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Evaluation) GetModel() string {
@@ -3095,7 +3214,7 @@ type EvaluateProgress struct {
 
 func (x *EvaluateProgress) Reset() {
 	*x = EvaluateProgress{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3107,7 +3226,7 @@ func (x *EvaluateProgress) String() string {
 func (*EvaluateProgress) ProtoMessage() {}
 
 func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3120,7 +3239,7 @@ func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateProgress.ProtoReflect.Descriptor instead.
 func (*EvaluateProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{33}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *EvaluateProgress) GetPhase() string {
@@ -3162,7 +3281,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3174,7 +3293,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3187,7 +3306,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{34}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *EvaluateResponse) GetEvent() isEvaluateResponse_Event {
@@ -3282,7 +3401,7 @@ type ListContextsRequest struct {
 
 func (x *ListContextsRequest) Reset() {
 	*x = ListContextsRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3294,7 +3413,7 @@ func (x *ListContextsRequest) String() string {
 func (*ListContextsRequest) ProtoMessage() {}
 
 func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3307,7 +3426,7 @@ func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsRequest.ProtoReflect.Descriptor instead.
 func (*ListContextsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{35}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListContextsRequest) GetTenant() string {
@@ -3361,7 +3480,7 @@ type ContextUse struct {
 
 func (x *ContextUse) Reset() {
 	*x = ContextUse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3373,7 +3492,7 @@ func (x *ContextUse) String() string {
 func (*ContextUse) ProtoMessage() {}
 
 func (x *ContextUse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3386,7 +3505,7 @@ func (x *ContextUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextUse.ProtoReflect.Descriptor instead.
 func (*ContextUse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{36}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ContextUse) GetContextHash() int64 {
@@ -3455,7 +3574,7 @@ type ContextCache struct {
 
 func (x *ContextCache) Reset() {
 	*x = ContextCache{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3467,7 +3586,7 @@ func (x *ContextCache) String() string {
 func (*ContextCache) ProtoMessage() {}
 
 func (x *ContextCache) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3480,7 +3599,7 @@ func (x *ContextCache) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextCache.ProtoReflect.Descriptor instead.
 func (*ContextCache) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{37}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ContextCache) GetEntries() uint64 {
@@ -3526,7 +3645,7 @@ type ListContextsResponse struct {
 
 func (x *ListContextsResponse) Reset() {
 	*x = ListContextsResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3538,7 +3657,7 @@ func (x *ListContextsResponse) String() string {
 func (*ListContextsResponse) ProtoMessage() {}
 
 func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3551,7 +3670,7 @@ func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsResponse.ProtoReflect.Descriptor instead.
 func (*ListContextsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{38}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListContextsResponse) GetContexts() []*ContextUse {
@@ -3676,7 +3795,7 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x02R\x04text\x12\x1c\n" +
 	"\x04like\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x04like\x12 \n" +
-	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xac\f\n" +
+	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xd0\f\n" +
 	"\x10DecodeParameters\x12!\n" +
 	"\aprofile\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\aprofile\x12@\n" +
 	"\vtemperature\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x12#\n" +
@@ -3706,8 +3825,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\n" +
 	"max_copied\x18\x15 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06H\x10R\tmaxCopied\x88\x01\x01\x12-\n" +
 	"\brequired\x18\x16 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05 \x01(\x80\bR\brequired\x12E\n" +
-	"\textension\x18\x17 \x03(\v2\x1d.dbslm.ngram.v1.ExtensionWordB\b\xbaH\x05\x92\x01\x02\x10@R\textension\x12(\n" +
-	"\rbalance_marks\x18\x1a \x01(\bH\x11R\fbalanceMarks\x88\x01\x01B\x0e\n" +
+	"\textension\x18\x17 \x03(\v2\x1d.dbslm.ngram.v1.ExtensionWordB\b\xbaH\x05\x92\x01\x02\x10@R\textension\x12\x1c\n" +
+	"\x01n\x18\x18 \x01(\rB\t\xbaH\x06*\x04\x18 (\x01H\x11R\x01n\x88\x01\x01\x12(\n" +
+	"\rbalance_marks\x18\x1a \x01(\bH\x12R\fbalanceMarks\x88\x01\x01B\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_kB\b\n" +
 	"\x06_top_pB\b\n" +
@@ -3726,7 +3846,8 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"_typical_pB\x15\n" +
 	"\x13_repetition_penaltyB\x12\n" +
 	"\x10_penalty_historyB\r\n" +
-	"\v_max_copiedB\x10\n" +
+	"\v_max_copiedB\x04\n" +
+	"\x02_nB\x10\n" +
 	"\x0e_balance_marks\"\xad\x03\n" +
 	"\x0fGenerateRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
@@ -3781,12 +3902,23 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x06stages\x18\x04 \x03(\tR\x06stages\"[\n" +
 	"\rGenerateChunk\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x126\n" +
-	"\x06tokens\x18\x02 \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\"\xcc\x01\n" +
+	"\x06tokens\x18\x02 \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\"\xe2\x01\n" +
+	"\x11GenerateCandidate\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x124\n" +
+	"\x06reason\x18\x02 \x01(\x0e2\x1c.dbslm.ngram.v1.FinishReasonR\x06reason\x12\x16\n" +
+	"\x06tokens\x18\x03 \x01(\rR\x06tokens\x12\x12\n" +
+	"\x04seed\x18\x04 \x01(\x04R\x04seed\x12\x14\n" +
+	"\x05score\x18\x05 \x01(\x01R\x05score\x12+\n" +
+	"\x11log10_probability\x18\x06 \x01(\x01R\x10log10Probability\x12\x14\n" +
+	"\x05index\x18\a \x01(\rR\x05index\"\x8f\x02\n" +
 	"\x0eGenerateFinish\x124\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1c.dbslm.ngram.v1.FinishReasonR\x06reason\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x16\n" +
 	"\x06tokens\x18\x03 \x01(\rR\x06tokens\x12\x16\n" +
-	"\x06chosen\x18\x04 \x01(\rR\x06chosen\x12@\n" +
+	"\x06chosen\x18\x04 \x01(\rR\x06chosen\x12A\n" +
+	"\n" +
+	"candidates\x18\x05 \x03(\v2!.dbslm.ngram.v1.GenerateCandidateR\n" +
+	"candidates\x12@\n" +
 	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xc6\x01\n" +
 	"\x10GenerateResponse\x128\n" +
 	"\x06header\x18\x01 \x01(\v2\x1e.dbslm.ngram.v1.GenerateHeaderH\x00R\x06header\x125\n" +
@@ -3925,7 +4057,7 @@ func file_dbslm_ngram_v1_inference_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_inference_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_dbslm_ngram_v1_inference_proto_goTypes = []any{
 	(FinishReason)(0),             // 0: dbslm.ngram.v1.FinishReason
 	(*Token)(nil),                 // 1: dbslm.ngram.v1.Token
@@ -3954,93 +4086,96 @@ var file_dbslm_ngram_v1_inference_proto_goTypes = []any{
 	(*ExtensionToken)(nil),        // 24: dbslm.ngram.v1.ExtensionToken
 	(*GenerateHeader)(nil),        // 25: dbslm.ngram.v1.GenerateHeader
 	(*GenerateChunk)(nil),         // 26: dbslm.ngram.v1.GenerateChunk
-	(*GenerateFinish)(nil),        // 27: dbslm.ngram.v1.GenerateFinish
-	(*GenerateResponse)(nil),      // 28: dbslm.ngram.v1.GenerateResponse
-	(*EvaluateHeader)(nil),        // 29: dbslm.ngram.v1.EvaluateHeader
-	(*EvaluateRequest)(nil),       // 30: dbslm.ngram.v1.EvaluateRequest
-	(*EvaluatedOrder)(nil),        // 31: dbslm.ngram.v1.EvaluatedOrder
-	(*EvaluationLatency)(nil),     // 32: dbslm.ngram.v1.EvaluationLatency
-	(*Evaluation)(nil),            // 33: dbslm.ngram.v1.Evaluation
-	(*EvaluateProgress)(nil),      // 34: dbslm.ngram.v1.EvaluateProgress
-	(*EvaluateResponse)(nil),      // 35: dbslm.ngram.v1.EvaluateResponse
-	(*ListContextsRequest)(nil),   // 36: dbslm.ngram.v1.ListContextsRequest
-	(*ContextUse)(nil),            // 37: dbslm.ngram.v1.ContextUse
-	(*ContextCache)(nil),          // 38: dbslm.ngram.v1.ContextCache
-	(*ListContextsResponse)(nil),  // 39: dbslm.ngram.v1.ListContextsResponse
-	(*ExplainOptions)(nil),        // 40: dbslm.ngram.v1.ExplainOptions
-	(*CountRow)(nil),              // 41: dbslm.ngram.v1.CountRow
-	(*Explanation)(nil),           // 42: dbslm.ngram.v1.Explanation
-	(*ExplanationSummary)(nil),    // 43: dbslm.ngram.v1.ExplanationSummary
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(*GenerateCandidate)(nil),     // 27: dbslm.ngram.v1.GenerateCandidate
+	(*GenerateFinish)(nil),        // 28: dbslm.ngram.v1.GenerateFinish
+	(*GenerateResponse)(nil),      // 29: dbslm.ngram.v1.GenerateResponse
+	(*EvaluateHeader)(nil),        // 30: dbslm.ngram.v1.EvaluateHeader
+	(*EvaluateRequest)(nil),       // 31: dbslm.ngram.v1.EvaluateRequest
+	(*EvaluatedOrder)(nil),        // 32: dbslm.ngram.v1.EvaluatedOrder
+	(*EvaluationLatency)(nil),     // 33: dbslm.ngram.v1.EvaluationLatency
+	(*Evaluation)(nil),            // 34: dbslm.ngram.v1.Evaluation
+	(*EvaluateProgress)(nil),      // 35: dbslm.ngram.v1.EvaluateProgress
+	(*EvaluateResponse)(nil),      // 36: dbslm.ngram.v1.EvaluateResponse
+	(*ListContextsRequest)(nil),   // 37: dbslm.ngram.v1.ListContextsRequest
+	(*ContextUse)(nil),            // 38: dbslm.ngram.v1.ContextUse
+	(*ContextCache)(nil),          // 39: dbslm.ngram.v1.ContextCache
+	(*ListContextsResponse)(nil),  // 40: dbslm.ngram.v1.ListContextsResponse
+	(*ExplainOptions)(nil),        // 41: dbslm.ngram.v1.ExplainOptions
+	(*CountRow)(nil),              // 42: dbslm.ngram.v1.CountRow
+	(*Explanation)(nil),           // 43: dbslm.ngram.v1.Explanation
+	(*ExplanationSummary)(nil),    // 44: dbslm.ngram.v1.ExplanationSummary
+	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_inference_proto_depIdxs = []int32{
 	1,  // 0: dbslm.ngram.v1.TokenizedSentence.tokens:type_name -> dbslm.ngram.v1.Token
 	3,  // 1: dbslm.ngram.v1.TokenizeResponse.sentences:type_name -> dbslm.ngram.v1.TokenizedSentence
-	40, // 2: dbslm.ngram.v1.PredictRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	41, // 2: dbslm.ngram.v1.PredictRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	1,  // 3: dbslm.ngram.v1.Prediction.token:type_name -> dbslm.ngram.v1.Token
-	41, // 4: dbslm.ngram.v1.Prediction.count:type_name -> dbslm.ngram.v1.CountRow
-	42, // 5: dbslm.ngram.v1.Prediction.explanation:type_name -> dbslm.ngram.v1.Explanation
+	42, // 4: dbslm.ngram.v1.Prediction.count:type_name -> dbslm.ngram.v1.CountRow
+	43, // 5: dbslm.ngram.v1.Prediction.explanation:type_name -> dbslm.ngram.v1.Explanation
 	6,  // 6: dbslm.ngram.v1.PredictResponse.predictions:type_name -> dbslm.ngram.v1.Prediction
 	1,  // 7: dbslm.ngram.v1.PredictResponse.context:type_name -> dbslm.ngram.v1.Token
-	43, // 8: dbslm.ngram.v1.PredictResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	40, // 9: dbslm.ngram.v1.ScoreRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	44, // 8: dbslm.ngram.v1.PredictResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	41, // 9: dbslm.ngram.v1.ScoreRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	1,  // 10: dbslm.ngram.v1.TokenScore.token:type_name -> dbslm.ngram.v1.Token
-	42, // 11: dbslm.ngram.v1.TokenScore.explanation:type_name -> dbslm.ngram.v1.Explanation
+	43, // 11: dbslm.ngram.v1.TokenScore.explanation:type_name -> dbslm.ngram.v1.Explanation
 	9,  // 12: dbslm.ngram.v1.SentenceScore.tokens:type_name -> dbslm.ngram.v1.TokenScore
 	10, // 13: dbslm.ngram.v1.TextScore.sentences:type_name -> dbslm.ngram.v1.SentenceScore
 	11, // 14: dbslm.ngram.v1.ScoreResponse.scores:type_name -> dbslm.ngram.v1.TextScore
-	43, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	44, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
 	13, // 16: dbslm.ngram.v1.ScoreStreamRequest.header:type_name -> dbslm.ngram.v1.ScoreStreamHeader
 	14, // 17: dbslm.ngram.v1.ScoreStreamRequest.batch:type_name -> dbslm.ngram.v1.ScoreBatch
 	11, // 18: dbslm.ngram.v1.ScoreStreamResponse.scores:type_name -> dbslm.ngram.v1.TextScore
 	17, // 19: dbslm.ngram.v1.DecodeParameters.biases:type_name -> dbslm.ngram.v1.SequenceBias
 	18, // 20: dbslm.ngram.v1.DecodeParameters.extension:type_name -> dbslm.ngram.v1.ExtensionWord
 	19, // 21: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	40, // 22: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	41, // 22: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	1,  // 23: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
 	22, // 24: dbslm.ngram.v1.GeneratedToken.stages:type_name -> dbslm.ngram.v1.CandidateStages
 	23, // 25: dbslm.ngram.v1.GeneratedToken.replaced:type_name -> dbslm.ngram.v1.ReplacedTokens
-	42, // 26: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
+	43, // 26: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
 	1,  // 27: dbslm.ngram.v1.CandidateStages.token:type_name -> dbslm.ngram.v1.Token
 	19, // 28: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
 	24, // 29: dbslm.ngram.v1.GenerateHeader.extension:type_name -> dbslm.ngram.v1.ExtensionToken
 	21, // 30: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
-	0,  // 31: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
-	43, // 32: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	25, // 33: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
-	26, // 34: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
-	27, // 35: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
-	40, // 36: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
-	29, // 37: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
-	31, // 38: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
-	32, // 39: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
-	44, // 40: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
-	34, // 41: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
-	10, // 42: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
-	33, // 43: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
-	43, // 44: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	1,  // 45: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
-	37, // 46: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
-	38, // 47: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
-	2,  // 48: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
-	5,  // 49: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
-	8,  // 50: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
-	15, // 51: dbslm.ngram.v1.InferenceService.ScoreStream:input_type -> dbslm.ngram.v1.ScoreStreamRequest
-	20, // 52: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
-	30, // 53: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
-	36, // 54: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
-	4,  // 55: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
-	7,  // 56: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
-	12, // 57: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
-	16, // 58: dbslm.ngram.v1.InferenceService.ScoreStream:output_type -> dbslm.ngram.v1.ScoreStreamResponse
-	28, // 59: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
-	35, // 60: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
-	39, // 61: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
-	55, // [55:62] is the sub-list for method output_type
-	48, // [48:55] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	0,  // 31: dbslm.ngram.v1.GenerateCandidate.reason:type_name -> dbslm.ngram.v1.FinishReason
+	0,  // 32: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
+	27, // 33: dbslm.ngram.v1.GenerateFinish.candidates:type_name -> dbslm.ngram.v1.GenerateCandidate
+	44, // 34: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	25, // 35: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
+	26, // 36: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
+	28, // 37: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
+	41, // 38: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	30, // 39: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
+	32, // 40: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
+	33, // 41: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
+	45, // 42: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
+	35, // 43: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
+	10, // 44: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
+	34, // 45: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
+	44, // 46: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	1,  // 47: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
+	38, // 48: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
+	39, // 49: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
+	2,  // 50: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
+	5,  // 51: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
+	8,  // 52: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
+	15, // 53: dbslm.ngram.v1.InferenceService.ScoreStream:input_type -> dbslm.ngram.v1.ScoreStreamRequest
+	20, // 54: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
+	31, // 55: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
+	37, // 56: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
+	4,  // 57: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
+	7,  // 58: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
+	12, // 59: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
+	16, // 60: dbslm.ngram.v1.InferenceService.ScoreStream:output_type -> dbslm.ngram.v1.ScoreStreamResponse
+	29, // 61: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
+	36, // 62: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
+	40, // 63: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
+	57, // [57:64] is the sub-list for method output_type
+	50, // [50:57] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_inference_proto_init() }
@@ -4054,16 +4189,16 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 		(*ScoreStreamRequest_Batch)(nil),
 	}
 	file_dbslm_ngram_v1_inference_proto_msgTypes[18].OneofWrappers = []any{}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[27].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[28].OneofWrappers = []any{
 		(*GenerateResponse_Header)(nil),
 		(*GenerateResponse_Chunk)(nil),
 		(*GenerateResponse_Finish)(nil),
 	}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[29].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[30].OneofWrappers = []any{
 		(*EvaluateRequest_Header)(nil),
 		(*EvaluateRequest_Chunk)(nil),
 	}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[34].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[35].OneofWrappers = []any{
 		(*EvaluateResponse_Progress)(nil),
 		(*EvaluateResponse_Sentence)(nil),
 		(*EvaluateResponse_Evaluation)(nil),
@@ -4075,7 +4210,7 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_inference_proto_rawDesc), len(file_dbslm_ngram_v1_inference_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,7 +28,7 @@ type Profile struct {
 	// Name: 1 to 64 bytes, without spaces at its ends.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// What the profile sets. The rest comes from the built-in profile of the same name, else from "default". profile, seed,
-	// stop, bans, biases, required and extension belong to a request and cannot be set.
+	// stop, bans, biases, required, extension and n belong to a request and cannot be set.
 	Parameters *DecodeParameters `protobuf:"bytes,2,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	// Model it is stored for; empty for all models.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
