@@ -58,7 +58,19 @@ func add(t *testing.T, s *store.Store, name string, options ngram.BuildOptions, 
 	return build
 }
 
-// A model that grew by random documents with random weights, with a build after each step, has the rows of a model that was
+// remove forgets a document.
+func remove(t *testing.T, s *store.Store, name, label string) {
+	t.Helper()
+	err := s.Train(t.Context(), tenant, name, "test", func(ctx context.Context, trainer *store.Trainer) error {
+		_, err := trainer.Forget(ctx, store.Forgetting{Label: label}, nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A model that grew by random documents with random weights and lost one again, with a build after each step, has the rows of a model that was
 // built once; and a build that reads packed integers writes what one that reads rows writes.
 func TestIncrementalIsFull(t *testing.T) {
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
@@ -80,9 +92,16 @@ func TestIncrementalIsFull(t *testing.T) {
 			}
 			grown, whole = strings.ReplaceAll(grown, " ", "-"), strings.ReplaceAll(whole, " ", "-")
 			var build ngram.Build
-			for _, d := range documents {
+			gone := weighted{"gone", text(settings.Tokenizer, sentences(random.Uint64(), 1+random.IntN(25))) + "c gone\n", 1 + int64(random.IntN(4))}
+			add(t, s, grown, options, gone)
+			forgotten := random.IntN(len(documents))
+			for i, d := range documents {
 				build = add(t, s, grown, options, d)
+				if i == forgotten {
+					remove(t, s, grown, gone.label)
+				}
 			}
+			build = add(t, s, grown, options)
 			random.Shuffle(len(documents), func(i, j int) { documents[i], documents[j] = documents[j], documents[i] })
 			full := add(t, s, whole, options, documents...)
 			if diff := cmp.Diff(read(t, db, whole, full.ID), read(t, db, grown, build.ID)); diff != "" {

@@ -46,6 +46,9 @@ func (s *Store) Train(ctx context.Context, tenant, model, owner string, f func(c
 		if _, err := tx.Exec(ctx, takeLease, owner, token, s.now()+s.options.LeaseTime.Microseconds(), tenant, model); err != nil {
 			return err
 		}
+		if err := s.noteHolder(ctx, tx, tenant, model, token); err != nil {
+			return err
+		}
 		t.model, err = s.readModel(ctx, tx, tenant, model)
 		t.model.ID = n.training
 		return err

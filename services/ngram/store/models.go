@@ -275,11 +275,15 @@ type name struct {
 	published ngram.BuildID
 }
 
-// lockFree locks the name of a model that nobody trains; Aborted while somebody does.
+// lockFree locks the name of a model that nobody trains, or only a process of this machine that is dead; Aborted while somebody
+// does.
 func (s *Store) lockFree(ctx context.Context, tx *database.Tx, tenant, model string) (name, error) {
 	n, holder, until, err := s.lockName(ctx, tx, tenant, model)
 	if err == nil && until > s.now() {
-		err = s.held(model, holder, until)
+		var died bool
+		if died, err = s.holderDied(ctx, tx, tenant, model); err == nil && !died {
+			err = s.held(model, holder, until)
+		}
 	}
 	return n, err
 }
@@ -354,7 +358,7 @@ func (s *Store) DeleteModel(ctx context.Context, tenant, model string) error {
 		if err := forgetEvaluations(ctx, tx, tenant, model); err != nil {
 			return err
 		}
-		for _, query := range []string{deleteHeldOut, deletePolicy} {
+		for _, query := range []string{deleteHeldOut, deletePolicy, deleteHolder} {
 			if _, err := tx.Exec(ctx, query, tenant, model); err != nil {
 				return err
 			}
