@@ -90,7 +90,8 @@ func replies(t *testing.T) string {
 			}
 			s.Sequences = []Sequence{
 				{Tokens: []uint32{uint32(own), uint32(own + 1)}, Strength: 2, Pattern: []uint32{17}},
-				{Tokens: []uint32{uint32(own + 1), 12}, InsteadOf: []uint32{9}}, {Tokens: []uint32{12, 30, 31}, Lead: 1, Strength: 0.5},
+				{Tokens: []uint32{uint32(own + 1), 12}, InsteadOf: []uint32{9}},
+				{Tokens: []uint32{12, 30, 31}, Lead: 1, Strength: 0.5},
 			}
 		},
 	} {

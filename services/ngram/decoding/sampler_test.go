@@ -95,7 +95,9 @@ func TestMassAfterEveryStage(t *testing.T) {
 			s.Cache = NewSessionCache([][]uint32{{3, 4}}, func(uint32) float64 { return 1e-5 }, func(uint32) bool { return true }, 0.12)
 			s.Sequences = []Sequence{
 				{Tokens: []uint32{uint32(size + k - 1), 3}, Strength: rapid.Float64Range(0.1, 4).Draw(t, "strength")},
-				{Tokens: []uint32{3, 4}, Strength: 1}, {Tokens: []uint32{4}, Strength: -1}, {Tokens: []uint32{5 % uint32(size)}, Ban: true},
+				{Tokens: []uint32{3, 4}, Strength: 1},
+				{Tokens: []uint32{4}, Strength: -1},
+				{Tokens: []uint32{5 % uint32(size)}, Ban: true},
 			}
 		})
 		_, _, chosen := model.run(t, setup)

@@ -87,8 +87,13 @@ func onlyProfile(p *ngramv1.DecodeParameters) error {
 		field string
 		given bool
 	}{
-		{"profile", p.GetProfile() != ""}, {"seed", p.Seed != nil}, {"stop", len(p.GetStop()) > 0}, {"bans", len(p.GetBans()) > 0},
-		{"biases", len(p.GetBiases()) > 0}, {"required", len(p.GetRequired()) > 0}, {"extension", len(p.GetExtension()) > 0},
+		{"profile", p.GetProfile() != ""},
+		{"seed", p.Seed != nil},
+		{"stop", len(p.GetStop()) > 0},
+		{"bans", len(p.GetBans()) > 0},
+		{"biases", len(p.GetBiases()) > 0},
+		{"required", len(p.GetRequired()) > 0},
+		{"extension", len(p.GetExtension()) > 0},
 		{"n", p.N != nil},
 	} {
 		if own.given {
