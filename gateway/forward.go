@@ -31,7 +31,7 @@ func (g *Gateway) forwarded() []forwarding {
 		for _, name := range names {
 			f := forwarding{service: file.Services().ByName(name), peer: peer}
 			switch file {
-			case ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_build_proto, ngramv1.File_dbslm_ngram_v1_exchange_proto:
+			case ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_build_proto, ngramv1.File_dbslm_ngram_v1_corpus_proto, ngramv1.File_dbslm_ngram_v1_exchange_proto:
 				f.changed = g.published.forgetAll
 			}
 			out = append(out, f)

@@ -30,8 +30,8 @@ func newModels(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "models [NAME]",
-		Short:   "List models, or show one",
-		Example: "  dbslm models\n  dbslm models default --json",
+		Short:   "List models, or show one; make or delete one",
+		Example: "  dbslm models\n  dbslm models default --json\n  dbslm models create harbour --order 5\n  dbslm models delete harbour",
 		Args:    atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), false, func(conn *connection) error {
@@ -57,7 +57,8 @@ func newModels(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.AddCommand(newModelsCreate(a, &asJSON), newModelsDelete(a, &asJSON))
 	return cmd
 }
 

@@ -24,6 +24,8 @@ const chunkSize = 256 << 10
 type trainOptions struct {
 	model, tokenizer, normalization, unk, storage, encoding string
 	order                                                   int
+	weight                                                  uint32
+	replace, dropText                                       bool
 	orderGiven                                              bool
 	recursive, stdin, reset, yes, noBuild, noPublish, json  bool
 	maxRuntime                                              time.Duration
@@ -36,7 +38,7 @@ func newTrain(a *app) *cobra.Command {
 		Short: "Count texts, derive a build and publish it",
 		Long: `Count texts into a model, derive a build from all its counts, and publish the build. A file of any extension is
 text; a directory means its *.txt files. Training adds to what is there; a text that was counted before under the
-same label changes nothing. Order, tokeniser and normalisation are fixed when the model is made and enforced after.
+same label changes nothing, and other text under it is refused unless --replace is given. Order, tokeniser and normalisation are fixed when the model is made and enforced after.
 
 Interrupted at any moment, the command completes when it is run again. With --max-runtime it stops by itself at a
 checkpoint and exits with 3; run again, it goes on. A build is derived only if counts or options changed. Levels 2 and 3
@@ -59,6 +61,9 @@ are never touched.`,
 	flags.StringVar(&o.normalization, "normalization", "", "Unicode `form` of the text: nfc, nfkc or none (default nfc, or the model's own)")
 	flags.StringVar(&o.unk, "unk", "", "`policy` for <unk>, <s> and </s> as tokens of the text: reserved (refused) or literal (words) (default reserved)")
 	flags.StringVar(&o.encoding, "encoding", "utf-8", "encoding of the texts, by `name`; a byte order mark wins")
+	flags.BoolVar(&o.replace, "replace", false, "let a text take the place of other text, or of another weight, under its label")
+	flags.Uint32Var(&o.weight, "weight", 1, "count every text `N` times, 1 to 1000000")
+	flags.BoolVar(&o.dropText, "drop-text", false, "do not keep the texts; who wants them forgotten or replaced must send them again")
 	flags.BoolVar(&o.recursive, "recursive", false, "look for *.txt below directories too")
 	flags.BoolVar(&o.stdin, "stdin", false, "also read a text from standard input")
 	flags.BoolVar(&o.reset, "reset", false, "empty the model first; its build serves until the new one is published")
@@ -82,6 +87,9 @@ func (o trainOptions) header(a *app) (*gatewayv1.TrainHeader, error) {
 	if !modelNames.MatchString(o.model) {
 		return nil, usagef("--model %q cannot name a model; use at most 128 letters, digits, '.', '_' and '-', beginning with a letter or digit", o.model)
 	}
+	if o.weight < 1 || o.weight > ngram.MaxWeight {
+		return nil, usagef("--weight %d is impossible; a weight is 1 to %d", o.weight, ngram.MaxWeight)
+	}
 	settings := &ngramv1.ModelSettings{Order: uint32(o.order)}
 	var err error
 	if settings.Tokenizer, err = parseName("tokenizer", o.tokenizer, tokenizers); err != nil {
@@ -103,7 +111,7 @@ func (o trainOptions) header(a *app) (*gatewayv1.TrainHeader, error) {
 	}
 	return &gatewayv1.TrainHeader{
 		Ingest: &ngramv1.IngestHeader{
-			Tenant: a.tenant, Model: o.model, Settings: settings, Trainer: trainerName(), KeepRunning: a.server != "", MaxRuntimeSeconds: limit,
+			Tenant: a.tenant, Model: o.model, Settings: settings, Trainer: trainerName(), DropText: o.dropText, KeepRunning: a.server != "", MaxRuntimeSeconds: limit,
 		},
 		Reset_: o.reset, NoBuild: o.noBuild, NoPublish: o.noPublish, Storage: storage,
 	}, nil
@@ -241,7 +249,7 @@ func (a *app) runTraining(ctx context.Context, conn *connection, header *gateway
 		return err
 	}
 	go func() {
-		if err := sendTraining(stream, header, inputs, o.encoding); err != nil {
+		if err := sendTraining(stream, header, inputs, o); err != nil {
 			cancel(err)
 		}
 	}()
@@ -261,11 +269,11 @@ func (a *app) runTraining(ctx context.Context, conn *connection, header *gateway
 }
 
 // sendTraining streams every text. It ends quietly when the server ended first: its status says why.
-func sendTraining(stream gatewayv1.GatewayService_TrainClient, header *gatewayv1.TrainHeader, inputs []input, encoding string) error {
+func sendTraining(stream gatewayv1.GatewayService_TrainClient, header *gatewayv1.TrainHeader, inputs []input, o trainOptions) error {
 	send := func(m *gatewayv1.TrainRequest) error { return stream.Send(m) }
 	err := send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Header{Header: header}})
 	for i := 0; err == nil && i < len(inputs); i++ {
-		err = sendDocument(send, inputs[i], encoding)
+		err = sendDocument(send, inputs[i], o)
 	}
 	if err == io.EOF {
 		return nil
@@ -276,13 +284,13 @@ func sendTraining(stream gatewayv1.GatewayService_TrainClient, header *gatewayv1
 	return stream.CloseSend()
 }
 
-func sendDocument(send func(*gatewayv1.TrainRequest) error, in input, encoding string) error {
-	r, err := in.open(encoding)
+func sendDocument(send func(*gatewayv1.TrainRequest) error, in input, o trainOptions) error {
+	r, err := in.open(o.encoding)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	start := &ngramv1.DocumentStart{Label: in.label, SizeBytes: uint64(in.size)}
+	start := &ngramv1.DocumentStart{Label: in.label, SizeBytes: uint64(in.size), Weight: o.weight, Replace: o.replace}
 	if err := send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Start{Start: start}}); err != nil {
 		return err
 	}

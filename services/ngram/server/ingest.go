@@ -16,11 +16,12 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// corpus implements CorpusService. Forgetting comes with a later version.
+// corpus implements CorpusService.
 type corpus struct {
 	ngramv1.UnimplementedCorpusServiceServer
-	store *store.Store
-	jobs  *jobs
+	store  *store.Store
+	reader *store.Reader
+	jobs   *jobs
 }
 
 type ingestStream = grpc.BidiStreamingServer[ngramv1.IngestRequest, ngramv1.IngestResponse]

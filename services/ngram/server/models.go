@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// models implements ModelService. Copies come with a later version.
+// models implements ModelService.
 type models struct {
 	ngramv1.UnimplementedModelServiceServer
 	store *store.Store
@@ -171,4 +171,13 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 // unknownChoice refuses an enumeration value that this version does not offer.
 func unknownChoice(field, text string) error {
 	return errors.New(errors.Unimplemented, "NOT_BUILT", "%s", text).Field(field, "not offered by this version")
+}
+
+// CopyModel implements ModelService. A copy that a retry finds complete is AlreadyExists, as any other model of that name.
+func (s *models) CopyModel(ctx context.Context, req *ngramv1.CopyModelRequest) (*ngramv1.CopyModelResponse, error) {
+	model, err := s.store.CopyTo(ctx, s.store, tenantOf(req.Tenant), req.Model, req.Target, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &ngramv1.CopyModelResponse{Model: modelProto(model)}, nil
 }

@@ -101,7 +101,7 @@ func New(db *database.DB, options Options) *Server {
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	ngramv1.RegisterModelServiceServer(r, &models{store: s.store})
 	ngramv1.RegisterProfileServiceServer(r, &profiles{store: s.store})
-	ngramv1.RegisterCorpusServiceServer(r, &corpus{store: s.store, jobs: s.jobs})
+	ngramv1.RegisterCorpusServiceServer(r, &corpus{store: s.store, reader: s.reader, jobs: s.jobs})
 	ngramv1.RegisterBuildServiceServer(r, s.builds)
 	ngramv1.RegisterJobServiceServer(r, s.jobs)
 	ngramv1.RegisterEvaluationServiceServer(r, &evaluations{store: s.store})

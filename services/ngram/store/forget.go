@@ -236,6 +236,7 @@ func (t *Trainer) erase(ctx context.Context, d *stored, progress ngram.Progress)
 	if err != nil {
 		return f, err
 	}
+	t.store.options.Served(ctx) // local files of the dropped builds go
 	if err := t.sweepForgotten(ctx); err != nil {
 		return f, err
 	}

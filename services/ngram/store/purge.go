@@ -106,6 +106,9 @@ const (
 // go on later, and several processes may purge at once. It returns how many generations are gone. grace lets requests end
 // that began to read a build just before it was dropped.
 func (s *Store) Purge(ctx context.Context, grace time.Duration) (gone int, err error) {
+	if _, err := s.db.Exec(ctx, retireStale, s.now()-abandonedAfter.Microseconds()); err != nil {
+		return 0, err
+	}
 	var retired []ngram.ModelID
 	err = s.db.Stream(ctx, selectRetired, []any{s.now() - grace.Microseconds()}, func(row database.Row) error {
 		retired = append(retired, ngram.ModelID(row.Int(0)))

@@ -312,9 +312,10 @@ type DocumentStart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Label, unique in the model: a path, URL or user key; 1 to 512 bytes.
 	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
-	// How often its counts apply; 0 means 1.
+	// How often its counts apply; 0 means 1. Another weight than the stored one needs `replace`.
 	Weight uint32 `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
-	// Replace other content stored under the label; without it such a document is refused.
+	// Replace other content, or another weight, stored under the label; without it such a document is refused. The old text is
+	// subtracted; a build shows all of the old or all of the new. If the old text was not kept, FAILED_PRECONDITION.
 	Replace bool `protobuf:"varint,3,opt,name=replace,proto3" json:"replace,omitempty"`
 	// Size of the text in bytes when known, for progress; 0 when unknown.
 	SizeBytes     uint64 `protobuf:"varint,4,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
@@ -1122,26 +1123,170 @@ func (x *ForgetDocumentRequest) GetRequestId() string {
 	return ""
 }
 
+// ForgetSentDocumentRequest is one message of a request to forget a document with its text.
+type ForgetSentDocumentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What this message carries.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ForgetSentDocumentRequest_Request
+	//	*ForgetSentDocumentRequest_Chunk
+	Part          isForgetSentDocumentRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetSentDocumentRequest) Reset() {
+	*x = ForgetSentDocumentRequest{}
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetSentDocumentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetSentDocumentRequest) ProtoMessage() {}
+
+func (x *ForgetSentDocumentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetSentDocumentRequest.ProtoReflect.Descriptor instead.
+func (*ForgetSentDocumentRequest) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ForgetSentDocumentRequest) GetPart() isForgetSentDocumentRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ForgetSentDocumentRequest) GetRequest() *ForgetDocumentRequest {
+	if x != nil {
+		if x, ok := x.Part.(*ForgetSentDocumentRequest_Request); ok {
+			return x.Request
+		}
+	}
+	return nil
+}
+
+func (x *ForgetSentDocumentRequest) GetChunk() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*ForgetSentDocumentRequest_Chunk); ok {
+			return x.Chunk
+		}
+	}
+	return nil
+}
+
+type isForgetSentDocumentRequest_Part interface {
+	isForgetSentDocumentRequest_Part()
+}
+
+type ForgetSentDocumentRequest_Request struct {
+	// First message of the stream, exactly once.
+	Request *ForgetDocumentRequest `protobuf:"bytes,1,opt,name=request,proto3,oneof"`
+}
+
+type ForgetSentDocumentRequest_Chunk struct {
+	// Next piece of the document's text, at most 1 MiB.
+	Chunk []byte `protobuf:"bytes,2,opt,name=chunk,proto3,oneof"`
+}
+
+func (*ForgetSentDocumentRequest_Request) isForgetSentDocumentRequest_Part() {}
+
+func (*ForgetSentDocumentRequest_Chunk) isForgetSentDocumentRequest_Part() {}
+
+// ForgetSentDocumentResponse reports progress and, last, the result.
+type ForgetSentDocumentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As of ForgetDocument.
+	Response      *ForgetDocumentResponse `protobuf:"bytes,1,opt,name=response,proto3" json:"response,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetSentDocumentResponse) Reset() {
+	*x = ForgetSentDocumentResponse{}
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetSentDocumentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetSentDocumentResponse) ProtoMessage() {}
+
+func (x *ForgetSentDocumentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetSentDocumentResponse.ProtoReflect.Descriptor instead.
+func (*ForgetSentDocumentResponse) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ForgetSentDocumentResponse) GetResponse() *ForgetDocumentResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
 // ForgetDocumentResponse reports progress and, last, the result.
 type ForgetDocumentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Phase in progress.
+	// Phase in progress: "subtract" (bytes of text), "build: …" (n-grams), "remove".
 	Phase string `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
 	// Units done in this phase.
 	Done uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
 	// Units in this phase.
 	Total uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
-	// Set on the last message: builds that saw the document and are gone.
+	// Set on the last message: builds that saw the document and are gone, or with dry_run would be. Replies that they wrote
+	// cannot be replayed any more, and the failure of a build says why.
 	DroppedBuildIds []uint32 `protobuf:"varint,4,rep,packed,name=dropped_build_ids,json=droppedBuildIds,proto3" json:"dropped_build_ids,omitempty"`
 	// True on the last message.
-	Finished      bool `protobuf:"varint,5,opt,name=finished,proto3" json:"finished,omitempty"`
+	Finished bool `protobuf:"varint,5,opt,name=finished,proto3" json:"finished,omitempty"`
+	// Set on the last message: the document.
+	Document *Document `protobuf:"bytes,6,opt,name=document,proto3" json:"document,omitempty"`
+	// Set on the last message: the one of the dropped builds that served; 0 for none.
+	PublishedBuildId uint32 `protobuf:"varint,7,opt,name=published_build_id,json=publishedBuildId,proto3" json:"published_build_id,omitempty"`
+	// Set on the last message: the build that serves in its place; 0 with dry_run, when none of them served, and when no text
+	// is left.
+	SuccessorBuildId uint32 `protobuf:"varint,8,opt,name=successor_build_id,json=successorBuildId,proto3" json:"successor_build_id,omitempty"`
+	// Set on the last message: local files of the dropped builds on the machine that answers, which are removed. Other replicas
+	// remove theirs within a minute.
+	Files         []string `protobuf:"bytes,9,rep,name=files,proto3" json:"files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ForgetDocumentResponse) Reset() {
 	*x = ForgetDocumentResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1298,7 @@ func (x *ForgetDocumentResponse) String() string {
 func (*ForgetDocumentResponse) ProtoMessage() {}
 
 func (x *ForgetDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1311,7 @@ func (x *ForgetDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetDocumentResponse.ProtoReflect.Descriptor instead.
 func (*ForgetDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ForgetDocumentResponse) GetPhase() string {
@@ -1202,6 +1347,34 @@ func (x *ForgetDocumentResponse) GetFinished() bool {
 		return x.Finished
 	}
 	return false
+}
+
+func (x *ForgetDocumentResponse) GetDocument() *Document {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *ForgetDocumentResponse) GetPublishedBuildId() uint32 {
+	if x != nil {
+		return x.PublishedBuildId
+	}
+	return 0
+}
+
+func (x *ForgetDocumentResponse) GetSuccessorBuildId() uint32 {
+	if x != nil {
+		return x.SuccessorBuildId
+	}
+	return 0
+}
+
+func (x *ForgetDocumentResponse) GetFiles() []string {
+	if x != nil {
+		return x.Files
+	}
+	return nil
 }
 
 var File_dbslm_ngram_v1_corpus_proto protoreflect.FileDescriptor
@@ -1293,17 +1466,28 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\xbaH\ar\x05 \x01(\x80\x04R\x05label\x12\x17\n" +
 	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12'\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\trequestId\"\xa0\x01\n" +
+	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\trequestId\"\x90\x01\n" +
+	"\x19ForgetSentDocumentRequest\x12A\n" +
+	"\arequest\x18\x01 \x01(\v2%.dbslm.ngram.v1.ForgetDocumentRequestH\x00R\arequest\x12!\n" +
+	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunkB\r\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"`\n" +
+	"\x1aForgetSentDocumentResponse\x12B\n" +
+	"\bresponse\x18\x01 \x01(\v2&.dbslm.ngram.v1.ForgetDocumentResponseR\bresponse\"\xc8\x02\n" +
 	"\x16ForgetDocumentResponse\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
 	"\x05total\x18\x03 \x01(\x04R\x05total\x12*\n" +
 	"\x11dropped_build_ids\x18\x04 \x03(\rR\x0fdroppedBuildIds\x12\x1a\n" +
-	"\bfinished\x18\x05 \x01(\bR\bfinished2\xa2\x02\n" +
+	"\bfinished\x18\x05 \x01(\bR\bfinished\x124\n" +
+	"\bdocument\x18\x06 \x01(\v2\x18.dbslm.ngram.v1.DocumentR\bdocument\x12,\n" +
+	"\x12published_build_id\x18\a \x01(\rR\x10publishedBuildId\x12,\n" +
+	"\x12successor_build_id\x18\b \x01(\rR\x10successorBuildId\x12\x14\n" +
+	"\x05files\x18\t \x03(\tR\x05files2\x93\x03\n" +
 	"\rCorpusService\x12K\n" +
 	"\x06Ingest\x12\x1d.dbslm.ngram.v1.IngestRequest\x1a\x1e.dbslm.ngram.v1.IngestResponse(\x010\x01\x12a\n" +
 	"\rListDocuments\x12$.dbslm.ngram.v1.ListDocumentsRequest\x1a%.dbslm.ngram.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12a\n" +
-	"\x0eForgetDocument\x12%.dbslm.ngram.v1.ForgetDocumentRequest\x1a&.dbslm.ngram.v1.ForgetDocumentResponse0\x01B$Z\"dbslm/proto/dbslm/ngram/v1;ngramv1b\x06proto3"
+	"\x0eForgetDocument\x12%.dbslm.ngram.v1.ForgetDocumentRequest\x1a&.dbslm.ngram.v1.ForgetDocumentResponse0\x01\x12o\n" +
+	"\x12ForgetSentDocument\x12).dbslm.ngram.v1.ForgetSentDocumentRequest\x1a*.dbslm.ngram.v1.ForgetSentDocumentResponse(\x010\x01B$Z\"dbslm/proto/dbslm/ngram/v1;ngramv1b\x06proto3"
 
 var (
 	file_dbslm_ngram_v1_corpus_proto_rawDescOnce sync.Once
@@ -1318,52 +1502,59 @@ func file_dbslm_ngram_v1_corpus_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_corpus_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_corpus_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_dbslm_ngram_v1_corpus_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_dbslm_ngram_v1_corpus_proto_goTypes = []any{
-	(DocumentAcknowledged_Outcome)(0), // 0: dbslm.ngram.v1.DocumentAcknowledged.Outcome
-	(*IngestRequest)(nil),             // 1: dbslm.ngram.v1.IngestRequest
-	(*IngestHeader)(nil),              // 2: dbslm.ngram.v1.IngestHeader
-	(*DocumentStart)(nil),             // 3: dbslm.ngram.v1.DocumentStart
-	(*DocumentEnd)(nil),               // 4: dbslm.ngram.v1.DocumentEnd
-	(*IngestResponse)(nil),            // 5: dbslm.ngram.v1.IngestResponse
-	(*IngestPaused)(nil),              // 6: dbslm.ngram.v1.IngestPaused
-	(*IngestOpened)(nil),              // 7: dbslm.ngram.v1.IngestOpened
-	(*IngestProgress)(nil),            // 8: dbslm.ngram.v1.IngestProgress
-	(*DocumentAcknowledged)(nil),      // 9: dbslm.ngram.v1.DocumentAcknowledged
-	(*Document)(nil),                  // 10: dbslm.ngram.v1.Document
-	(*ListDocumentsRequest)(nil),      // 11: dbslm.ngram.v1.ListDocumentsRequest
-	(*ListDocumentsResponse)(nil),     // 12: dbslm.ngram.v1.ListDocumentsResponse
-	(*ForgetDocumentRequest)(nil),     // 13: dbslm.ngram.v1.ForgetDocumentRequest
-	(*ForgetDocumentResponse)(nil),    // 14: dbslm.ngram.v1.ForgetDocumentResponse
-	(*ModelSettings)(nil),             // 15: dbslm.ngram.v1.ModelSettings
-	(*Model)(nil),                     // 16: dbslm.ngram.v1.Model
-	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
+	(DocumentAcknowledged_Outcome)(0),  // 0: dbslm.ngram.v1.DocumentAcknowledged.Outcome
+	(*IngestRequest)(nil),              // 1: dbslm.ngram.v1.IngestRequest
+	(*IngestHeader)(nil),               // 2: dbslm.ngram.v1.IngestHeader
+	(*DocumentStart)(nil),              // 3: dbslm.ngram.v1.DocumentStart
+	(*DocumentEnd)(nil),                // 4: dbslm.ngram.v1.DocumentEnd
+	(*IngestResponse)(nil),             // 5: dbslm.ngram.v1.IngestResponse
+	(*IngestPaused)(nil),               // 6: dbslm.ngram.v1.IngestPaused
+	(*IngestOpened)(nil),               // 7: dbslm.ngram.v1.IngestOpened
+	(*IngestProgress)(nil),             // 8: dbslm.ngram.v1.IngestProgress
+	(*DocumentAcknowledged)(nil),       // 9: dbslm.ngram.v1.DocumentAcknowledged
+	(*Document)(nil),                   // 10: dbslm.ngram.v1.Document
+	(*ListDocumentsRequest)(nil),       // 11: dbslm.ngram.v1.ListDocumentsRequest
+	(*ListDocumentsResponse)(nil),      // 12: dbslm.ngram.v1.ListDocumentsResponse
+	(*ForgetDocumentRequest)(nil),      // 13: dbslm.ngram.v1.ForgetDocumentRequest
+	(*ForgetSentDocumentRequest)(nil),  // 14: dbslm.ngram.v1.ForgetSentDocumentRequest
+	(*ForgetSentDocumentResponse)(nil), // 15: dbslm.ngram.v1.ForgetSentDocumentResponse
+	(*ForgetDocumentResponse)(nil),     // 16: dbslm.ngram.v1.ForgetDocumentResponse
+	(*ModelSettings)(nil),              // 17: dbslm.ngram.v1.ModelSettings
+	(*Model)(nil),                      // 18: dbslm.ngram.v1.Model
+	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_corpus_proto_depIdxs = []int32{
 	2,  // 0: dbslm.ngram.v1.IngestRequest.header:type_name -> dbslm.ngram.v1.IngestHeader
 	3,  // 1: dbslm.ngram.v1.IngestRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
 	4,  // 2: dbslm.ngram.v1.IngestRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	15, // 3: dbslm.ngram.v1.IngestHeader.settings:type_name -> dbslm.ngram.v1.ModelSettings
+	17, // 3: dbslm.ngram.v1.IngestHeader.settings:type_name -> dbslm.ngram.v1.ModelSettings
 	7,  // 4: dbslm.ngram.v1.IngestResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
 	8,  // 5: dbslm.ngram.v1.IngestResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
 	9,  // 6: dbslm.ngram.v1.IngestResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
 	6,  // 7: dbslm.ngram.v1.IngestResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
-	16, // 8: dbslm.ngram.v1.IngestOpened.model:type_name -> dbslm.ngram.v1.Model
+	18, // 8: dbslm.ngram.v1.IngestOpened.model:type_name -> dbslm.ngram.v1.Model
 	0,  // 9: dbslm.ngram.v1.DocumentAcknowledged.outcome:type_name -> dbslm.ngram.v1.DocumentAcknowledged.Outcome
 	10, // 10: dbslm.ngram.v1.DocumentAcknowledged.document:type_name -> dbslm.ngram.v1.Document
-	17, // 11: dbslm.ngram.v1.Document.create_time:type_name -> google.protobuf.Timestamp
+	19, // 11: dbslm.ngram.v1.Document.create_time:type_name -> google.protobuf.Timestamp
 	10, // 12: dbslm.ngram.v1.ListDocumentsResponse.documents:type_name -> dbslm.ngram.v1.Document
-	1,  // 13: dbslm.ngram.v1.CorpusService.Ingest:input_type -> dbslm.ngram.v1.IngestRequest
-	11, // 14: dbslm.ngram.v1.CorpusService.ListDocuments:input_type -> dbslm.ngram.v1.ListDocumentsRequest
-	13, // 15: dbslm.ngram.v1.CorpusService.ForgetDocument:input_type -> dbslm.ngram.v1.ForgetDocumentRequest
-	5,  // 16: dbslm.ngram.v1.CorpusService.Ingest:output_type -> dbslm.ngram.v1.IngestResponse
-	12, // 17: dbslm.ngram.v1.CorpusService.ListDocuments:output_type -> dbslm.ngram.v1.ListDocumentsResponse
-	14, // 18: dbslm.ngram.v1.CorpusService.ForgetDocument:output_type -> dbslm.ngram.v1.ForgetDocumentResponse
-	16, // [16:19] is the sub-list for method output_type
-	13, // [13:16] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	13, // 13: dbslm.ngram.v1.ForgetSentDocumentRequest.request:type_name -> dbslm.ngram.v1.ForgetDocumentRequest
+	16, // 14: dbslm.ngram.v1.ForgetSentDocumentResponse.response:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
+	10, // 15: dbslm.ngram.v1.ForgetDocumentResponse.document:type_name -> dbslm.ngram.v1.Document
+	1,  // 16: dbslm.ngram.v1.CorpusService.Ingest:input_type -> dbslm.ngram.v1.IngestRequest
+	11, // 17: dbslm.ngram.v1.CorpusService.ListDocuments:input_type -> dbslm.ngram.v1.ListDocumentsRequest
+	13, // 18: dbslm.ngram.v1.CorpusService.ForgetDocument:input_type -> dbslm.ngram.v1.ForgetDocumentRequest
+	14, // 19: dbslm.ngram.v1.CorpusService.ForgetSentDocument:input_type -> dbslm.ngram.v1.ForgetSentDocumentRequest
+	5,  // 20: dbslm.ngram.v1.CorpusService.Ingest:output_type -> dbslm.ngram.v1.IngestResponse
+	12, // 21: dbslm.ngram.v1.CorpusService.ListDocuments:output_type -> dbslm.ngram.v1.ListDocumentsResponse
+	16, // 22: dbslm.ngram.v1.CorpusService.ForgetDocument:output_type -> dbslm.ngram.v1.ForgetDocumentResponse
+	15, // 23: dbslm.ngram.v1.CorpusService.ForgetSentDocument:output_type -> dbslm.ngram.v1.ForgetSentDocumentResponse
+	20, // [20:24] is the sub-list for method output_type
+	16, // [16:20] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_corpus_proto_init() }
@@ -1384,13 +1575,17 @@ func file_dbslm_ngram_v1_corpus_proto_init() {
 		(*IngestResponse_Acknowledged)(nil),
 		(*IngestResponse_Paused)(nil),
 	}
+	file_dbslm_ngram_v1_corpus_proto_msgTypes[13].OneofWrappers = []any{
+		(*ForgetSentDocumentRequest_Request)(nil),
+		(*ForgetSentDocumentRequest_Chunk)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_corpus_proto_rawDesc), len(file_dbslm_ngram_v1_corpus_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,9 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CorpusService_Ingest_FullMethodName         = "/dbslm.ngram.v1.CorpusService/Ingest"
-	CorpusService_ListDocuments_FullMethodName  = "/dbslm.ngram.v1.CorpusService/ListDocuments"
-	CorpusService_ForgetDocument_FullMethodName = "/dbslm.ngram.v1.CorpusService/ForgetDocument"
+	CorpusService_Ingest_FullMethodName             = "/dbslm.ngram.v1.CorpusService/Ingest"
+	CorpusService_ListDocuments_FullMethodName      = "/dbslm.ngram.v1.CorpusService/ListDocuments"
+	CorpusService_ForgetDocument_FullMethodName     = "/dbslm.ngram.v1.CorpusService/ForgetDocument"
+	CorpusService_ForgetSentDocument_FullMethodName = "/dbslm.ngram.v1.CorpusService/ForgetSentDocument"
 )
 
 // CorpusServiceClient is the client API for CorpusService service.
@@ -37,8 +38,14 @@ type CorpusServiceClient interface {
 	Ingest(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[IngestRequest, IngestResponse], error)
 	// ListDocuments returns the documents of a model ordered by label.
 	ListDocuments(ctx context.Context, in *ListDocumentsRequest, opts ...grpc.CallOption) (*ListDocumentsResponse, error)
-	// ForgetDocument subtracts a document exactly, from counts, builds and stored text.
+	// ForgetDocument subtracts a document exactly, from counts, builds and stored text. Every build that saw it is dropped; if one
+	// of them serves, a build of what is left is derived with the same options and published in its place. After a broken
+	// stream, or a kill, the same request goes on where it stopped; NOT_FOUND then means that it had ended. A document whose
+	// text was not kept is FAILED_PRECONDITION (TEXT_NOT_KEPT): send its text with ForgetSentDocument.
 	ForgetDocument(ctx context.Context, in *ForgetDocumentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ForgetDocumentResponse], error)
+	// ForgetSentDocument is ForgetDocument with the document's text, as it was sent for training: the request first, then
+	// chunks to the end of the stream. Another text is FAILED_PRECONDITION and changes nothing.
+	ForgetSentDocument(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForgetSentDocumentRequest, ForgetSentDocumentResponse], error)
 }
 
 type corpusServiceClient struct {
@@ -91,6 +98,19 @@ func (c *corpusServiceClient) ForgetDocument(ctx context.Context, in *ForgetDocu
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type CorpusService_ForgetDocumentClient = grpc.ServerStreamingClient[ForgetDocumentResponse]
 
+func (c *corpusServiceClient) ForgetSentDocument(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForgetSentDocumentRequest, ForgetSentDocumentResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CorpusService_ServiceDesc.Streams[2], CorpusService_ForgetSentDocument_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ForgetSentDocumentRequest, ForgetSentDocumentResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CorpusService_ForgetSentDocumentClient = grpc.BidiStreamingClient[ForgetSentDocumentRequest, ForgetSentDocumentResponse]
+
 // CorpusServiceServer is the server API for CorpusService service.
 // All implementations must embed UnimplementedCorpusServiceServer
 // for forward compatibility.
@@ -104,8 +124,14 @@ type CorpusServiceServer interface {
 	Ingest(grpc.BidiStreamingServer[IngestRequest, IngestResponse]) error
 	// ListDocuments returns the documents of a model ordered by label.
 	ListDocuments(context.Context, *ListDocumentsRequest) (*ListDocumentsResponse, error)
-	// ForgetDocument subtracts a document exactly, from counts, builds and stored text.
+	// ForgetDocument subtracts a document exactly, from counts, builds and stored text. Every build that saw it is dropped; if one
+	// of them serves, a build of what is left is derived with the same options and published in its place. After a broken
+	// stream, or a kill, the same request goes on where it stopped; NOT_FOUND then means that it had ended. A document whose
+	// text was not kept is FAILED_PRECONDITION (TEXT_NOT_KEPT): send its text with ForgetSentDocument.
 	ForgetDocument(*ForgetDocumentRequest, grpc.ServerStreamingServer[ForgetDocumentResponse]) error
+	// ForgetSentDocument is ForgetDocument with the document's text, as it was sent for training: the request first, then
+	// chunks to the end of the stream. Another text is FAILED_PRECONDITION and changes nothing.
+	ForgetSentDocument(grpc.BidiStreamingServer[ForgetSentDocumentRequest, ForgetSentDocumentResponse]) error
 	mustEmbedUnimplementedCorpusServiceServer()
 }
 
@@ -124,6 +150,9 @@ func (UnimplementedCorpusServiceServer) ListDocuments(context.Context, *ListDocu
 }
 func (UnimplementedCorpusServiceServer) ForgetDocument(*ForgetDocumentRequest, grpc.ServerStreamingServer[ForgetDocumentResponse]) error {
 	return status.Error(codes.Unimplemented, "method ForgetDocument not implemented")
+}
+func (UnimplementedCorpusServiceServer) ForgetSentDocument(grpc.BidiStreamingServer[ForgetSentDocumentRequest, ForgetSentDocumentResponse]) error {
+	return status.Error(codes.Unimplemented, "method ForgetSentDocument not implemented")
 }
 func (UnimplementedCorpusServiceServer) mustEmbedUnimplementedCorpusServiceServer() {}
 func (UnimplementedCorpusServiceServer) testEmbeddedByValue()                       {}
@@ -182,6 +211,13 @@ func _CorpusService_ForgetDocument_Handler(srv interface{}, stream grpc.ServerSt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type CorpusService_ForgetDocumentServer = grpc.ServerStreamingServer[ForgetDocumentResponse]
 
+func _CorpusService_ForgetSentDocument_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(CorpusServiceServer).ForgetSentDocument(&grpc.GenericServerStream[ForgetSentDocumentRequest, ForgetSentDocumentResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CorpusService_ForgetSentDocumentServer = grpc.BidiStreamingServer[ForgetSentDocumentRequest, ForgetSentDocumentResponse]
+
 // CorpusService_ServiceDesc is the grpc.ServiceDesc for CorpusService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -205,6 +241,12 @@ var CorpusService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "ForgetDocument",
 			Handler:       _CorpusService_ForgetDocument_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "ForgetSentDocument",
+			Handler:       _CorpusService_ForgetSentDocument_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "dbslm/ngram/v1/corpus.proto",

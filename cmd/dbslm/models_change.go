@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"github.com/spf13/cobra"
+)
+
+func newModelsCreate(a *app, asJSON *bool) *cobra.Command {
+	o := trainOptions{weight: 1, storage: "8"}
+	cmd := &cobra.Command{
+		Use:     "create NAME",
+		Short:   "Make an empty model; train makes one too",
+		Example: "  dbslm models create harbour --order 5 --tokenizer whitespace",
+		Args:    oneArg("the model's name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.model, o.orderGiven = args[0], cmd.Flags().Changed("order")
+			header, err := o.header(a)
+			if err != nil {
+				return err
+			}
+			return a.with(cmd.Context(), true, func(conn *connection) error {
+				resp, err := ngramv1.NewModelServiceClient(conn).CreateModel(cmd.Context(), &ngramv1.CreateModelRequest{
+					Tenant: a.tenant, Name: args[0], Settings: header.Ingest.Settings,
+				})
+				if err != nil {
+					return err
+				}
+				m := summariseModel(resp.Model)
+				if *asJSON {
+					return printJSON(a.out, m)
+				}
+				what := "made"
+				if !resp.Created {
+					what = "there is already"
+				}
+				fmt.Fprintf(a.out, "%s model %q: order %d, tokeniser %s; train it with: dbslm train PATH --model %s\n", what, m.Name, m.Order, m.Tokenizer, m.Name)
+				return nil
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&o.order, "order", 0, "longest n-gram: `N` tokens, 1 to 255 (default 3)")
+	flags.StringVar(&o.tokenizer, "tokenizer", "", "`kind` of tokens: words, whitespace or bytes (default words)")
+	flags.StringVar(&o.normalization, "normalization", "", "Unicode `form` of the text: nfc, nfkc or none (default nfc)")
+	flags.StringVar(&o.unk, "unk", "", "`policy` for <unk>, <s> and </s> as tokens of the text: reserved (refused) or literal (words) (default reserved)")
+	return cmd
+}
+
+func newModelsDelete(a *app, asJSON *bool) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "delete NAME",
+		Short: "Delete a model with its documents and builds",
+		Long: `Delete a model. Its name is free at once and nobody can use it any more; whoever reads one of its builds at that moment
+is told so. Its rows are removed by the service in bounded batches.`,
+		Example: "  dbslm models delete harbour --yes",
+		Args:    oneArg("the model's name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), false, func(conn *connection) error {
+				resp, err := ngramv1.NewModelServiceClient(conn).GetModel(cmd.Context(), &ngramv1.GetModelRequest{Tenant: a.tenant, Model: args[0]})
+				if err != nil {
+					return err
+				}
+				if err := a.confirmDelete(cmd.Context(), conn, resp.Model, yes); err != nil {
+					return err
+				}
+				if _, err := ngramv1.NewModelServiceClient(conn).DeleteModel(cmd.Context(), &ngramv1.DeleteModelRequest{Tenant: a.tenant, Model: args[0]}); err != nil {
+					return err
+				}
+				if *asJSON {
+					return printJSON(a.out, struct {
+						Deleted string `json:"deleted"`
+					}{args[0]})
+				}
+				fmt.Fprintf(a.out, "deleted model %q\n", args[0])
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func (a *app) confirmDelete(ctx context.Context, conn *connection, m *ngramv1.Model, yes bool) error {
+	what := fmt.Sprintf("model %q in %s (%s, %s)", m.Name, conn.where, plural(m.Documents, "document", "documents"), plural(m.Tokens, "token", "tokens"))
+	switch {
+	case yes:
+		return nil
+	case conn.remote:
+		return usagef("this would delete %s; repeat the command with --yes to do that", what)
+	case terminal(a.in):
+		sure, err := confirm(ctx, a.streams, "Delete "+what+"?")
+		if err == nil && !sure {
+			return usagef("nothing was changed")
+		}
+		return err
+	}
+	return nil
+}
