@@ -77,7 +77,7 @@ func (a *app) copy(ctx context.Context, args []string, o copyOptions) error {
 	}
 	there := *a
 	there.db = c.To
-	return there.with(ctx, false, func(conn *connection) error {
+	return there.with(ctx, true, func(conn *connection) error {
 		model, err := there.findModel(ctx, conn, target)
 		if err != nil {
 			return err

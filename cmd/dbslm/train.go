@@ -38,7 +38,8 @@ func newTrain(a *app) *cobra.Command {
 		Short: "Count texts, derive a build and publish it",
 		Long: `Count texts into a model, derive a build from all its counts, and publish the build. A file of any extension is
 text; a directory means its *.txt files. Training adds to what is there; a text that was counted before under the
-same label changes nothing, and other text under it is refused unless --replace is given. Order, tokeniser and normalisation are fixed when the model is made and enforced after.
+same label changes nothing, and other text under it is refused unless --replace is given. Order, tokeniser and
+normalisation are fixed when the model is made and enforced after.
 
 Interrupted at any moment, the command completes when it is run again. With --max-runtime it stops by itself at a
 checkpoint and exits with 3; run again, it goes on. A build is derived only if counts or options changed. Levels 2 and 3

@@ -102,7 +102,8 @@ func (db *DB) liteDSN(writer bool) string {
 	}
 	if writer {
 		// journal_mode is a property of the file, set by whoever writes first. The limit cuts the log back after a large load.
-		pragmas = append(pragmas, "journal_mode(WAL)", "journal_size_limit(67108864)")
+		// What is deleted is overwritten: a forgotten word must not be found in the file either.
+		pragmas = append(pragmas, "journal_mode(WAL)", "journal_size_limit(67108864)", "secure_delete(1)")
 	} else {
 		pragmas = append(pragmas, "query_only(1)")
 	}
