@@ -47,6 +47,7 @@ var (
 		{"tbl_l1_context_registry", "n:i context_hash:i parent_hash:i oldest_token_id:i a_total:i n1:i n2:i n3:i", cutContexts, "", 0},
 		{"tbl_corpus", "label:b document_id:t content_hash:b weight:i state:t text_bytes:i sentences:i tokens:i ngrams:i bytes_done:i text_kept:i stored_bytes:i created_at:i first_version:i", cutNot, "", 0},
 		{"tbl_decode_hparams", "profile:t parameters:t", cutNot, "", 0},
+		{"tbl_decode_cache_weights", "tokens:i weight:f", cutNot, "", 0},
 		{"tbl_decode_bans", "ban:b", cutNot, "", 0},
 		{"tbl_token_normalization", "source:b target:b", cutNot, "", 0},
 	}
