@@ -168,5 +168,5 @@ type Model struct {
 // Counted says whether the model has counts, or may have them. A model imported from a file of probabilities has words and
 // a build but was never counted; nothing can be added to it, taken from it or derived from it.
 func (m Model) Counted() bool {
-	return m.CountsVersion > 0 || m.VocabularySize <= int64(FirstWord)
+	return m.CountsVersion > 0 || m.TokenEnd <= int64(FirstWord)
 }

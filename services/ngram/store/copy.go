@@ -11,10 +11,6 @@ import (
 	"dbslm/services/ngram"
 )
 
-// abandonedAfter is when an incomplete copy is removed that nobody wrote to. It is a generation in state copying, without a
-// name, whose retired_at is when it was last written to.
-const abandonedAfter = 10 * time.Minute
-
 // copiedTable is a table whose rows go with a model. Columns are "name:kind" with the kinds i (integer), f (double), b (bytes)
 // and t (text). cut says by which key a long table is read piece by piece.
 type copiedTable struct {
@@ -126,7 +122,8 @@ func (s *Store) free(ctx context.Context, tenant, name string) error {
 	return err
 }
 
-// copier is one copy in the making.
+// copier is one copy in the making: a generation in state copying, without a name, whose retired_at is when it was last written
+// to. Purge removes one that nobody wrote to for abandonedAfter.
 type copier struct {
 	from, to       *Store
 	source         ngram.Model

@@ -66,6 +66,9 @@ func (t *Trainer) Forget(ctx context.Context, f Forgetting, progress ngram.Progr
 			"model %q was emptied, but what it held before still serves; publish a build of its new contents, which removes the old ones, and then forget", t.model.Name).
 			With("model", t.model.Name)
 	}
+	if err := t.Countable(); err != nil {
+		return Forgotten{}, err
+	}
 	if err := t.storePending(ctx); err != nil {
 		return Forgotten{}, err
 	}

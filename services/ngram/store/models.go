@@ -240,12 +240,14 @@ func (s *Store) readModels(ctx context.Context, tx *database.Tx, query string, a
 	}
 	for i := range models {
 		models[i].NGrams = make([]int64, models[i].Settings.Order)
-		models[i].VocabularySize = int64(ngram.FirstWord)
+		if models[i].VocabularySize = int64(ngram.FirstWord); models[i].CountsVersion == 0 { // perhaps imported without counts
+			models[i].VocabularySize = models[i].TokenEnd
+		}
 		err := tx.Stream(ctx, selectNGrams, []any{int64(models[i].ID)}, func(row database.Row) error {
 			if n := int(row.Int(0)); n <= len(models[i].NGrams) {
 				models[i].NGrams[n-1] = row.Int(1)
 			}
-			if words := row.Int(1) - 1; row.Int(0) == 1 && words > 0 { // the unigrams are words and </s>
+			if words := row.Int(1) - 1; row.Int(0) == 1 && words > 0 && models[i].CountsVersion > 0 { // the unigrams are words and </s>
 				models[i].VocabularySize += words
 			}
 			return nil
