@@ -125,29 +125,30 @@ func (f frequencies) shortest() []list {
 
 // The candidates, the conversation's recent corrections, facts and biases of three scopes, each arm bounded by itself, in one
 // statement. What is sorted and cut are ids: MariaDB would keep an intermediate table with long texts on the disk. Facts and
-// biases stand in the columns of corrections; only the strength of a bias has a column of its own.
+// biases stand in the columns of corrections; only the strength of a bias has a column of its own. CROSS JOIN is JOIN, except
+// that SQLite keeps the order: without statistics it would walk a whole tenant and look each row up among the ids.
 const (
 	selectCandidatesBefore = `SELECT 0 AS part, 0.0 AS strength, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM (`
 	selectList             = `SELECT correction_id, weight FROM (SELECT correction_id, ? AS weight FROM tbl_l2_correction_words
   WHERE tenant = ? AND scope_key = ? AND word = ? ORDER BY correction_id DESC LIMIT ?) listed`
 	selectListWithin = `SELECT l.correction_id, ? AS weight FROM (SELECT correction_id FROM tbl_l2_correction_words
   WHERE tenant = ? AND scope_key = ? AND word = ? ORDER BY correction_id DESC LIMIT ?) listed
-  JOIN tbl_l2_correction_words l ON l.tenant = ? AND l.scope_key = ? AND l.word = ? AND l.correction_id = listed.correction_id`
+  CROSS JOIN tbl_l2_correction_words l ON l.tenant = ? AND l.scope_key = ? AND l.word = ? AND l.correction_id = listed.correction_id`
 	selectCandidatesAfter = `) hits GROUP BY correction_id ORDER BY SUM(weight) DESC, correction_id DESC LIMIT ?) found
-JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = found.found_id`
+CROSS JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = found.found_id`
 	selectRecent = ` UNION ALL SELECT 1 AS part, 0.0 AS strength, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM tbl_l2_correction_log
   WHERE tenant = ? AND conversation_id = ? AND active = 1 ORDER BY created_at DESC, correction_id DESC LIMIT ?) recent
-JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = recent.found_id`
+CROSS JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = recent.found_id`
 	selectScopeFacts = ` UNION ALL SELECT 2 AS part, 0.0 AS strength, tenant, fact_id, '', scope, COALESCE(conversation_id, ''), user_id, model, '', '', value, '{}',
   '', '', 0, 0, attribute, entity, created_at, 1, '', 1, '', ''
 FROM (SELECT fact_id AS found_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? AND active = 1 ORDER BY created_at DESC, fact_id DESC LIMIT ?) found
-JOIN tbl_l2_facts f ON f.tenant = ? AND f.fact_id = found.found_id`
+CROSS JOIN tbl_l2_facts f ON f.tenant = ? AND f.fact_id = found.found_id`
 	selectScopeBiases = ` UNION ALL SELECT 3 AS part, strength_log10 AS strength, tenant, bias_id, '', scope, COALESCE(conversation_id, ''), user_id, model, COALESCE(correction_id, ''), '',
   pattern, '{}', sequence_text, '', 0, COALESCE(expires_at, 0), '', '', created_at, 1, '', 1, '', ''
 FROM (SELECT bias_id AS found_id FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key IN (?,?,?) AND (anchor = '' OR `
 	selectScopeBiasesAfter = `) AND (expires_at IS NULL OR expires_at > ?)
   ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, bias_id DESC LIMIT ?) found
-JOIN tbl_l2_token_bias b ON b.tenant = ? AND b.bias_id = found.found_id`
+CROSS JOIN tbl_l2_token_bias b ON b.tenant = ? AND b.bias_id = found.found_id`
 )
 
 // candidateQuery reads the candidates of a text.
