@@ -147,6 +147,7 @@ func (g *Gateway) build(ctx context.Context, header *gatewayv1.TrainHeader, seco
 		Model:     header.Ingest.Model,
 		Storage:   header.Storage,
 		Smoothing: header.Smoothing,
+		Pruning:   header.Pruning,
 		Publish:   !header.NoPublish,
 		IfChanged: true,
 		Trainer:   header.Ingest.Trainer,

@@ -29,8 +29,12 @@ func (s Storage) Bits() int {
 // Smoothing names the estimator of a build.
 type Smoothing string
 
-// ModifiedKneserNey is interpolated modified Kneser-Ney (Chen and Goodman 1998), the only estimator built so far.
-const ModifiedKneserNey Smoothing = "modified-kneser-ney"
+// The estimators; package smoothing has their formulas.
+const (
+	ModifiedKneserNey Smoothing = "modified-kneser-ney" // interpolated modified Kneser-Ney (Chen and Goodman 1998)
+	JelinekMercer     Smoothing = "jelinek-mercer"      // interpolation with weights estimated by leaving one out
+	WittenBell        Smoothing = "witten-bell"         // interpolated Witten-Bell (method C)
+)
 
 // Imported stands in place of an estimator where probabilities came with a file: the build's model has no counts.
 const Imported Smoothing = "imported"
@@ -54,6 +58,50 @@ type Discounts struct {
 	CountsOfCounts [4]int64
 }
 
+// Weight is the weight of the longest context of one class in Jelinek-Mercer interpolation.
+type Weight struct {
+	Order  int
+	Class  int     // of contexts, by how often their followers were seen on average; see smoothing.Class
+	Lambda float64 // in (0, 1)
+	Events int64   // tokens left out, one at a time, from which it was estimated; 0 leaves the prior, 1/2
+}
+
+// Pruning leaves n-grams out of a build. Unigrams always stay, and so does every n-gram that a longer one which stays
+// begins or ends with; what an n-gram had of its own goes to the backoff weight of its context.
+type Pruning struct {
+	// Cutoffs are counts by order, element 0 for order 1, where it must be 0: an n-gram that occurred at most that often
+	// goes. The last one holds for all higher orders too. They must not decrease.
+	Cutoffs []int64
+	// Threshold is a relative entropy in nats: an n-gram goes whose removal costs less. At most one of it and the targets
+	// is set.
+	Threshold float64
+	// Targets: the least threshold is taken that leaves at most as many n-grams, or rows of at most as many bytes.
+	TargetNGrams, TargetBytes int64
+}
+
+// IsZero says that nothing is pruned.
+func (p Pruning) IsZero() bool {
+	return p.Equal(Pruning{})
+}
+
+// Cutoff returns the count at or below which n-grams of an order go.
+func (p Pruning) Cutoff(order int) int64 {
+	if len(p.Cutoffs) == 0 {
+		return 0
+	}
+	return p.Cutoffs[min(order, len(p.Cutoffs))-1]
+}
+
+// Equal says that two prunings leave the same out.
+func (p Pruning) Equal(other Pruning) bool {
+	for order := 1; order <= max(len(p.Cutoffs), len(other.Cutoffs)); order++ {
+		if p.Cutoff(order) != other.Cutoff(order) {
+			return false
+		}
+	}
+	return p.Threshold == other.Threshold && p.TargetNGrams == other.TargetNGrams && p.TargetBytes == other.TargetBytes
+}
+
 // Build is one immutable derivation of a model.
 type Build struct {
 	ID             BuildID
@@ -65,10 +113,14 @@ type Build struct {
 	Smoothing      Smoothing
 	KenLMQuirk     bool
 	Storage        Storage
-	Discounts      []Discounts // by order; element 0 is order 1
+	Discounts      []Discounts // by order; element 0 is order 1; zero but for CountsOfCounts unless modified Kneser-Ney
+	Weights        []Weight    // of Jelinek-Mercer, by order and class; else empty
+	Pruning        Pruning     // as it was asked for
+	Threshold      float64     // the relative entropy that was applied, in nats: Pruning.Threshold, or found for a target
+	Pruned         []int64     // n-grams left out, by order; empty where nothing was to be pruned
 	VocabularyEnd  uint32      // every token id of the build is below it
 	VocabularySize int64       // |V|: words with a count, plus <unk> and </s>
-	NGrams         []int64     // distinct n-grams by order; element 0 is order 1, control tokens not included
+	NGrams         []int64     // distinct n-grams by order, without pruned ones; element 0 is order 1, control tokens not included
 	CountsVersion  int64
 	Tokens         int64
 	RowsAdded      int64
@@ -87,6 +139,7 @@ type Build struct {
 type BuildOptions struct {
 	Storage   Storage
 	Smoothing Smoothing
+	Pruning   Pruning
 	// KenLMQuirk tallies the counts of counts as KenLM does for its last n-gram; for comparison only.
 	KenLMQuirk bool
 	// IfChanged returns the published build when neither counts nor options changed since it was derived.

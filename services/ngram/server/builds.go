@@ -25,9 +25,7 @@ type builds struct {
 func (s *builds) CreateBuild(req *ngramv1.CreateBuildRequest, stream grpc.ServerStreamingServer[ngramv1.CreateBuildResponse]) error {
 	options := ngram.BuildOptions{
 		Storage: storages[req.Storage], Smoothing: smoothings[req.Smoothing], KenLMQuirk: req.KenlmQuirk, IfChanged: req.IfChanged,
-	}
-	if req.Smoothing != ngramv1.Smoothing_SMOOTHING_UNSPECIFIED && options.Smoothing == "" {
-		return unknownChoice("smoothing", "only modified Kneser-Ney is built so far")
+		Pruning: pruningOf(req.Pruning),
 	}
 	tenant := tenantOf(req.Tenant)
 	var build ngram.Build
@@ -226,11 +224,19 @@ func buildProto(b ngram.Build) *ngramv1.Build {
 	for _, n := range b.NGrams {
 		p.NgramCounts = append(p.NgramCounts, uint64(n))
 	}
-	discounts := b.Discounts
-	if b.Smoothing == ngram.Imported {
-		discounts = nil
+	if !b.Pruning.IsZero() {
+		p.Pruning, p.AppliedThreshold = pruningProto(b.Pruning), b.Threshold
 	}
-	for _, d := range discounts {
+	for _, n := range b.Pruned {
+		p.PrunedCounts = append(p.PrunedCounts, uint64(n))
+	}
+	for _, w := range b.Weights {
+		p.Weights = append(p.Weights, &ngramv1.InterpolationWeight{Order: uint32(w.Order), Class: uint32(w.Class), Lambda: w.Lambda, Events: uint64(w.Events)})
+	}
+	if b.Smoothing != ngram.ModifiedKneserNey {
+		return p
+	}
+	for _, d := range b.Discounts {
 		counts := make([]uint64, len(d.CountsOfCounts))
 		for i, c := range d.CountsOfCounts {
 			counts[i] = uint64(c)
@@ -240,4 +246,20 @@ func buildProto(b ngram.Build) *ngramv1.Build {
 		})
 	}
 	return p
+}
+
+func pruningOf(p *ngramv1.Pruning) ngram.Pruning {
+	out := ngram.Pruning{Threshold: p.GetThreshold(), TargetNGrams: int64(p.GetTargetNgrams()), TargetBytes: int64(p.GetTargetBytes())}
+	for _, cutoff := range p.GetCutoffs() {
+		out.Cutoffs = append(out.Cutoffs, int64(cutoff))
+	}
+	return out
+}
+
+func pruningProto(p ngram.Pruning) *ngramv1.Pruning {
+	out := &ngramv1.Pruning{Threshold: p.Threshold, TargetNgrams: uint64(p.TargetNGrams), TargetBytes: uint64(p.TargetBytes)}
+	for _, cutoff := range p.Cutoffs {
+		out.Cutoffs = append(out.Cutoffs, uint32(cutoff))
+	}
+	return out
 }

@@ -104,6 +104,8 @@ var (
 	}
 	smoothings = map[ngramv1.Smoothing]ngram.Smoothing{
 		ngramv1.Smoothing_SMOOTHING_MODIFIED_KNESER_NEY: ngram.ModifiedKneserNey,
+		ngramv1.Smoothing_SMOOTHING_JELINEK_MERCER:      ngram.JelinekMercer,
+		ngramv1.Smoothing_SMOOTHING_WITTEN_BELL:         ngram.WittenBell,
 	}
 	buildStates = map[ngramv1.Build_State]ngram.BuildState{
 		ngramv1.Build_STATE_BUILDING: ngram.BuildBuilding,

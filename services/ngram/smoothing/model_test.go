@@ -9,7 +9,6 @@ import (
 	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/goldentest"
 	"dbslm/services/ngram/packed"
-	"dbslm/services/ngram/quant"
 	"dbslm/services/ngram/smoothing"
 )
 
@@ -25,6 +24,10 @@ type model struct {
 	backoffs  map[int]map[int64]float64            // log10
 	masses    map[int]map[int64]float64
 	codes     map[int]map[int64]map[uint32]uint64
+	choice    choice
+	weights   []ngram.Weight
+	plan      *smoothing.Plan
+	params    smoothing.Params
 	estimator *smoothing.Estimator
 }
 
@@ -34,7 +37,13 @@ type failer interface {
 	Fatal(...any)
 }
 
-type storage struct{ unigram, logprob, backoff *quant.Book }
+// choice is how a model is estimated.
+type choice struct {
+	quirk     bool
+	storage   ngram.Storage // the zero value is exact
+	smoothing ngram.Smoothing
+	pruning   ngram.Pruning
+}
 
 func (m *model) sentence(words []string, learn bool) []uint32 {
 	var ids []uint32
@@ -83,54 +92,103 @@ func count(t failer, m *model, sentences [][]string) []counted {
 	}
 }
 
-func train(t failer, order int, sentences [][]string, quirk bool, s storage) *model {
+func train(t failer, order int, sentences [][]string, choice choice) *model {
 	t.Helper()
-	m := &model{order: order, probs: map[int]map[int64]map[uint32]float64{}, backoffs: map[int]map[int64]float64{}, masses: map[int]map[int64]float64{}, codes: map[int]map[int64]map[uint32]uint64{}}
+	if choice.storage == "" {
+		choice.storage = ngram.StorageExact
+	}
+	m := &model{order: order, choice: choice}
 	all := count(t, m, sentences)
 	tallies := make([][4]int64, order)
 	for i, change := range m.counts {
 		tallies[i] = change.CountsOfCounts
 	}
-	if quirk {
+	if choice.quirk {
 		retally(m, all, tallies)
 	}
 	for i, tally := range tallies {
 		m.discounts = append(m.discounts, smoothing.Discounts(i+1, tally))
 	}
 	m.size = int64(len(all[0].rows)) + 1
-	m.estimator = smoothing.NewEstimator(smoothing.Params{Order: order, Discounts: m.discounts, VocabularySize: m.size, Unigram: s.unigram, Logprob: s.logprob, Backoff: s.backoff})
+	params := smoothing.Params{Order: order, Smoothing: choice.smoothing, Discounts: m.discounts, VocabularySize: m.size}
+	if choice.smoothing == ngram.JelinekMercer {
+		heldOut := smoothing.NewHeldOut(order, m.size)
+		eachContext(t, all, func(c smoothing.Identified) error { return heldOut.Context(c.Context) })
+		params.Weights = heldOut.Weights()
+		m.weights = params.Weights
+	}
+	if !choice.pruning.IsZero() {
+		planner := smoothing.NewPlanner(params, choice.pruning, contexthash.Sum)
+		eachContext(t, all, planner.Context)
+		var err error
+		if params.Plan, err = planner.Plan(smoothing.Sizes{NGram: 40, Context: 50}); err != nil {
+			t.Fatal(err)
+		}
+		m.plan = params.Plan
+	}
+	// The codebooks as a build finds them: wider ones, if the least values do not fit.
+	for lo := smoothing.Ranges(choice.storage, smoothing.Least{}); ; {
+		var err error
+		if params.Unigram, params.Logprob, params.Backoff, err = smoothing.Books(choice.storage, lo); err != nil {
+			t.Fatal(err)
+		}
+		m.estimate(t, params, all)
+		need := smoothing.Ranges(choice.storage, m.estimator.Least())
+		if need == lo {
+			return m
+		}
+		lo = need
+	}
+}
+
+func eachContext(t failer, all []counted, visit func(smoothing.Identified) error) {
+	t.Helper()
 	for i, c := range all {
-		n := i + 1
-		m.probs[n], m.backoffs[n], m.codes[n] = map[int64]map[uint32]float64{}, map[int64]float64{}, map[int64]map[uint32]uint64{}
-		m.masses[n] = map[int64]float64{}
 		rows := c.rows
 		for _, context := range c.registry {
-			in := smoothing.Context{N: n, Hash: context.Hash, Parent: context.Parent}
+			in := smoothing.Identified{Context: smoothing.Context{N: i + 1, Hash: context.Hash, Parent: context.Parent}, Oldest: context.Oldest}
 			for len(rows) > 0 && rows[0].Hash == context.Hash {
-				in.Tokens, in.Adjusted = append(in.Tokens, rows[0].Token), append(in.Adjusted, rows[0].Adjusted)
+				in.Tokens, in.Adjusted, in.Raw = append(in.Tokens, rows[0].Token), append(in.Adjusted, rows[0].Adjusted), append(in.Raw, rows[0].Raw)
 				rows = rows[1:]
 			}
-			result, err := m.estimator.Context(in)
-			if err != nil {
+			if err := visit(in); err != nil {
 				t.Fatal(err)
-			}
-			m.backoffs[n][context.Hash] = result.Backoff
-			m.masses[n][context.Hash] = result.Mass
-			m.probs[n][context.Hash], m.codes[n][context.Hash] = map[uint32]float64{}, map[uint32]uint64{}
-			for j, token := range result.Tokens {
-				value := packed.Float(result.Codes[j])
-				if s.logprob != nil {
-					value = s.logprob.Log10[min(result.Codes[j], uint64(len(s.logprob.Log10)-1))]
-					if n == 1 {
-						value = s.unigram.Log10[result.Codes[j]]
-					}
-				}
-				m.probs[n][context.Hash][token] = value
-				m.codes[n][context.Hash][token] = result.Codes[j]
 			}
 		}
 	}
-	return m
+}
+
+func (m *model) estimate(t failer, params smoothing.Params, all []counted) {
+	t.Helper()
+	m.probs, m.codes, m.backoffs, m.masses = map[int]map[int64]map[uint32]float64{}, map[int]map[int64]map[uint32]uint64{}, map[int]map[int64]float64{}, map[int]map[int64]float64{}
+	for n := 1; n <= m.order; n++ {
+		m.probs[n], m.backoffs[n], m.codes[n] = map[int64]map[uint32]float64{}, map[int64]float64{}, map[int64]map[uint32]uint64{}
+		m.masses[n] = map[int64]float64{}
+	}
+	m.params = params
+	m.estimator = smoothing.NewEstimator(params)
+	eachContext(t, all, func(in smoothing.Identified) error {
+		n := in.N
+		result, err := m.estimator.Context(in.Context)
+		if err != nil || len(result.Tokens) == 0 {
+			return err
+		}
+		m.backoffs[n][in.Hash] = result.Backoff
+		m.masses[n][in.Hash] = result.Mass
+		m.probs[n][in.Hash], m.codes[n][in.Hash] = map[uint32]float64{}, map[uint32]uint64{}
+		for j, token := range result.Tokens {
+			value := packed.Float(result.Codes[j])
+			if params.Logprob != nil {
+				value = params.Logprob.Log10[min(result.Codes[j], uint64(len(params.Logprob.Log10)-1))]
+				if n == 1 {
+					value = params.Unigram.Log10[result.Codes[j]]
+				}
+			}
+			m.probs[n][in.Hash][token] = value
+			m.codes[n][in.Hash][token] = result.Codes[j]
+		}
+		return nil
+	})
 }
 
 func retally(m *model, all []counted, tallies [][4]int64) {

@@ -32,7 +32,7 @@ const maxBuilds = 1<<24 - 1
 // next. With IfChanged it returns the published build if that was derived from the same counts with the same options.
 func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progress ngram.Progress) (ngram.Build, error) {
 	options = options.WithDefaults()
-	if err := checkBuildOptions(options); err != nil {
+	if err := checkBuildOptions(options, t.model.Settings.Order); err != nil {
 		return ngram.Build{}, err
 	}
 	if err := t.Countable(); err != nil {
@@ -62,12 +62,16 @@ func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progres
 	if err != nil {
 		return ngram.Build{}, err
 	}
+	prepared, err := t.prepare(ctx, options, totals, held, progress)
+	if err != nil {
+		return ngram.Build{}, err
+	}
 	lo, err := t.lastRanges(ctx, options.Storage)
 	if err != nil {
 		return ngram.Build{}, err
 	}
 	for retried := false; ; {
-		d, need, err := t.derive(ctx, options, totals, lo, held, progress)
+		d, need, err := prepared.derive(ctx, lo)
 		if errors.ReasonOf(err) == reasonInconsistent && d.packed && !retried {
 			retried = true // the packed integers may be wrong; the rows tell
 			t.store.options.Logger.WarnContext(ctx, "the packed counts contradict the model's totals; the build is derived from the rows", "model", t.model.Name, "error", err)
@@ -86,17 +90,23 @@ func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progres
 	}
 }
 
-func checkBuildOptions(options ngram.BuildOptions) error {
+func checkBuildOptions(options ngram.BuildOptions, order int) error {
 	switch options.Storage {
 	case ngram.Storage8, ngram.Storage16, ngram.StorageExact:
 	default:
 		return errors.New(errors.InvalidArgument, "STORAGE_INVALID", "the storage must be 8, 16 or exact, not %q", options.Storage).Field("storage", "must be 8, 16 or exact")
 	}
-	if options.Smoothing != ngram.ModifiedKneserNey {
-		return errors.New(errors.Unimplemented, "SMOOTHING_UNIMPLEMENTED", "the estimator %q is not built yet; use modified-kneser-ney", options.Smoothing).
-			Field("smoothing", "must be modified-kneser-ney")
+	switch options.Smoothing {
+	case ngram.ModifiedKneserNey, ngram.JelinekMercer, ngram.WittenBell:
+	default:
+		return errors.New(errors.InvalidArgument, "SMOOTHING_INVALID", "the smoothing must be modified-kneser-ney, jelinek-mercer or witten-bell, not %q", options.Smoothing).
+			Field("smoothing", "unknown")
 	}
-	return nil
+	if options.KenLMQuirk && options.Smoothing != ngram.ModifiedKneserNey {
+		return errors.New(errors.InvalidArgument, "QUIRK_WITHOUT_DISCOUNTS", "KenLM's tally changes the discounts of modified Kneser-Ney; the smoothing %s has none", options.Smoothing).
+			Field("kenlm_quirk", "needs modified-kneser-ney")
+	}
+	return checkPruning(options.Pruning, order)
 }
 
 // unchanged returns the published build if it is what Build would derive.
@@ -106,50 +116,13 @@ func (t *Trainer) unchanged(ctx context.Context, options ngram.BuildOptions) (ng
 		return ngram.Build{}, false, err
 	}
 	build, err := t.store.BuildOf(ctx, model.Tenant, model.Name, model.Published)
-	same := build.Storage == options.Storage && build.Smoothing == options.Smoothing && build.KenLMQuirk == options.KenLMQuirk
+	same := build.Storage == options.Storage && build.Smoothing == options.Smoothing && build.KenLMQuirk == options.KenLMQuirk && build.Pruning.Equal(options.Pruning)
 	return build, same && err == nil, err
-}
-
-// rangesOf are the low ends of the codebooks that hold the least logarithms; zero for exact storage.
-func rangesOf(storage ngram.Storage, least smoothing.Least) smoothing.Least {
-	switch bits := storage.Bits(); bits {
-	case 8:
-		return smoothing.Least{
-			Unigram: quant.Range(quant.Unigram, unigramBits, least.Unigram),
-			Logprob: quant.Range(quant.Logprob, bits, least.Logprob),
-			Backoff: quant.Range(quant.Backoff, bits, least.Backoff),
-		}
-	case 16:
-		lo := quant.Range(quant.Logprob, bits, min(least.Unigram, least.Logprob))
-		return smoothing.Least{Unigram: lo, Logprob: lo, Backoff: quant.Range(quant.Backoff, bits, least.Backoff)}
-	}
-	return smoothing.Least{}
-}
-
-const unigramBits = 12
-
-// books makes the codebooks with the given low ends; nil for exact storage. In 16 bits unigrams share that of n-grams.
-func books(storage ngram.Storage, lo smoothing.Least) (unigram, logprob, backoff *quant.Book, err error) {
-	bits := storage.Bits()
-	if bits == 0 {
-		return nil, nil, nil, nil
-	}
-	if logprob, err = quant.New(quant.Logprob, bits, lo.Logprob); err != nil {
-		return nil, nil, nil, err
-	}
-	unigram = logprob
-	if bits == 8 {
-		if unigram, err = quant.New(quant.Unigram, unigramBits, lo.Unigram); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	backoff, err = quant.New(quant.Backoff, bits, lo.Backoff)
-	return unigram, logprob, backoff, err
 }
 
 // lastRanges guesses from the build before; a wrong guess costs a second pass, never another result.
 func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (smoothing.Least, error) {
-	lo := rangesOf(storage, smoothing.Least{})
+	lo := smoothing.Ranges(storage, smoothing.Least{})
 	if storage.Bits() == 0 {
 		return lo, nil
 	}
@@ -160,28 +133,19 @@ func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (smooth
 	return lo, err
 }
 
-// derive makes one build with the given ranges. If the ranges that the model needs are others, the build is failed and
-// need says which.
-func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals []orderTotals, lo smoothing.Least, held *heldOut, progress ngram.Progress) (d *derivation, need smoothing.Least, err error) {
-	d = &derivation{t: t, totals: totals, progress: progress, bits: options.Storage.Bits()}
+// derive makes one build of what was prepared with the given ranges. If the ranges that the model needs are others, the build
+// is failed and need says which.
+func (prepared derivation) derive(ctx context.Context, lo smoothing.Least) (d *derivation, need smoothing.Least, err error) {
+	d = &prepared
 	build := &d.build
-	*build = ngram.Build{
-		Model: t.model.ID, Tenant: t.model.Tenant, Name: t.model.Name, State: ngram.BuildBuilding, Order: t.model.Settings.Order,
-		Smoothing: options.Smoothing, KenLMQuirk: options.KenLMQuirk, Storage: options.Storage,
-		VocabularyEnd: uint32(t.model.TokenEnd), VocabularySize: totals[0].NGrams + 1,
-		CountsVersion: t.model.CountsVersion, Tokens: t.model.Tokens, Created: toTime(t.store.now()),
-	}
-	params := smoothing.Params{Order: build.Order, VocabularySize: build.VocabularySize}
-	if params.Unigram, params.Logprob, params.Backoff, err = books(options.Storage, lo); err != nil {
+	build.Created = toTime(d.t.store.now())
+	params := &d.params
+	if params.Unigram, params.Logprob, params.Backoff, err = smoothing.Books(build.Storage, lo); err != nil {
 		return d, lo, err
 	}
-	if err := d.discounts(ctx, options.KenLMQuirk); err != nil {
-		return d, lo, err
-	}
-	params.Discounts = build.Discounts
 	d.books = [3]*quant.Book{params.Unigram, params.Logprob, params.Backoff}
-	d.estimator = smoothing.NewEstimator(params)
-	d.startProbe(held)
+	d.estimator = smoothing.NewEstimator(*params)
+	d.startProbe(d.held)
 	if err := d.begin(ctx); err != nil {
 		return d, lo, err
 	}
@@ -198,7 +162,7 @@ func (t *Trainer) derive(ctx context.Context, options ngram.BuildOptions, totals
 			return d, lo, err
 		}
 	}
-	if need = rangesOf(options.Storage, d.estimator.Least()); need != lo {
+	if need = smoothing.Ranges(build.Storage, d.estimator.Least()); need != lo {
 		return d, need, nil
 	}
 	return d, lo, d.finish(ctx)
@@ -210,37 +174,17 @@ type derivation struct {
 	build     ngram.Build
 	bits      int
 	totals    []orderTotals
+	params    smoothing.Params // without codebooks until derive
 	estimator *smoothing.Estimator
 	books     [3]*quant.Book // of unigrams, n-grams and backoff weights; nil for exact storage
 	open      bool           // the model has rows of earlier builds
 	packed    bool           // some integers were read packed
+	raw       bool           // raw counts and oldest tokens are needed too
 	progress  ngram.Progress
 	grams     int64 // derived so far
 	blobBytes int64 // of packed followers, so far
 	held      *heldOut
 	probe     *scoring.Probe // of the held-out text; nil without one
-}
-
-// discounts computes the discounts of every order and what is to be said about them.
-func (d *derivation) discounts(ctx context.Context, quirk bool) error {
-	tallies := make([][4]int64, len(d.totals))
-	for i, o := range d.totals {
-		tallies[i] = o.CountsOfCounts
-	}
-	if quirk {
-		if err := d.t.retally(ctx, tallies); err != nil {
-			return err
-		}
-	}
-	for i, tally := range tallies {
-		discounts := smoothing.Discounts(i+1, tally)
-		d.build.Discounts = append(d.build.Discounts, discounts)
-		d.build.NGrams = append(d.build.NGrams, d.totals[i].NGrams)
-		if discounts.Fallback {
-			d.build.Warnings = append(d.build.Warnings, fallbackWarning(discounts))
-		}
-	}
-	return nil
 }
 
 // begin enters the build, so that its rows can be told from others whatever happens.
@@ -328,6 +272,9 @@ func (d *derivation) finish(ctx context.Context) error {
 			return err
 		}
 		if err := d.saveMeasure(ctx, tx); err != nil {
+			return err
+		}
+		if err := saveParameters(ctx, tx, b); err != nil {
 			return err
 		}
 		if err := d.t.stillMine(ctx, tx); err != nil {

@@ -7,7 +7,6 @@ import (
 	"math/bits"
 
 	"dbslm/pkg/database"
-	"dbslm/services/ngram"
 	"dbslm/services/ngram/packed"
 	"dbslm/services/ngram/smoothing"
 )
@@ -43,21 +42,28 @@ type chunkRow struct {
 
 // order derives all n-grams of one order, part by part.
 func (d *derivation) order(ctx context.Context, n int) error {
+	scratch := &smoothing.Scratch{}
+	return d.visit(ctx, n, func(p *part, c smoothing.Identified) error { return d.context(p, c.Context, scratch) }, d.write)
+}
+
+// visit reads the integers of one order, part by part, and compares them with their totals. done is called after each part.
+func (d *derivation) visit(ctx context.Context, n int, each func(*part, smoothing.Identified) error, done func(context.Context, *part) error) error {
 	totals := d.totals[n-1]
 	var found orderTotals
-	scratch := &smoothing.Scratch{}
 	var memory part // of the part before, used again
 	for p := range d.parts(n) {
 		p.contexts, p.tokens, p.codes, p.chunks, p.blobs = memory.contexts[:0], memory.tokens[:0], memory.codes[:0], memory.chunks[:0], memory.blobs[:0]
-		if err := d.read(ctx, &p, &found, scratch); err != nil {
+		if err := d.read(ctx, &p, &found, func(c smoothing.Identified) error { return each(&p, c) }); err != nil {
 			return err
 		}
-		if err := d.write(ctx, &p); err != nil {
+		if err := done(ctx, &p); err != nil {
 			return err
 		}
 		memory = p
 	}
-	found.Raw = totals.Raw // not read: a build needs adjusted counts only
+	if !d.raw {
+		found.Raw = totals.Raw // not read
+	}
 	if found != totals {
 		return inconsistentCounts("their totals").
 			With("order", fmt.Sprint(n)).With("found", fmt.Sprintf("%+v", found)).With("totals", fmt.Sprintf("%+v", totals))
@@ -102,8 +108,9 @@ func hashRanges(count int64) func(yield func(from, to int64) bool) {
 
 // context derives one context and packs it.
 func (d *derivation) context(p *part, context smoothing.Context, scratch *smoothing.Scratch) error {
+	d.advance("estimate", len(context.Tokens))
 	result, err := d.estimator.Context(context)
-	if err != nil {
+	if err != nil || len(result.Tokens) == 0 { // all of it pruned
 		return err
 	}
 	row := derived{hash: context.Hash, first: len(p.tokens), chunk: len(p.chunks), backoff: result.Backoff, backoffCode: result.BackoffCode}
@@ -120,10 +127,14 @@ func (d *derivation) context(p *part, context smoothing.Context, scratch *smooth
 	}
 	d.measure(p.n, context.Hash, result)
 	p.contexts = append(p.contexts, row)
-	if d.grams += int64(len(result.Tokens)); d.grams%(1<<15) < int64(len(result.Tokens)) {
-		d.report("estimate")
-	}
 	return err
+}
+
+// advance reports now and then.
+func (d *derivation) advance(phase string, grams int) {
+	if d.grams += int64(grams); d.grams%(1<<15) < int64(grams) {
+		d.report(phase)
+	}
 }
 
 func (d *derivation) report(phase string) {
@@ -143,11 +154,6 @@ func (d *derivation) width(n int) packed.Width {
 		return packed.Width8
 	}
 	return packed.Width16
-}
-
-func fallbackWarning(d ngram.Discounts) string {
-	return fmt.Sprintf("Too few n-grams of order %d for discounts of its own (%d, %d, %d and %d of them have the adjusted counts 1 to 4), so 0.5, 1 and 1.5 were used.",
-		d.Order, d.CountsOfCounts[0], d.CountsOfCounts[1], d.CountsOfCounts[2], d.CountsOfCounts[3])
 }
 
 const selectIdentities = `SELECT n, context_hash, parent_hash, oldest_token_id FROM tbl_l1_context_registry WHERE model_id = ?`

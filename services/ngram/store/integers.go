@@ -11,17 +11,21 @@ import (
 )
 
 const (
-	selectParentage = `SELECT context_hash, parent_hash FROM tbl_l1_context_registry WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ? ORDER BY context_hash`
-	selectGrams     = `SELECT context_hash, next_token_id, COALESCE(a, c) FROM tbl_l1_ng_counts_n WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ?
+	selectParentage = `SELECT context_hash, parent_hash, oldest_token_id FROM tbl_l1_context_registry WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ?
+ORDER BY context_hash`
+	selectGrams = `SELECT context_hash, next_token_id, COALESCE(a, c) FROM tbl_l1_ng_counts_n WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ?
+ORDER BY context_hash, next_token_id`
+	selectRawGrams = `SELECT context_hash, next_token_id, COALESCE(a, c), c FROM tbl_l1_ng_counts_n WHERE model_id = ? AND n = ? AND context_hash BETWEEN ? AND ?
 ORDER BY context_hash, next_token_id`
 )
 
-// read derives the contexts of a part from the integers: packed where a build before packed them and nothing changed since,
-// else from the rows, which it packs for the next build.
-func (d *derivation) read(ctx context.Context, p *part, found *orderTotals, scratch *smoothing.Scratch) error {
+// read visits the contexts of a part, in the order of their hashes, with their integers: packed where a build before packed them
+// and nothing changed since, else from the rows, which it packs for the next build. What needs more than adjusted counts is
+// read from the rows.
+func (d *derivation) read(ctx context.Context, p *part, found *orderTotals, visit func(smoothing.Identified) error) error {
 	return d.t.store.db.InReadTx(ctx, func(tx *database.Tx) error {
-		r := &integers{d: d, p: p, found: found, scratch: scratch}
-		if p.n == 1 {
+		r := &integers{d: d, p: p, found: found, visit: visit}
+		if p.n == 1 || d.raw {
 			return r.rows(ctx, tx, p.from, p.to)
 		}
 		first, last := segmentOf(p.from, p.bits), segmentOf(p.to, p.bits)
@@ -54,12 +58,20 @@ type integers struct {
 	d       *derivation
 	p       *part
 	found   *orderTotals
-	scratch *smoothing.Scratch
+	visit   func(smoothing.Identified) error
 	counts  packed.Counts // of the context at hand
+	raw     []int64       // its raw counts and its oldest token, where they are read
+	oldest  uint32
 
 	packing      bool
 	at           int64 // the segment that is packed
 	segmentBytes []byte
+}
+
+// parentage is who a context is.
+type parentage struct {
+	hash, parent int64
+	oldest       uint32
 }
 
 // inconsistentCounts says that the integers contradict each other.
@@ -88,7 +100,12 @@ func (r *integers) context(c *packed.Counts) error {
 			r.found.CountsOfCounts[adjusted-1]++
 		}
 	}
-	return r.d.context(r.p, smoothing.Context{N: r.p.n, Hash: c.Hash, Parent: c.Parent, Tokens: c.Tokens, Adjusted: c.Adjusted}, r.scratch)
+	for _, raw := range r.raw {
+		r.found.Raw += raw
+	}
+	return r.visit(smoothing.Identified{
+		Context: smoothing.Context{N: r.p.n, Hash: c.Hash, Parent: c.Parent, Tokens: c.Tokens, Adjusted: c.Adjusted, Raw: r.raw}, Oldest: r.oldest,
+	})
 }
 
 // missing reads segments from the rows and packs them.
@@ -119,7 +136,7 @@ func (r *integers) end() error {
 		r.segmentBytes = packed.AppendCounts(r.segmentBytes, &r.counts)
 	}
 	err := r.context(&r.counts)
-	r.counts.Tokens, r.counts.Adjusted = r.counts.Tokens[:0], r.counts.Adjusted[:0]
+	r.counts.Tokens, r.counts.Adjusted, r.raw = r.counts.Tokens[:0], r.counts.Adjusted[:0], r.raw[:0]
 	return err
 }
 
@@ -127,12 +144,13 @@ func (r *integers) end() error {
 func (r *integers) rows(ctx context.Context, tx *database.Tx, from, to int64) error {
 	args := []any{int64(r.d.build.Model), r.p.n, from, to}
 	c := &r.counts
-	c.Tokens, c.Adjusted = c.Tokens[:0], c.Adjusted[:0]
+	c.Tokens, c.Adjusted, r.raw = c.Tokens[:0], c.Adjusted[:0], r.raw[:0]
 	c.Parent = r.d.t.store.options.Hash(nil) // of a context of one token
-	var hashes, parents []int64
-	if r.p.n > 2 {
+	var known []parentage
+	identify := r.p.n > 2 || r.p.n == 2 && r.d.raw
+	if identify {
 		err := tx.Stream(ctx, selectParentage, args, func(row database.Row) error {
-			hashes, parents = append(hashes, row.Int(0)), append(parents, row.Int(1))
+			known = append(known, parentage{row.Int(0), row.Int(1), uint32(row.Int(2))})
 			return nil
 		})
 		if err != nil {
@@ -143,16 +161,20 @@ func (r *integers) rows(ctx context.Context, tx *database.Tx, from, to int64) er
 		if len(c.Tokens) == 0 {
 			return nil
 		}
-		if r.p.n > 2 {
-			if len(hashes) == 0 || hashes[0] != c.Hash {
+		if identify {
+			if len(known) == 0 || known[0].hash != c.Hash {
 				return inconsistentCounts("their contexts").With("order", fmt.Sprint(r.p.n)).With("context_hash", fmt.Sprint(c.Hash))
 			}
-			c.Parent = parents[0]
-			hashes, parents = hashes[1:], parents[1:]
+			c.Parent, r.oldest = known[0].parent, known[0].oldest
+			known = known[1:]
 		}
 		return r.end()
 	}
-	err := tx.Stream(ctx, selectGrams, args, func(row database.Row) error {
+	query := selectGrams
+	if r.d.raw {
+		query = selectRawGrams
+	}
+	err := tx.Stream(ctx, query, args, func(row database.Row) error {
 		if hash := row.Int(0); hash != c.Hash || len(c.Tokens) == 0 {
 			if err := end(); err != nil {
 				return err
@@ -160,13 +182,16 @@ func (r *integers) rows(ctx context.Context, tx *database.Tx, from, to int64) er
 			c.Hash = hash
 		}
 		c.Tokens, c.Adjusted = append(c.Tokens, uint32(row.Int(1))), append(c.Adjusted, row.Int(2))
+		if r.d.raw {
+			r.raw = append(r.raw, row.Int(3))
+		}
 		return nil
 	})
 	if err == nil {
 		err = end()
 	}
-	if err == nil && len(hashes) > 0 {
-		err = inconsistentCounts("their contexts, one of which has no followers,").With("context_hash", fmt.Sprint(hashes[0]))
+	if err == nil && len(known) > 0 {
+		err = inconsistentCounts("their contexts, one of which has no followers,").With("context_hash", fmt.Sprint(known[0].hash))
 	}
 	return err
 }

@@ -108,6 +108,9 @@ func (s *Store) readBuilds(ctx context.Context, tx *database.Tx, where string, a
 		if err := readMeasure(ctx, tx, &builds[i]); err != nil {
 			return nil, err
 		}
+		if err := readParameters(ctx, tx, &builds[i]); err != nil {
+			return nil, err
+		}
 	}
 	return builds, nil
 }

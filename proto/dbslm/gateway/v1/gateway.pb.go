@@ -1284,7 +1284,9 @@ type TrainHeader struct {
 	// Storage of the build.
 	Storage v11.Storage `protobuf:"varint,5,opt,name=storage,proto3,enum=dbslm.ngram.v1.Storage" json:"storage,omitempty"`
 	// Estimator of the build.
-	Smoothing     v11.Smoothing `protobuf:"varint,6,opt,name=smoothing,proto3,enum=dbslm.ngram.v1.Smoothing" json:"smoothing,omitempty"`
+	Smoothing v11.Smoothing `protobuf:"varint,6,opt,name=smoothing,proto3,enum=dbslm.ngram.v1.Smoothing" json:"smoothing,omitempty"`
+	// N-grams to leave out of the build. Default none.
+	Pruning       *v11.Pruning `protobuf:"bytes,20,opt,name=pruning,proto3" json:"pruning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1359,6 +1361,13 @@ func (x *TrainHeader) GetSmoothing() v11.Smoothing {
 		return x.Smoothing
 	}
 	return v11.Smoothing(0)
+}
+
+func (x *TrainHeader) GetPruning() *v11.Pruning {
+	if x != nil {
+		return x.Pruning
+	}
+	return nil
 }
 
 // TrainRequest is one message of a training.
@@ -2663,7 +2672,7 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"ttlSeconds\x12,\n" +
 	"\fpayload_json\x18\b \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\"1\n" +
 	"\x12PushSignalResponse\x12\x1b\n" +
-	"\tsignal_id\x18\x01 \x01(\tR\bsignalId\"\x9b\x02\n" +
+	"\tsignal_id\x18\x01 \x01(\tR\bsignalId\"\xce\x02\n" +
 	"\vTrainHeader\x12<\n" +
 	"\x06ingest\x18\x01 \x01(\v2\x1c.dbslm.ngram.v1.IngestHeaderB\x06\xbaH\x03\xc8\x01\x01R\x06ingest\x12\x14\n" +
 	"\x05reset\x18\x02 \x01(\bR\x05reset\x12\x19\n" +
@@ -2671,7 +2680,8 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
 	"no_publish\x18\x04 \x01(\bR\tnoPublish\x12;\n" +
 	"\astorage\x18\x05 \x01(\x0e2\x17.dbslm.ngram.v1.StorageB\b\xbaH\x05\x82\x01\x02\x10\x01R\astorage\x12A\n" +
-	"\tsmoothing\x18\x06 \x01(\x0e2\x19.dbslm.ngram.v1.SmoothingB\b\xbaH\x05\x82\x01\x02\x10\x01R\tsmoothing\"\xe1\x01\n" +
+	"\tsmoothing\x18\x06 \x01(\x0e2\x19.dbslm.ngram.v1.SmoothingB\b\xbaH\x05\x82\x01\x02\x10\x01R\tsmoothing\x121\n" +
+	"\apruning\x18\x14 \x01(\v2\x17.dbslm.ngram.v1.PruningR\apruning\"\xe1\x01\n" +
 	"\fTrainRequest\x127\n" +
 	"\x06header\x18\x01 \x01(\v2\x1d.dbslm.gateway.v1.TrainHeaderH\x00R\x06header\x125\n" +
 	"\x05start\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.DocumentStartH\x00R\x05start\x12!\n" +
@@ -2837,22 +2847,23 @@ var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(*v11.IngestHeader)(nil),           // 46: dbslm.ngram.v1.IngestHeader
 	(v11.Storage)(0),                   // 47: dbslm.ngram.v1.Storage
 	(v11.Smoothing)(0),                 // 48: dbslm.ngram.v1.Smoothing
-	(*v11.DocumentStart)(nil),          // 49: dbslm.ngram.v1.DocumentStart
-	(*v11.DocumentEnd)(nil),            // 50: dbslm.ngram.v1.DocumentEnd
-	(*v11.IngestOpened)(nil),           // 51: dbslm.ngram.v1.IngestOpened
-	(*v11.IngestProgress)(nil),         // 52: dbslm.ngram.v1.IngestProgress
-	(*v11.DocumentAcknowledged)(nil),   // 53: dbslm.ngram.v1.DocumentAcknowledged
-	(*v11.BuildProgress)(nil),          // 54: dbslm.ngram.v1.BuildProgress
-	(*v11.Build)(nil),                  // 55: dbslm.ngram.v1.Build
-	(*v11.IngestPaused)(nil),           // 56: dbslm.ngram.v1.IngestPaused
-	(*v11.EvaluateRequest)(nil),        // 57: dbslm.ngram.v1.EvaluateRequest
-	(*v11.EvaluateResponse)(nil),       // 58: dbslm.ngram.v1.EvaluateResponse
-	(*v1.Window)(nil),                  // 59: dbslm.memory.v1.Window
-	(*v1.CorrectionMatch)(nil),         // 60: dbslm.memory.v1.CorrectionMatch
-	(*v1.Fact)(nil),                    // 61: dbslm.memory.v1.Fact
-	(*v12.Span)(nil),                   // 62: dbslm.concept.v1.Span
-	(*v1.PrivacySubject)(nil),          // 63: dbslm.memory.v1.PrivacySubject
-	(*v11.Model)(nil),                  // 64: dbslm.ngram.v1.Model
+	(*v11.Pruning)(nil),                // 49: dbslm.ngram.v1.Pruning
+	(*v11.DocumentStart)(nil),          // 50: dbslm.ngram.v1.DocumentStart
+	(*v11.DocumentEnd)(nil),            // 51: dbslm.ngram.v1.DocumentEnd
+	(*v11.IngestOpened)(nil),           // 52: dbslm.ngram.v1.IngestOpened
+	(*v11.IngestProgress)(nil),         // 53: dbslm.ngram.v1.IngestProgress
+	(*v11.DocumentAcknowledged)(nil),   // 54: dbslm.ngram.v1.DocumentAcknowledged
+	(*v11.BuildProgress)(nil),          // 55: dbslm.ngram.v1.BuildProgress
+	(*v11.Build)(nil),                  // 56: dbslm.ngram.v1.Build
+	(*v11.IngestPaused)(nil),           // 57: dbslm.ngram.v1.IngestPaused
+	(*v11.EvaluateRequest)(nil),        // 58: dbslm.ngram.v1.EvaluateRequest
+	(*v11.EvaluateResponse)(nil),       // 59: dbslm.ngram.v1.EvaluateResponse
+	(*v1.Window)(nil),                  // 60: dbslm.memory.v1.Window
+	(*v1.CorrectionMatch)(nil),         // 61: dbslm.memory.v1.CorrectionMatch
+	(*v1.Fact)(nil),                    // 62: dbslm.memory.v1.Fact
+	(*v12.Span)(nil),                   // 63: dbslm.concept.v1.Span
+	(*v1.PrivacySubject)(nil),          // 64: dbslm.memory.v1.PrivacySubject
+	(*v11.Model)(nil),                  // 65: dbslm.ngram.v1.Model
 }
 var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	35, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
@@ -2880,60 +2891,61 @@ var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	46, // 22: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
 	47, // 23: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
 	48, // 24: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	17, // 25: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
-	49, // 26: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
-	50, // 27: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	51, // 28: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
-	52, // 29: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
-	53, // 30: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
-	54, // 31: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
-	55, // 32: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
-	56, // 33: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
-	57, // 34: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
-	58, // 35: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
-	44, // 36: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	44, // 37: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	38, // 38: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	59, // 39: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
-	60, // 40: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
-	61, // 41: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
-	62, // 42: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
-	63, // 43: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	33, // 44: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
-	64, // 45: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
-	1,  // 46: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
-	3,  // 47: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
-	7,  // 48: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
-	11, // 49: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
-	13, // 50: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
-	15, // 51: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
-	18, // 52: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
-	20, // 53: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
-	22, // 54: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
-	24, // 55: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
-	26, // 56: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
-	28, // 57: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
-	30, // 58: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
-	32, // 59: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
-	2,  // 60: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
-	6,  // 61: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
-	10, // 62: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
-	12, // 63: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
-	14, // 64: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
-	16, // 65: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
-	19, // 66: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
-	21, // 67: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
-	23, // 68: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
-	25, // 69: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
-	27, // 70: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
-	29, // 71: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
-	31, // 72: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
-	34, // 73: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
-	60, // [60:74] is the sub-list for method output_type
-	46, // [46:60] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	49, // 25: dbslm.gateway.v1.TrainHeader.pruning:type_name -> dbslm.ngram.v1.Pruning
+	17, // 26: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
+	50, // 27: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
+	51, // 28: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
+	52, // 29: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
+	53, // 30: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
+	54, // 31: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
+	55, // 32: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
+	56, // 33: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
+	57, // 34: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
+	58, // 35: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
+	59, // 36: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
+	44, // 37: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	44, // 38: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	38, // 39: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	60, // 40: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
+	61, // 41: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
+	62, // 42: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
+	63, // 43: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
+	64, // 44: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	33, // 45: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
+	65, // 46: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
+	1,  // 47: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
+	3,  // 48: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
+	7,  // 49: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
+	11, // 50: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
+	13, // 51: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
+	15, // 52: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
+	18, // 53: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
+	20, // 54: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
+	22, // 55: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
+	24, // 56: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
+	26, // 57: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
+	28, // 58: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
+	30, // 59: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
+	32, // 60: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
+	2,  // 61: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
+	6,  // 62: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
+	10, // 63: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
+	12, // 64: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
+	14, // 65: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
+	16, // 66: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
+	19, // 67: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
+	21, // 68: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
+	23, // 69: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
+	25, // 70: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
+	27, // 71: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
+	29, // 72: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
+	31, // 73: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
+	34, // 74: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
+	61, // [61:75] is the sub-list for method output_type
+	47, // [47:61] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_gateway_proto_init() }

@@ -81,7 +81,7 @@ func (x Build_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Build_State.Descriptor instead.
 func (Build_State) EnumDescriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{9, 0}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // HeldOut is how a build did on the held-out text of its model.
@@ -737,6 +737,157 @@ func (x *Discounts) GetCountsOfCounts() []uint64 {
 	return nil
 }
 
+// InterpolationWeight is the weight of the longest context of one class in Jelinek-Mercer interpolation.
+type InterpolationWeight struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Order of the n-grams, from 1.
+	Order uint32 `protobuf:"varint,1,opt,name=order,proto3" json:"order,omitempty"`
+	// Class of contexts: how often a follower was seen on average, in half octaves: 0 for once, 1 for at least 1.41 times, 2 for twice,
+	// and so on up to 15.
+	Class uint32 `protobuf:"varint,2,opt,name=class,proto3" json:"class,omitempty"`
+	// Weight, above 0 and below 1; the shorter context has the rest.
+	Lambda float64 `protobuf:"fixed64,3,opt,name=lambda,proto3" json:"lambda,omitempty"`
+	// Tokens, left out one at a time, from which it was estimated; 0 leaves the prior, 1/2.
+	Events        uint64 `protobuf:"varint,4,opt,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InterpolationWeight) Reset() {
+	*x = InterpolationWeight{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InterpolationWeight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InterpolationWeight) ProtoMessage() {}
+
+func (x *InterpolationWeight) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InterpolationWeight.ProtoReflect.Descriptor instead.
+func (*InterpolationWeight) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *InterpolationWeight) GetOrder() uint32 {
+	if x != nil {
+		return x.Order
+	}
+	return 0
+}
+
+func (x *InterpolationWeight) GetClass() uint32 {
+	if x != nil {
+		return x.Class
+	}
+	return 0
+}
+
+func (x *InterpolationWeight) GetLambda() float64 {
+	if x != nil {
+		return x.Lambda
+	}
+	return 0
+}
+
+func (x *InterpolationWeight) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+// Pruning leaves n-grams out of a build. Unigrams always stay, and so does every n-gram with which a longer one begins or ends
+// that stays. What an n-gram had of its own goes to the backoff weight of its context, and every context still sums to 1.
+type Pruning struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts by order, element 0 for order 1, where it must be 0: an n-gram that occurred at most that often goes. The last one
+	// holds for all higher orders too. They must not decrease. Empty: no n-gram goes for its count.
+	Cutoffs []uint32 `protobuf:"varint,1,rep,packed,name=cutoffs,proto3" json:"cutoffs,omitempty"`
+	// Relative entropy in nats: an n-gram goes whose removal costs less (Stolcke 1998; about the relative change of perplexity).
+	// 0: none goes for it. At most one of threshold, target_ngrams and target_bytes.
+	Threshold float64 `protobuf:"fixed64,2,opt,name=threshold,proto3" json:"threshold,omitempty"`
+	// The least threshold is taken that leaves at most this many n-grams, unigrams included. 0: no target.
+	TargetNgrams uint64 `protobuf:"varint,3,opt,name=target_ngrams,json=targetNgrams,proto3" json:"target_ngrams,omitempty"`
+	// The least threshold is taken with which the rows of the build take at most about this many bytes in the database. 0: no
+	// target.
+	TargetBytes   uint64 `protobuf:"varint,4,opt,name=target_bytes,json=targetBytes,proto3" json:"target_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pruning) Reset() {
+	*x = Pruning{}
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pruning) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pruning) ProtoMessage() {}
+
+func (x *Pruning) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pruning.ProtoReflect.Descriptor instead.
+func (*Pruning) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Pruning) GetCutoffs() []uint32 {
+	if x != nil {
+		return x.Cutoffs
+	}
+	return nil
+}
+
+func (x *Pruning) GetThreshold() float64 {
+	if x != nil {
+		return x.Threshold
+	}
+	return 0
+}
+
+func (x *Pruning) GetTargetNgrams() uint64 {
+	if x != nil {
+		return x.TargetNgrams
+	}
+	return 0
+}
+
+func (x *Pruning) GetTargetBytes() uint64 {
+	if x != nil {
+		return x.TargetBytes
+	}
+	return 0
+}
+
 // Build is one immutable derivation of a model.
 type Build struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -754,7 +905,7 @@ type Build struct {
 	Smoothing Smoothing `protobuf:"varint,6,opt,name=smoothing,proto3,enum=dbslm.ngram.v1.Smoothing" json:"smoothing,omitempty"`
 	// Storage of probabilities.
 	Storage Storage `protobuf:"varint,7,opt,name=storage,proto3,enum=dbslm.ngram.v1.Storage" json:"storage,omitempty"`
-	// Discounts per order.
+	// Discounts per order; empty unless the estimator is modified Kneser-Ney.
 	Discounts []*Discounts `protobuf:"bytes,8,rep,name=discounts,proto3" json:"discounts,omitempty"`
 	// |V|: words with a count, plus <unk> and </s>.
 	VocabularySize uint64 `protobuf:"varint,9,opt,name=vocabulary_size,json=vocabularySize,proto3" json:"vocabulary_size,omitempty"`
@@ -781,14 +932,22 @@ type Build struct {
 	// What these rows take in the database, in bytes, as estimated: 45 a row and the packed followers.
 	SizeBytes uint64 `protobuf:"varint,31,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
 	// How it did on the held-out text; absent if the model had none when the build was derived.
-	HeldOut       *HeldOut `protobuf:"bytes,32,opt,name=held_out,json=heldOut,proto3" json:"held_out,omitempty"`
+	HeldOut *HeldOut `protobuf:"bytes,32,opt,name=held_out,json=heldOut,proto3" json:"held_out,omitempty"`
+	// What was asked to be pruned; absent for nothing.
+	Pruning *Pruning `protobuf:"bytes,20,opt,name=pruning,proto3" json:"pruning,omitempty"`
+	// N-grams left out, per order; element 0 is order 1. Empty where nothing was to be pruned. ngram_counts has those that stay.
+	PrunedCounts []uint64 `protobuf:"varint,21,rep,packed,name=pruned_counts,json=prunedCounts,proto3" json:"pruned_counts,omitempty"`
+	// The relative entropy in nats that was applied: the one asked for, or the one found for a target; 0 for none.
+	AppliedThreshold float64 `protobuf:"fixed64,22,opt,name=applied_threshold,json=appliedThreshold,proto3" json:"applied_threshold,omitempty"`
+	// Weights of Jelinek-Mercer interpolation, by order and class; empty for other estimators.
+	Weights       []*InterpolationWeight `protobuf:"bytes,23,rep,name=weights,proto3" json:"weights,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Build) Reset() {
 	*x = Build{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -800,7 +959,7 @@ func (x *Build) String() string {
 func (*Build) ProtoMessage() {}
 
 func (x *Build) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -813,7 +972,7 @@ func (x *Build) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Build.ProtoReflect.Descriptor instead.
 func (*Build) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Build) GetBuildId() uint32 {
@@ -963,6 +1122,34 @@ func (x *Build) GetHeldOut() *HeldOut {
 	return nil
 }
 
+func (x *Build) GetPruning() *Pruning {
+	if x != nil {
+		return x.Pruning
+	}
+	return nil
+}
+
+func (x *Build) GetPrunedCounts() []uint64 {
+	if x != nil {
+		return x.PrunedCounts
+	}
+	return nil
+}
+
+func (x *Build) GetAppliedThreshold() float64 {
+	if x != nil {
+		return x.AppliedThreshold
+	}
+	return 0
+}
+
+func (x *Build) GetWeights() []*InterpolationWeight {
+	if x != nil {
+		return x.Weights
+	}
+	return nil
+}
+
 // CreateBuildRequest asks for a build.
 type CreateBuildRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -989,13 +1176,15 @@ type CreateBuildRequest struct {
 	// Stop after so many seconds, if the build is not complete: it is abandoned, and the next one begins anew. 0 without a
 	// limit.
 	MaxRuntimeSeconds uint32 `protobuf:"varint,32,opt,name=max_runtime_seconds,json=maxRuntimeSeconds,proto3" json:"max_runtime_seconds,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// N-grams to leave out. Default none.
+	Pruning       *Pruning `protobuf:"bytes,20,opt,name=pruning,proto3" json:"pruning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateBuildRequest) Reset() {
 	*x = CreateBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1196,7 @@ func (x *CreateBuildRequest) String() string {
 func (*CreateBuildRequest) ProtoMessage() {}
 
 func (x *CreateBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1209,7 @@ func (x *CreateBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBuildRequest.ProtoReflect.Descriptor instead.
 func (*CreateBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CreateBuildRequest) GetTenant() string {
@@ -1100,6 +1289,13 @@ func (x *CreateBuildRequest) GetMaxRuntimeSeconds() uint32 {
 	return 0
 }
 
+func (x *CreateBuildRequest) GetPruning() *Pruning {
+	if x != nil {
+		return x.Pruning
+	}
+	return nil
+}
+
 // BuildProgress tells how far a build is.
 type BuildProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1115,7 +1311,7 @@ type BuildProgress struct {
 
 func (x *BuildProgress) Reset() {
 	*x = BuildProgress{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1323,7 @@ func (x *BuildProgress) String() string {
 func (*BuildProgress) ProtoMessage() {}
 
 func (x *BuildProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1336,7 @@ func (x *BuildProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildProgress.ProtoReflect.Descriptor instead.
 func (*BuildProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BuildProgress) GetPhase() string {
@@ -1181,7 +1377,7 @@ type CreateBuildResponse struct {
 
 func (x *CreateBuildResponse) Reset() {
 	*x = CreateBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1389,7 @@ func (x *CreateBuildResponse) String() string {
 func (*CreateBuildResponse) ProtoMessage() {}
 
 func (x *CreateBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1402,7 @@ func (x *CreateBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBuildResponse.ProtoReflect.Descriptor instead.
 func (*CreateBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreateBuildResponse) GetEvent() isCreateBuildResponse_Event {
@@ -1283,7 +1479,7 @@ type GetBuildRequest struct {
 
 func (x *GetBuildRequest) Reset() {
 	*x = GetBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1491,7 @@ func (x *GetBuildRequest) String() string {
 func (*GetBuildRequest) ProtoMessage() {}
 
 func (x *GetBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1504,7 @@ func (x *GetBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBuildRequest.ProtoReflect.Descriptor instead.
 func (*GetBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetBuildRequest) GetTenant() string {
@@ -1343,7 +1539,7 @@ type GetBuildResponse struct {
 
 func (x *GetBuildResponse) Reset() {
 	*x = GetBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1551,7 @@ func (x *GetBuildResponse) String() string {
 func (*GetBuildResponse) ProtoMessage() {}
 
 func (x *GetBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1564,7 @@ func (x *GetBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBuildResponse.ProtoReflect.Descriptor instead.
 func (*GetBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetBuildResponse) GetBuild() *Build {
@@ -1397,7 +1593,7 @@ type ListBuildsRequest struct {
 
 func (x *ListBuildsRequest) Reset() {
 	*x = ListBuildsRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +1605,7 @@ func (x *ListBuildsRequest) String() string {
 func (*ListBuildsRequest) ProtoMessage() {}
 
 func (x *ListBuildsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +1618,7 @@ func (x *ListBuildsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuildsRequest.ProtoReflect.Descriptor instead.
 func (*ListBuildsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListBuildsRequest) GetTenant() string {
@@ -1473,7 +1669,7 @@ type ListBuildsResponse struct {
 
 func (x *ListBuildsResponse) Reset() {
 	*x = ListBuildsResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[16]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1681,7 @@ func (x *ListBuildsResponse) String() string {
 func (*ListBuildsResponse) ProtoMessage() {}
 
 func (x *ListBuildsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[16]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1694,7 @@ func (x *ListBuildsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuildsResponse.ProtoReflect.Descriptor instead.
 func (*ListBuildsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListBuildsResponse) GetBuilds() []*Build {
@@ -1532,7 +1728,7 @@ type PublishBuildRequest struct {
 
 func (x *PublishBuildRequest) Reset() {
 	*x = PublishBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[17]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1740,7 @@ func (x *PublishBuildRequest) String() string {
 func (*PublishBuildRequest) ProtoMessage() {}
 
 func (x *PublishBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[17]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1753,7 @@ func (x *PublishBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishBuildRequest.ProtoReflect.Descriptor instead.
 func (*PublishBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PublishBuildRequest) GetTenant() string {
@@ -1601,7 +1797,7 @@ type PublishBuildResponse struct {
 
 func (x *PublishBuildResponse) Reset() {
 	*x = PublishBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[18]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1809,7 @@ func (x *PublishBuildResponse) String() string {
 func (*PublishBuildResponse) ProtoMessage() {}
 
 func (x *PublishBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[18]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1822,7 @@ func (x *PublishBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishBuildResponse.ProtoReflect.Descriptor instead.
 func (*PublishBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PublishBuildResponse) GetBuild() *Build {
@@ -1658,7 +1854,7 @@ type RollbackBuildRequest struct {
 
 func (x *RollbackBuildRequest) Reset() {
 	*x = RollbackBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[19]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1670,7 +1866,7 @@ func (x *RollbackBuildRequest) String() string {
 func (*RollbackBuildRequest) ProtoMessage() {}
 
 func (x *RollbackBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[19]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1683,7 +1879,7 @@ func (x *RollbackBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackBuildRequest.ProtoReflect.Descriptor instead.
 func (*RollbackBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RollbackBuildRequest) GetTenant() string {
@@ -1718,7 +1914,7 @@ type RollbackBuildResponse struct {
 
 func (x *RollbackBuildResponse) Reset() {
 	*x = RollbackBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[20]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1730,7 +1926,7 @@ func (x *RollbackBuildResponse) String() string {
 func (*RollbackBuildResponse) ProtoMessage() {}
 
 func (x *RollbackBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[20]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1743,7 +1939,7 @@ func (x *RollbackBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackBuildResponse.ProtoReflect.Descriptor instead.
 func (*RollbackBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RollbackBuildResponse) GetBuild() *Build {
@@ -1768,7 +1964,7 @@ type DropBuildRequest struct {
 
 func (x *DropBuildRequest) Reset() {
 	*x = DropBuildRequest{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[21]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +1976,7 @@ func (x *DropBuildRequest) String() string {
 func (*DropBuildRequest) ProtoMessage() {}
 
 func (x *DropBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[21]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +1989,7 @@ func (x *DropBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropBuildRequest.ProtoReflect.Descriptor instead.
 func (*DropBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DropBuildRequest) GetTenant() string {
@@ -1828,7 +2024,7 @@ type DropBuildResponse struct {
 
 func (x *DropBuildResponse) Reset() {
 	*x = DropBuildResponse{}
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1840,7 +2036,7 @@ func (x *DropBuildResponse) String() string {
 func (*DropBuildResponse) ProtoMessage() {}
 
 func (x *DropBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_build_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1853,7 +2049,7 @@ func (x *DropBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropBuildResponse.ProtoReflect.Descriptor instead.
 func (*DropBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_ngram_v1_build_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DropBuildResponse) GetRows() uint64 {
@@ -1920,7 +2116,17 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\x02d2\x18\x03 \x01(\x01R\x02d2\x12\x17\n" +
 	"\ad3_plus\x18\x04 \x01(\x01R\x06d3Plus\x12\x1a\n" +
 	"\bfallback\x18\x05 \x01(\bR\bfallback\x12(\n" +
-	"\x10counts_of_counts\x18\x06 \x03(\x04R\x0ecountsOfCounts\"\x90\a\n" +
+	"\x10counts_of_counts\x18\x06 \x03(\x04R\x0ecountsOfCounts\"q\n" +
+	"\x13InterpolationWeight\x12\x14\n" +
+	"\x05order\x18\x01 \x01(\rR\x05order\x12\x14\n" +
+	"\x05class\x18\x02 \x01(\rR\x05class\x12\x16\n" +
+	"\x06lambda\x18\x03 \x01(\x01R\x06lambda\x12\x16\n" +
+	"\x06events\x18\x04 \x01(\x04R\x06events\"\xcd\x01\n" +
+	"\aPruning\x12#\n" +
+	"\acutoffs\x18\x01 \x03(\rB\t\xbaH\x06\x92\x01\x03\x10\xff\x01R\acutoffs\x127\n" +
+	"\tthreshold\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00@\x8f@)\x00\x00\x00\x00\x00\x00\x00\x00R\tthreshold\x121\n" +
+	"\rtarget_ngrams\x18\x03 \x01(\x04B\f\xbaH\t2\a\x18\x80\xa0\x94\xa5\x8d\x1dR\ftargetNgrams\x121\n" +
+	"\ftarget_bytes\x18\x04 \x01(\x04B\x0e\xbaH\v2\t\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01R\vtargetBytes\"\xd4\b\n" +
 	"\x05Build\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\rR\abuildId\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x121\n" +
@@ -1948,13 +2154,17 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\x04rows\x18\x1e \x01(\x04R\x04rows\x12\x1d\n" +
 	"\n" +
 	"size_bytes\x18\x1f \x01(\x04R\tsizeBytes\x122\n" +
-	"\bheld_out\x18  \x01(\v2\x17.dbslm.ngram.v1.HeldOutR\aheldOut\"h\n" +
+	"\bheld_out\x18  \x01(\v2\x17.dbslm.ngram.v1.HeldOutR\aheldOut\x121\n" +
+	"\apruning\x18\x14 \x01(\v2\x17.dbslm.ngram.v1.PruningR\apruning\x12#\n" +
+	"\rpruned_counts\x18\x15 \x03(\x04R\fprunedCounts\x12+\n" +
+	"\x11applied_threshold\x18\x16 \x01(\x01R\x10appliedThreshold\x12=\n" +
+	"\aweights\x18\x17 \x03(\v2#.dbslm.ngram.v1.InterpolationWeightR\aweights\"h\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATE_BUILDING\x10\x01\x12\x0f\n" +
 	"\vSTATE_READY\x10\x02\x12\x10\n" +
 	"\fSTATE_FAILED\x10\x03\x12\x11\n" +
-	"\rSTATE_DROPPED\x10\x04\"\xbe\x03\n" +
+	"\rSTATE_DROPPED\x10\x04\"\xf1\x03\n" +
 	"\x12CreateBuildRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -1969,7 +2179,8 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\atrainer\x18\b \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\atrainer\x12\x14\n" +
 	"\x05force\x18\x1e \x01(\bR\x05force\x12!\n" +
 	"\fkeep_running\x18\x1f \x01(\bR\vkeepRunning\x12.\n" +
-	"\x13max_runtime_seconds\x18  \x01(\rR\x11maxRuntimeSeconds\"O\n" +
+	"\x13max_runtime_seconds\x18  \x01(\rR\x11maxRuntimeSeconds\x121\n" +
+	"\apruning\x18\x14 \x01(\v2\x17.dbslm.ngram.v1.PruningR\apruning\"O\n" +
 	"\rBuildProgress\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
@@ -2047,7 +2258,7 @@ func file_dbslm_ngram_v1_build_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_build_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_build_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_dbslm_ngram_v1_build_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_dbslm_ngram_v1_build_proto_goTypes = []any{
 	(Build_State)(0),               // 0: dbslm.ngram.v1.Build.State
 	(*HeldOut)(nil),                // 1: dbslm.ngram.v1.HeldOut
@@ -2059,68 +2270,73 @@ var file_dbslm_ngram_v1_build_proto_goTypes = []any{
 	(*SetHeldOutRequest)(nil),      // 7: dbslm.ngram.v1.SetHeldOutRequest
 	(*SetHeldOutResponse)(nil),     // 8: dbslm.ngram.v1.SetHeldOutResponse
 	(*Discounts)(nil),              // 9: dbslm.ngram.v1.Discounts
-	(*Build)(nil),                  // 10: dbslm.ngram.v1.Build
-	(*CreateBuildRequest)(nil),     // 11: dbslm.ngram.v1.CreateBuildRequest
-	(*BuildProgress)(nil),          // 12: dbslm.ngram.v1.BuildProgress
-	(*CreateBuildResponse)(nil),    // 13: dbslm.ngram.v1.CreateBuildResponse
-	(*GetBuildRequest)(nil),        // 14: dbslm.ngram.v1.GetBuildRequest
-	(*GetBuildResponse)(nil),       // 15: dbslm.ngram.v1.GetBuildResponse
-	(*ListBuildsRequest)(nil),      // 16: dbslm.ngram.v1.ListBuildsRequest
-	(*ListBuildsResponse)(nil),     // 17: dbslm.ngram.v1.ListBuildsResponse
-	(*PublishBuildRequest)(nil),    // 18: dbslm.ngram.v1.PublishBuildRequest
-	(*PublishBuildResponse)(nil),   // 19: dbslm.ngram.v1.PublishBuildResponse
-	(*RollbackBuildRequest)(nil),   // 20: dbslm.ngram.v1.RollbackBuildRequest
-	(*RollbackBuildResponse)(nil),  // 21: dbslm.ngram.v1.RollbackBuildResponse
-	(*DropBuildRequest)(nil),       // 22: dbslm.ngram.v1.DropBuildRequest
-	(*DropBuildResponse)(nil),      // 23: dbslm.ngram.v1.DropBuildResponse
-	(Storage)(0),                   // 24: dbslm.ngram.v1.Storage
-	(*timestamppb.Timestamp)(nil),  // 25: google.protobuf.Timestamp
-	(Smoothing)(0),                 // 26: dbslm.ngram.v1.Smoothing
+	(*InterpolationWeight)(nil),    // 10: dbslm.ngram.v1.InterpolationWeight
+	(*Pruning)(nil),                // 11: dbslm.ngram.v1.Pruning
+	(*Build)(nil),                  // 12: dbslm.ngram.v1.Build
+	(*CreateBuildRequest)(nil),     // 13: dbslm.ngram.v1.CreateBuildRequest
+	(*BuildProgress)(nil),          // 14: dbslm.ngram.v1.BuildProgress
+	(*CreateBuildResponse)(nil),    // 15: dbslm.ngram.v1.CreateBuildResponse
+	(*GetBuildRequest)(nil),        // 16: dbslm.ngram.v1.GetBuildRequest
+	(*GetBuildResponse)(nil),       // 17: dbslm.ngram.v1.GetBuildResponse
+	(*ListBuildsRequest)(nil),      // 18: dbslm.ngram.v1.ListBuildsRequest
+	(*ListBuildsResponse)(nil),     // 19: dbslm.ngram.v1.ListBuildsResponse
+	(*PublishBuildRequest)(nil),    // 20: dbslm.ngram.v1.PublishBuildRequest
+	(*PublishBuildResponse)(nil),   // 21: dbslm.ngram.v1.PublishBuildResponse
+	(*RollbackBuildRequest)(nil),   // 22: dbslm.ngram.v1.RollbackBuildRequest
+	(*RollbackBuildResponse)(nil),  // 23: dbslm.ngram.v1.RollbackBuildResponse
+	(*DropBuildRequest)(nil),       // 24: dbslm.ngram.v1.DropBuildRequest
+	(*DropBuildResponse)(nil),      // 25: dbslm.ngram.v1.DropBuildResponse
+	(Storage)(0),                   // 26: dbslm.ngram.v1.Storage
+	(*timestamppb.Timestamp)(nil),  // 27: google.protobuf.Timestamp
+	(Smoothing)(0),                 // 28: dbslm.ngram.v1.Smoothing
 }
 var file_dbslm_ngram_v1_build_proto_depIdxs = []int32{
-	24, // 0: dbslm.ngram.v1.BuildPolicy.storage:type_name -> dbslm.ngram.v1.Storage
+	26, // 0: dbslm.ngram.v1.BuildPolicy.storage:type_name -> dbslm.ngram.v1.Storage
 	2,  // 1: dbslm.ngram.v1.GetBuildPolicyResponse.policy:type_name -> dbslm.ngram.v1.BuildPolicy
-	25, // 2: dbslm.ngram.v1.GetBuildPolicyResponse.last_run_time:type_name -> google.protobuf.Timestamp
+	27, // 2: dbslm.ngram.v1.GetBuildPolicyResponse.last_run_time:type_name -> google.protobuf.Timestamp
 	2,  // 3: dbslm.ngram.v1.SetBuildPolicyRequest.policy:type_name -> dbslm.ngram.v1.BuildPolicy
 	2,  // 4: dbslm.ngram.v1.SetBuildPolicyResponse.policy:type_name -> dbslm.ngram.v1.BuildPolicy
 	0,  // 5: dbslm.ngram.v1.Build.state:type_name -> dbslm.ngram.v1.Build.State
-	26, // 6: dbslm.ngram.v1.Build.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	24, // 7: dbslm.ngram.v1.Build.storage:type_name -> dbslm.ngram.v1.Storage
+	28, // 6: dbslm.ngram.v1.Build.smoothing:type_name -> dbslm.ngram.v1.Smoothing
+	26, // 7: dbslm.ngram.v1.Build.storage:type_name -> dbslm.ngram.v1.Storage
 	9,  // 8: dbslm.ngram.v1.Build.discounts:type_name -> dbslm.ngram.v1.Discounts
-	25, // 9: dbslm.ngram.v1.Build.create_time:type_name -> google.protobuf.Timestamp
-	25, // 10: dbslm.ngram.v1.Build.finish_time:type_name -> google.protobuf.Timestamp
+	27, // 9: dbslm.ngram.v1.Build.create_time:type_name -> google.protobuf.Timestamp
+	27, // 10: dbslm.ngram.v1.Build.finish_time:type_name -> google.protobuf.Timestamp
 	1,  // 11: dbslm.ngram.v1.Build.held_out:type_name -> dbslm.ngram.v1.HeldOut
-	24, // 12: dbslm.ngram.v1.CreateBuildRequest.storage:type_name -> dbslm.ngram.v1.Storage
-	26, // 13: dbslm.ngram.v1.CreateBuildRequest.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	12, // 14: dbslm.ngram.v1.CreateBuildResponse.progress:type_name -> dbslm.ngram.v1.BuildProgress
-	10, // 15: dbslm.ngram.v1.CreateBuildResponse.build:type_name -> dbslm.ngram.v1.Build
-	10, // 16: dbslm.ngram.v1.GetBuildResponse.build:type_name -> dbslm.ngram.v1.Build
-	10, // 17: dbslm.ngram.v1.ListBuildsResponse.builds:type_name -> dbslm.ngram.v1.Build
-	10, // 18: dbslm.ngram.v1.PublishBuildResponse.build:type_name -> dbslm.ngram.v1.Build
-	10, // 19: dbslm.ngram.v1.RollbackBuildResponse.build:type_name -> dbslm.ngram.v1.Build
-	11, // 20: dbslm.ngram.v1.BuildService.CreateBuild:input_type -> dbslm.ngram.v1.CreateBuildRequest
-	14, // 21: dbslm.ngram.v1.BuildService.GetBuild:input_type -> dbslm.ngram.v1.GetBuildRequest
-	16, // 22: dbslm.ngram.v1.BuildService.ListBuilds:input_type -> dbslm.ngram.v1.ListBuildsRequest
-	18, // 23: dbslm.ngram.v1.BuildService.PublishBuild:input_type -> dbslm.ngram.v1.PublishBuildRequest
-	20, // 24: dbslm.ngram.v1.BuildService.RollbackBuild:input_type -> dbslm.ngram.v1.RollbackBuildRequest
-	22, // 25: dbslm.ngram.v1.BuildService.DropBuild:input_type -> dbslm.ngram.v1.DropBuildRequest
-	3,  // 26: dbslm.ngram.v1.BuildService.GetBuildPolicy:input_type -> dbslm.ngram.v1.GetBuildPolicyRequest
-	5,  // 27: dbslm.ngram.v1.BuildService.SetBuildPolicy:input_type -> dbslm.ngram.v1.SetBuildPolicyRequest
-	7,  // 28: dbslm.ngram.v1.BuildService.SetHeldOut:input_type -> dbslm.ngram.v1.SetHeldOutRequest
-	13, // 29: dbslm.ngram.v1.BuildService.CreateBuild:output_type -> dbslm.ngram.v1.CreateBuildResponse
-	15, // 30: dbslm.ngram.v1.BuildService.GetBuild:output_type -> dbslm.ngram.v1.GetBuildResponse
-	17, // 31: dbslm.ngram.v1.BuildService.ListBuilds:output_type -> dbslm.ngram.v1.ListBuildsResponse
-	19, // 32: dbslm.ngram.v1.BuildService.PublishBuild:output_type -> dbslm.ngram.v1.PublishBuildResponse
-	21, // 33: dbslm.ngram.v1.BuildService.RollbackBuild:output_type -> dbslm.ngram.v1.RollbackBuildResponse
-	23, // 34: dbslm.ngram.v1.BuildService.DropBuild:output_type -> dbslm.ngram.v1.DropBuildResponse
-	4,  // 35: dbslm.ngram.v1.BuildService.GetBuildPolicy:output_type -> dbslm.ngram.v1.GetBuildPolicyResponse
-	6,  // 36: dbslm.ngram.v1.BuildService.SetBuildPolicy:output_type -> dbslm.ngram.v1.SetBuildPolicyResponse
-	8,  // 37: dbslm.ngram.v1.BuildService.SetHeldOut:output_type -> dbslm.ngram.v1.SetHeldOutResponse
-	29, // [29:38] is the sub-list for method output_type
-	20, // [20:29] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	11, // 12: dbslm.ngram.v1.Build.pruning:type_name -> dbslm.ngram.v1.Pruning
+	10, // 13: dbslm.ngram.v1.Build.weights:type_name -> dbslm.ngram.v1.InterpolationWeight
+	26, // 14: dbslm.ngram.v1.CreateBuildRequest.storage:type_name -> dbslm.ngram.v1.Storage
+	28, // 15: dbslm.ngram.v1.CreateBuildRequest.smoothing:type_name -> dbslm.ngram.v1.Smoothing
+	11, // 16: dbslm.ngram.v1.CreateBuildRequest.pruning:type_name -> dbslm.ngram.v1.Pruning
+	14, // 17: dbslm.ngram.v1.CreateBuildResponse.progress:type_name -> dbslm.ngram.v1.BuildProgress
+	12, // 18: dbslm.ngram.v1.CreateBuildResponse.build:type_name -> dbslm.ngram.v1.Build
+	12, // 19: dbslm.ngram.v1.GetBuildResponse.build:type_name -> dbslm.ngram.v1.Build
+	12, // 20: dbslm.ngram.v1.ListBuildsResponse.builds:type_name -> dbslm.ngram.v1.Build
+	12, // 21: dbslm.ngram.v1.PublishBuildResponse.build:type_name -> dbslm.ngram.v1.Build
+	12, // 22: dbslm.ngram.v1.RollbackBuildResponse.build:type_name -> dbslm.ngram.v1.Build
+	13, // 23: dbslm.ngram.v1.BuildService.CreateBuild:input_type -> dbslm.ngram.v1.CreateBuildRequest
+	16, // 24: dbslm.ngram.v1.BuildService.GetBuild:input_type -> dbslm.ngram.v1.GetBuildRequest
+	18, // 25: dbslm.ngram.v1.BuildService.ListBuilds:input_type -> dbslm.ngram.v1.ListBuildsRequest
+	20, // 26: dbslm.ngram.v1.BuildService.PublishBuild:input_type -> dbslm.ngram.v1.PublishBuildRequest
+	22, // 27: dbslm.ngram.v1.BuildService.RollbackBuild:input_type -> dbslm.ngram.v1.RollbackBuildRequest
+	24, // 28: dbslm.ngram.v1.BuildService.DropBuild:input_type -> dbslm.ngram.v1.DropBuildRequest
+	3,  // 29: dbslm.ngram.v1.BuildService.GetBuildPolicy:input_type -> dbslm.ngram.v1.GetBuildPolicyRequest
+	5,  // 30: dbslm.ngram.v1.BuildService.SetBuildPolicy:input_type -> dbslm.ngram.v1.SetBuildPolicyRequest
+	7,  // 31: dbslm.ngram.v1.BuildService.SetHeldOut:input_type -> dbslm.ngram.v1.SetHeldOutRequest
+	15, // 32: dbslm.ngram.v1.BuildService.CreateBuild:output_type -> dbslm.ngram.v1.CreateBuildResponse
+	17, // 33: dbslm.ngram.v1.BuildService.GetBuild:output_type -> dbslm.ngram.v1.GetBuildResponse
+	19, // 34: dbslm.ngram.v1.BuildService.ListBuilds:output_type -> dbslm.ngram.v1.ListBuildsResponse
+	21, // 35: dbslm.ngram.v1.BuildService.PublishBuild:output_type -> dbslm.ngram.v1.PublishBuildResponse
+	23, // 36: dbslm.ngram.v1.BuildService.RollbackBuild:output_type -> dbslm.ngram.v1.RollbackBuildResponse
+	25, // 37: dbslm.ngram.v1.BuildService.DropBuild:output_type -> dbslm.ngram.v1.DropBuildResponse
+	4,  // 38: dbslm.ngram.v1.BuildService.GetBuildPolicy:output_type -> dbslm.ngram.v1.GetBuildPolicyResponse
+	6,  // 39: dbslm.ngram.v1.BuildService.SetBuildPolicy:output_type -> dbslm.ngram.v1.SetBuildPolicyResponse
+	8,  // 40: dbslm.ngram.v1.BuildService.SetHeldOut:output_type -> dbslm.ngram.v1.SetHeldOutResponse
+	32, // [32:41] is the sub-list for method output_type
+	23, // [23:32] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_build_proto_init() }
@@ -2130,7 +2346,7 @@ func file_dbslm_ngram_v1_build_proto_init() {
 	}
 	file_dbslm_ngram_v1_model_proto_init()
 	file_dbslm_ngram_v1_build_proto_msgTypes[1].OneofWrappers = []any{}
-	file_dbslm_ngram_v1_build_proto_msgTypes[12].OneofWrappers = []any{
+	file_dbslm_ngram_v1_build_proto_msgTypes[14].OneofWrappers = []any{
 		(*CreateBuildResponse_Progress)(nil),
 		(*CreateBuildResponse_Build)(nil),
 		(*CreateBuildResponse_JobId)(nil),
@@ -2141,7 +2357,7 @@ func file_dbslm_ngram_v1_build_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_build_proto_rawDesc), len(file_dbslm_ngram_v1_build_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
