@@ -14,7 +14,8 @@ import (
 
 // buildOptions are the flags of build.
 type buildOptions struct {
-	model, storage                            string
+	model string
+	estimation
 	ifChanged, noPublish, force, json, detach bool
 	quirk                                     bool
 	maxRuntime                                time.Duration
@@ -43,7 +44,7 @@ Exit codes: 0 built, 3 not complete within --max-runtime (run the command again 
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.model, "model", "default", "`name` of the model")
-	flags.StringVar(&o.storage, "storage", "8", "`bits` of a stored probability: 8, 16 or exact")
+	o.register(flags)
 	flags.BoolVar(&o.ifChanged, "if-changed", false, "do nothing if neither counts nor options changed since the published build")
 	flags.BoolVar(&o.noPublish, "no-publish", false, "let the old build serve")
 	flags.BoolVar(&o.force, "force", false, "publish even if the gate refuses the build")
@@ -62,7 +63,7 @@ func seconds(d time.Duration) (uint32, error) {
 }
 
 func (a *app) build(ctx context.Context, conn *connection, o buildOptions) error {
-	storage, err := parseName("storage", o.storage, storages)
+	storage, smoothing, pruning, err := o.choose()
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (a *app) build(ctx context.Context, conn *connection, o buildOptions) error
 		return usagef("--detach needs a --server to leave the build running in")
 	}
 	b, job, err := a.createBuild(ctx, conn, &ngramv1.CreateBuildRequest{
-		Tenant: a.tenant, Model: o.model, Storage: storage, Publish: !o.noPublish, IfChanged: o.ifChanged, Force: o.force,
+		Tenant: a.tenant, Model: o.model, Storage: storage, Smoothing: smoothing, Pruning: pruning, Publish: !o.noPublish, IfChanged: o.ifChanged, Force: o.force,
 		KenlmQuirk: o.quirk, Trainer: trainerName(), KeepRunning: a.server != "", MaxRuntimeSeconds: limit,
 	}, o.detach)
 	switch {

@@ -20,12 +20,15 @@ type buildSummary struct {
 	Published  bool              `json:"published"`
 	Order      uint32            `json:"order"`
 	Storage    string            `json:"storage"`
+	Smoothing  string            `json:"smoothing"`
 	Vocabulary uint64            `json:"vocabulary"`
 	NGrams     []uint64          `json:"ngrams"`
 	Tokens     uint64            `json:"tokens"`
 	RowsAdded  uint64            `json:"rows_added"`
 	RowsClosed uint64            `json:"rows_closed"`
-	Discounts  []discountSummary `json:"discounts"`
+	Discounts  []discountSummary `json:"discounts,omitempty"`
+	Weights    []weightSummary   `json:"weights,omitempty"`
+	Pruning    *pruningSummary   `json:"pruning,omitempty"`
 	Warnings   []string          `json:"warnings,omitempty"`
 	Failure    string            `json:"failure,omitempty"`
 	Rows       uint64            `json:"rows"`
@@ -52,6 +55,22 @@ type discountSummary struct {
 	Fallback bool    `json:"fallback,omitempty"`
 }
 
+type weightSummary struct {
+	Order  uint32  `json:"order"`
+	Class  uint32  `json:"class"`
+	Lambda float64 `json:"lambda"`
+	Events uint64  `json:"events"`
+}
+
+type pruningSummary struct {
+	Cutoffs          []uint32 `json:"cutoffs,omitempty"`
+	Threshold        float64  `json:"threshold,omitempty"`
+	TargetNGrams     uint64   `json:"target_ngrams,omitempty"`
+	TargetBytes      uint64   `json:"target_bytes,omitempty"`
+	AppliedThreshold float64  `json:"applied_threshold,omitempty"`
+	LeftOut          []uint64 `json:"left_out"`
+}
+
 var buildStates = map[ngramv1.Build_State]string{
 	ngramv1.Build_STATE_BUILDING: "building",
 	ngramv1.Build_STATE_READY:    "ready",
@@ -62,12 +81,18 @@ var buildStates = map[ngramv1.Build_State]string{
 func summarise(b *ngramv1.Build) *buildSummary {
 	s := &buildSummary{
 		ID: b.BuildId, Model: b.Model, State: buildStates[b.State], Published: b.Published, Order: b.Order,
-		Storage: nameOf(b.Storage, storages), Vocabulary: b.VocabularySize, NGrams: b.NgramCounts, Tokens: b.Tokens,
+		Storage: nameOf(b.Storage, storages), Smoothing: nameOf(b.Smoothing, smoothings), Vocabulary: b.VocabularySize, NGrams: b.NgramCounts, Tokens: b.Tokens,
 		RowsAdded: b.RowsAdded, RowsClosed: b.RowsClosed, Warnings: b.Warnings, Failure: b.Failure,
 		Rows: b.Rows, Bytes: b.SizeBytes, Created: b.CreateTime.AsTime(),
 	}
 	if h := b.HeldOut; h != nil {
 		s.HeldOut = &heldOutSummary{hex.EncodeToString(h.Sha256), h.Tokens, h.Oov, h.Perplexity, h.ExactPerplexity, h.QuantisationLossBits}
+	}
+	for _, w := range b.Weights {
+		s.Weights = append(s.Weights, weightSummary{w.Order, w.Class, w.Lambda, w.Events})
+	}
+	if p := b.Pruning; p != nil {
+		s.Pruning = &pruningSummary{p.Cutoffs, p.Threshold, p.TargetNgrams, p.TargetBytes, b.AppliedThreshold, b.PrunedCounts}
 	}
 	for _, d := range b.Discounts {
 		s.Discounts = append(s.Discounts, discountSummary{d.Order, d.D1, d.D2, d.D3Plus, d.Fallback})
@@ -169,7 +194,7 @@ func newBuildsCreate(a *app, f *buildsFlags) *cobra.Command {
 			return a.with(cmd.Context(), false, func(conn *connection) error { return a.build(cmd.Context(), conn, o) })
 		},
 	}
-	cmd.Flags().StringVar(&o.storage, "storage", "8", "`bits` of a stored probability: 8, 16 or exact")
+	o.register(cmd.Flags())
 	cmd.Flags().BoolVar(&publish, "publish", false, "publish the build")
 	cmd.Flags().BoolVar(&o.quirk, "kenlm-quirk", false, "tally counts of counts as KenLM does for its last n-gram, to compare on tiny texts")
 	return cmd

@@ -32,6 +32,12 @@ var (
 		"16":    ngramv1.Storage_STORAGE_16,
 		"exact": ngramv1.Storage_STORAGE_EXACT,
 	}
+	smoothings = map[string]ngramv1.Smoothing{
+		"":                    ngramv1.Smoothing_SMOOTHING_UNSPECIFIED,
+		"modified-kneser-ney": ngramv1.Smoothing_SMOOTHING_MODIFIED_KNESER_NEY,
+		"jelinek-mercer":      ngramv1.Smoothing_SMOOTHING_JELINEK_MERCER,
+		"witten-bell":         ngramv1.Smoothing_SMOOTHING_WITTEN_BELL,
+	}
 )
 
 // parseName looks a name up and lists the known ones when it is unknown.

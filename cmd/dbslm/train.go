@@ -22,13 +22,14 @@ const chunkSize = 256 << 10
 
 // trainOptions are the flags of train.
 type trainOptions struct {
-	model, tokenizer, normalization, unk, storage, encoding string
-	order                                                   int
-	weight                                                  uint32
-	replace, dropText                                       bool
-	orderGiven                                              bool
-	recursive, stdin, reset, yes, noBuild, noPublish, json  bool
-	maxRuntime                                              time.Duration
+	model, tokenizer, normalization, unk, encoding string
+	estimation
+	order                                                  int
+	weight                                                 uint32
+	replace, dropText                                      bool
+	orderGiven                                             bool
+	recursive, stdin, reset, yes, noBuild, noPublish, json bool
+	maxRuntime                                             time.Duration
 }
 
 func newTrain(a *app) *cobra.Command {
@@ -69,7 +70,7 @@ are never touched.`,
 	flags.BoolVar(&o.stdin, "stdin", false, "also read a text from standard input")
 	flags.BoolVar(&o.reset, "reset", false, "empty the model first; its build serves until the new one is published")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before --reset")
-	flags.StringVar(&o.storage, "storage", "8", "`bits` of a stored probability: 8, 16 or exact")
+	o.register(flags)
 	flags.BoolVar(&o.noBuild, "no-build", false, "only count")
 	flags.BoolVar(&o.noPublish, "no-publish", false, "derive a build but let the old one serve")
 	flags.DurationVar(&o.maxRuntime, "max-runtime", 0, "stop at a checkpoint after so `long`, as 90s or 2h; the same command goes on")
@@ -102,7 +103,7 @@ func (o trainOptions) header(a *app) (*gatewayv1.TrainHeader, error) {
 	if settings.UnkPolicy, err = parseName("unk", o.unk, unkPolicies); err != nil {
 		return nil, err
 	}
-	storage, err := parseName("storage", o.storage, storages)
+	storage, smoothing, pruning, err := o.choose()
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func (o trainOptions) header(a *app) (*gatewayv1.TrainHeader, error) {
 		Ingest: &ngramv1.IngestHeader{
 			Tenant: a.tenant, Model: o.model, Settings: settings, Trainer: trainerName(), DropText: o.dropText, KeepRunning: a.server != "", MaxRuntimeSeconds: limit,
 		},
-		Reset_: o.reset, NoBuild: o.noBuild, NoPublish: o.noPublish, Storage: storage,
+		Reset_: o.reset, NoBuild: o.noBuild, NoPublish: o.noPublish, Storage: storage, Smoothing: smoothing, Pruning: pruning,
 	}, nil
 }
 

@@ -90,6 +90,18 @@ func Cases(t testing.TB) []Case {
 	return cases
 }
 
+// Corpora returns the case of order 3 of every corpus in this run; none without DBSLM_GOLDEN_DIR.
+func Corpora(t testing.TB) []Case {
+	t.Helper()
+	var corpora []Case
+	for _, c := range Cases(t) {
+		if !c.Quirk && c.Order == 3 {
+			corpora = append(corpora, c)
+		}
+	}
+	return corpora
+}
+
 func load(t testing.TB, dir, data, name string, quirk bool) Case {
 	t.Helper()
 	c := Case{Name: name, Quirk: quirk}

@@ -42,6 +42,13 @@ func read(t testing.TB, db *database.DB, name string, build ngram.BuildID) dump 
 		d.stream(`SELECT n, d1, d2, d3, fallback, ngrams FROM tbl_l1_mkn_params WHERE build_id = ? ORDER BY n`, []any{d.build}, func(row database.Row) {
 			out.Params = append(out.Params, fmt.Sprint(row.Int(0), row.Float(1), row.Float(2), row.Float(3), row.Int(4), row.Int(5)))
 		})
+		d.stream(`SELECT n, class, lambda, events FROM tbl_l1_jm_weights WHERE build_id = ? ORDER BY n, class`, []any{d.build}, func(row database.Row) {
+			out.Params = append(out.Params, fmt.Sprint("weight ", row.Int(0), row.Int(1), row.Float(2), row.Int(3)))
+		})
+		d.stream(`SELECT o.n, o.cutoff, o.pruned, p.applied_threshold FROM tbl_l1_pruning p JOIN tbl_l1_pruning_orders o ON o.build_id = p.build_id
+WHERE p.build_id = ? ORDER BY o.n`, []any{d.build}, func(row database.Row) {
+			out.Params = append(out.Params, fmt.Sprint("pruned ", row.Int(0), row.Int(1), row.Int(2), row.Float(3)))
+		})
 	}
 	return out
 }

@@ -277,7 +277,7 @@ func (t *Trainer) succeed(ctx context.Context, serving ngram.BuildID, progress n
 
 // optionsOf are the options with which a build was derived.
 func optionsOf(b ngram.Build) ngram.BuildOptions {
-	return ngram.BuildOptions{Storage: b.Storage, Smoothing: b.Smoothing, KenLMQuirk: b.KenLMQuirk}
+	return ngram.BuildOptions{Storage: b.Storage, Smoothing: b.Smoothing, KenLMQuirk: b.KenLMQuirk, Pruning: b.Pruning}
 }
 
 const (

@@ -55,13 +55,13 @@ func (d *derivation) read(ctx context.Context, p *part, found *orderTotals, visi
 
 // integers reads the contexts of a part in the order of their hashes.
 type integers struct {
-	d       *derivation
-	p       *part
-	found   *orderTotals
-	visit   func(smoothing.Identified) error
-	counts  packed.Counts // of the context at hand
-	raw     []int64       // its raw counts and its oldest token, where they are read
-	oldest  uint32
+	d      *derivation
+	p      *part
+	found  *orderTotals
+	visit  func(smoothing.Identified) error
+	counts packed.Counts // of the context at hand
+	raw    []int64       // its raw counts and its oldest token, where they are read
+	oldest uint32
 
 	packing      bool
 	at           int64 // the segment that is packed

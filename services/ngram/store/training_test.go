@@ -53,12 +53,17 @@ func train(t testing.TB, s *store.Store, name string, settings ngram.Settings, o
 // same.
 func TestAnyHistoryGivesTheSameRows(t *testing.T) {
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
-		for seed := range uint64(8) {
+		choices := []ngram.BuildOptions{
+			{}, {Smoothing: ngram.JelinekMercer}, {Smoothing: ngram.WittenBell}, {Pruning: ngram.Pruning{Cutoffs: []int64{0, 1}}},
+			{Pruning: ngram.Pruning{Threshold: 1e-3}}, {Smoothing: ngram.JelinekMercer, Pruning: ngram.Pruning{TargetNGrams: 60}}, {}, {Pruning: ngram.Pruning{TargetBytes: 9000}},
+		}
+		for seed := range uint64(len(choices)) {
 			for _, storage := range []ngram.Storage{ngram.Storage8, ngram.StorageExact}[:1+seed%2] {
 				order := 1 + int(seed)%5
 				lines := sentences(seed, 60)
 				settings := ngram.Settings{Order: order, Tokenizer: []ngram.Tokenizer{ngram.TokenizerWhitespace, ngram.TokenizerWords}[seed%2]}
-				options := ngram.BuildOptions{Storage: storage}
+				options := choices[seed]
+				options.Storage = storage
 				whole := fmt.Sprintf("whole-%d-%s", seed, storage)
 				build := train(t, store.New(db, store.Options{}), whole, settings, options, text(settings.Tokenizer, lines))
 				want := read(t, db, whole, build.ID)

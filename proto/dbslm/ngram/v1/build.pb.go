@@ -1299,7 +1299,7 @@ func (x *CreateBuildRequest) GetPruning() *Pruning {
 // BuildProgress tells how far a build is.
 type BuildProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Phase: "read", "estimate", "write", "verify".
+	// Phase: "weigh" and "prune" (passes over the counts that some builds need first), "read", "estimate", "write", "verify".
 	Phase string `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
 	// Units done in the phase.
 	Done uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`

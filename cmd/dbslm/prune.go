@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"dbslm/pkg/errors"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// estimation are the flags that say how a build is estimated and stored, and what is left out of it.
+type estimation struct {
+	storage, smoothing string
+	cutoffs            []uint
+	threshold          float64
+	ngrams             uint64
+	size               string
+}
+
+func (e *estimation) register(flags *pflag.FlagSet) {
+	flags.StringVar(&e.storage, "storage", "8", "`bits` of a stored probability: 8, 16 or exact")
+	flags.StringVar(&e.smoothing, "smoothing", "modified-kneser-ney", "`kind` of estimator: modified-kneser-ney, jelinek-mercer or witten-bell")
+	flags.UintSliceVar(&e.cutoffs, "cutoffs", nil, "leave out what occurred at most so often: `counts` by order, as 0,0,1")
+	flags.Float64Var(&e.threshold, "threshold", 0, "leave out n-grams whose removal costs less relative entropy, in `nats`: about 1e-8 to 1e-6")
+	flags.Uint64Var(&e.ngrams, "target-ngrams", 0, "leave out the least useful, so that at most `N` n-grams stay")
+	flags.StringVar(&e.size, "target-size", "", "leave out the least useful, so that the rows take about `SIZE` bytes: 500000, 200K, 80M, 2G")
+}
+
+// choose reads the flags.
+func (e *estimation) choose() (storage ngramv1.Storage, smoothing ngramv1.Smoothing, pruning *ngramv1.Pruning, err error) {
+	if storage, err = parseName("storage", e.storage, storages); err != nil {
+		return 0, 0, nil, err
+	}
+	if smoothing, err = parseName("smoothing", e.smoothing, smoothings); err != nil {
+		return 0, 0, nil, err
+	}
+	p := &ngramv1.Pruning{Threshold: e.threshold, TargetNgrams: e.ngrams}
+	for _, cutoff := range e.cutoffs {
+		if uint(uint32(cutoff)) != cutoff {
+			return 0, 0, nil, usagef("--cutoffs: %d is too great a count", cutoff)
+		}
+		p.Cutoffs = append(p.Cutoffs, uint32(cutoff))
+	}
+	if !(e.threshold >= 0 && e.threshold <= 1000) {
+		return 0, 0, nil, usagef("--threshold %g is impossible; it is a relative entropy in nats, such as 1e-7", e.threshold)
+	}
+	if p.TargetBytes, err = parseSize("target-size", e.size); err != nil {
+		return 0, 0, nil, err
+	}
+	if len(p.Cutoffs) > 0 || p.Threshold > 0 || p.TargetNgrams > 0 || p.TargetBytes > 0 {
+		pruning = p
+	}
+	return storage, smoothing, pruning, nil
+}
+
+// parseSize reads a number of bytes, with K, M, G or T for powers of 1024; empty is 0.
+func parseSize(flag, text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	digits := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(text), "B"), "I")
+	shift := 0
+	if i := strings.IndexAny("KMGT", digits[max(0, len(digits)-1):]); i >= 0 && digits != "" {
+		digits, shift = digits[:len(digits)-1], 10*(i+1)
+	}
+	n, err := strconv.ParseUint(digits, 10, 50-shift)
+	if err != nil || n == 0 {
+		return 0, usagef("--%s %q is no size; write bytes as 500000, 200K, 80M or 2G", flag, text)
+	}
+	return n << shift, nil
+}
+
+func newPrune(a *app) *cobra.Command {
+	var e estimation
+	var model string
+	var noPublish, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "prune",
+		Short: "Derive a smaller build that leaves the least useful n-grams out, and publish it",
+		Long: `Derive a build from all counts of a model that leaves n-grams out, and publish it. The counts stay: training goes on,
+and a build without pruning is one command away (dbslm builds create --publish). Words always stay, and so does whatever a
+longer n-gram that stays begins or ends with; every context still sums to 1.
+
+What goes is told by counts (--cutoffs), by the relative entropy that removing an n-gram costs (--threshold: the value is
+about the relative change of perplexity for each), or by a target, which finds the threshold that meets it. Storage and
+estimator are those of the published build unless they are given.`,
+		Example: `  dbslm prune --threshold 1e-7
+  dbslm prune --cutoffs 0,0,1 --no-publish
+  dbslm prune --target-ngrams 1000000 --model harbour
+  dbslm prune --target-size 80M`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			storage, smoothing, pruning, err := e.choose()
+			if err != nil {
+				return err
+			}
+			if pruning == nil {
+				return usagef("nothing says what to leave out; use --cutoffs, --threshold, --target-ngrams or --target-size")
+			}
+			ctx := cmd.Context()
+			return a.with(ctx, false, func(conn *connection) error {
+				published, err := ngramv1.NewBuildServiceClient(conn).GetBuild(ctx, &ngramv1.GetBuildRequest{Tenant: a.tenant, Model: model})
+				switch {
+				case err == nil:
+					if !cmd.Flags().Changed("storage") {
+						storage = published.Build.Storage
+					}
+					if !cmd.Flags().Changed("smoothing") {
+						smoothing = published.Build.Smoothing
+					}
+				case errors.KindOf(err) != errors.FailedPrecondition: // no build is published yet
+					return err
+				}
+				b, err := a.createBuild(ctx, conn, &ngramv1.CreateBuildRequest{
+					Tenant: a.tenant, Model: model, Storage: storage, Smoothing: smoothing, Pruning: pruning, Publish: !noPublish, Trainer: trainerName(),
+				})
+				if err != nil {
+					return err
+				}
+				if err := a.printBuild(b, asJSON); err != nil || asJSON {
+					return err
+				}
+				return a.printPruning(b)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&model, "model", "default", "`name` of the model")
+	e.register(flags)
+	flags.BoolVar(&noPublish, "no-publish", false, "derive the build but let the old one serve")
+	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// printPruning says what is left.
+func (a *app) printPruning(b *ngramv1.Build) error {
+	rows := [][]string{{"ORDER", "STAY", "LEFT OUT"}}
+	var stay, left uint64
+	for i, n := range b.NgramCounts {
+		var pruned uint64
+		if i < len(b.PrunedCounts) {
+			pruned = b.PrunedCounts[i]
+		}
+		rows = append(rows, []string{fmt.Sprint(i + 1), count(n), count(pruned)})
+		stay, left = stay+n, left+pruned
+	}
+	rows = append(rows, []string{"all", count(stay), count(left)})
+	if err := table(a.out, rows); err != nil {
+		return err
+	}
+	if b.AppliedThreshold > 0 {
+		fmt.Fprintf(a.out, "threshold: %.3g nats\n", b.AppliedThreshold)
+	}
+	return nil
+}
