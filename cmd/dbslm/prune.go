@@ -39,7 +39,13 @@ func (e *estimation) choose() (storage ngramv1.Storage, smoothing ngramv1.Smooth
 		return 0, 0, nil, err
 	}
 	p := &ngramv1.Pruning{Threshold: e.threshold, TargetNgrams: e.ngrams}
-	for _, cutoff := range e.cutoffs {
+	for i, cutoff := range e.cutoffs {
+		if i == 0 && cutoff != 0 {
+			return 0, 0, nil, usagef("--cutoffs: the count for order 1 must be 0, not %d; words always stay", cutoff)
+		}
+		if i > 0 && cutoff < e.cutoffs[i-1] {
+			return 0, 0, nil, usagef("--cutoffs: the counts must not decrease with the order, but %d follows %d", cutoff, e.cutoffs[i-1])
+		}
 		if uint(uint32(cutoff)) != cutoff {
 			return 0, 0, nil, usagef("--cutoffs: %d is too great a count", cutoff)
 		}
@@ -50,6 +56,15 @@ func (e *estimation) choose() (storage ngramv1.Storage, smoothing ngramv1.Smooth
 	}
 	if p.TargetBytes, err = parseSize("target-size", e.size); err != nil {
 		return 0, 0, nil, err
+	}
+	given := 0
+	for _, set := range []bool{p.Threshold > 0, p.TargetNgrams > 0, p.TargetBytes > 0} {
+		if set {
+			given++
+		}
+	}
+	if given > 1 {
+		return 0, 0, nil, usagef("--threshold, --target-ngrams and --target-size cannot be met together; give one of them")
 	}
 	if len(p.Cutoffs) > 0 || p.Threshold > 0 || p.TargetNgrams > 0 || p.TargetBytes > 0 {
 		pruning = p

@@ -1,6 +1,11 @@
 package ngram
 
-import "time"
+import (
+	"fmt"
+	"time"
+
+	"dbslm/pkg/errors"
+)
 
 // BuildID names a build. Ids grow within a store and are never used again, so a cache keyed by one never goes stale.
 type BuildID uint32
@@ -155,4 +160,59 @@ func (o BuildOptions) WithDefaults() BuildOptions {
 		o.Smoothing = ModifiedKneserNey
 	}
 	return o
+}
+
+// Validate says what is wrong with options for a model of that order, as InvalidArgument.
+func (o BuildOptions) Validate(order int) error {
+	switch o.Storage {
+	case Storage8, Storage16, StorageExact:
+	default:
+		return errors.New(errors.InvalidArgument, "STORAGE_INVALID", "the storage must be 8, 16 or exact, not %q", o.Storage).Field("storage", "must be 8, 16 or exact")
+	}
+	switch o.Smoothing {
+	case ModifiedKneserNey, JelinekMercer, WittenBell:
+	default:
+		return errors.New(errors.InvalidArgument, "SMOOTHING_INVALID", "the smoothing must be modified-kneser-ney, jelinek-mercer or witten-bell, not %q", o.Smoothing).
+			Field("smoothing", "unknown")
+	}
+	if o.KenLMQuirk && o.Smoothing != ModifiedKneserNey {
+		return errors.New(errors.InvalidArgument, "QUIRK_WITHOUT_DISCOUNTS", "KenLM's tally changes the discounts of modified Kneser-Ney; the smoothing %s has none", o.Smoothing).
+			Field("kenlm_quirk", "needs modified-kneser-ney")
+	}
+	return o.Pruning.Validate(order)
+}
+
+// Validate says what is wrong with a pruning for a model of that order, as InvalidArgument.
+func (p Pruning) Validate(order int) error {
+	invalid := func(field, format string, args ...any) error {
+		text := fmt.Sprintf(format, args...)
+		return errors.New(errors.InvalidArgument, "PRUNING_INVALID", "%s", text).Field("pruning."+field, text)
+	}
+	if len(p.Cutoffs) > order {
+		return invalid("cutoffs", "there are counts for %d orders, but the model's order is %d", len(p.Cutoffs), order)
+	}
+	for i, cutoff := range p.Cutoffs {
+		switch {
+		case i == 0 && cutoff != 0:
+			return invalid("cutoffs", "the count for order 1 must be 0, not %d: words always stay", cutoff)
+		case cutoff < 0 || i > 0 && cutoff < p.Cutoffs[i-1]:
+			return invalid("cutoffs", "the counts must not decrease with the order, but %d follows %d", cutoff, p.Cutoffs[max(0, i-1)])
+		}
+	}
+	if !(p.Threshold >= 0 && p.Threshold <= 1000) {
+		return invalid("threshold", "the threshold must be a relative entropy in nats from 0 to 1000, not %g", p.Threshold)
+	}
+	if p.TargetNGrams < 0 || p.TargetBytes < 0 {
+		return invalid("target", "a target must not be negative")
+	}
+	given := 0
+	for _, set := range []bool{p.Threshold > 0, p.TargetNGrams > 0, p.TargetBytes > 0} {
+		if set {
+			given++
+		}
+	}
+	if given > 1 {
+		return invalid("threshold", "a threshold and a target, or two targets, cannot both be met; give one of them")
+	}
+	return nil
 }

@@ -28,8 +28,15 @@ func (s *builds) CreateBuild(req *ngramv1.CreateBuildRequest, stream grpc.Server
 		Pruning: pruningOf(req.Pruning),
 	}
 	tenant := tenantOf(req.Tenant)
+	model, err := s.store.Model(stream.Context(), tenant, req.Model)
+	if err != nil {
+		return err
+	}
+	if err := options.WithDefaults().Validate(model.Settings.Order); err != nil {
+		return err // before there is a job
+	}
 	var build ngram.Build
-	err := s.jobs.run(stream.Context(), ngram.JobBuild, tenant, req.Model, trainerOf(stream.Context(), req.Trainer), req.KeepRunning, func(ctx context.Context, j *job) error {
+	err = s.jobs.run(stream.Context(), ngram.JobBuild, tenant, req.Model, trainerOf(stream.Context(), req.Trainer), req.KeepRunning, func(ctx context.Context, j *job) error {
 		if err := stream.Send(&ngramv1.CreateBuildResponse{Event: &ngramv1.CreateBuildResponse_JobId{JobId: j.now.ID}}); err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ const maxBuilds = 1<<24 - 1
 // next. With IfChanged it returns the published build if that was derived from the same counts with the same options.
 func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progress ngram.Progress) (ngram.Build, error) {
 	options = options.WithDefaults()
-	if err := checkBuildOptions(options, t.model.Settings.Order); err != nil {
+	if err := options.Validate(t.model.Settings.Order); err != nil {
 		return ngram.Build{}, err
 	}
 	if err := t.Countable(); err != nil {
@@ -88,25 +88,6 @@ func (t *Trainer) Build(ctx context.Context, options ngram.BuildOptions, progres
 		}
 		lo = need // some value does not fit, or the ranges of the last build are wider than what this one needs
 	}
-}
-
-func checkBuildOptions(options ngram.BuildOptions, order int) error {
-	switch options.Storage {
-	case ngram.Storage8, ngram.Storage16, ngram.StorageExact:
-	default:
-		return errors.New(errors.InvalidArgument, "STORAGE_INVALID", "the storage must be 8, 16 or exact, not %q", options.Storage).Field("storage", "must be 8, 16 or exact")
-	}
-	switch options.Smoothing {
-	case ngram.ModifiedKneserNey, ngram.JelinekMercer, ngram.WittenBell:
-	default:
-		return errors.New(errors.InvalidArgument, "SMOOTHING_INVALID", "the smoothing must be modified-kneser-ney, jelinek-mercer or witten-bell, not %q", options.Smoothing).
-			Field("smoothing", "unknown")
-	}
-	if options.KenLMQuirk && options.Smoothing != ngram.ModifiedKneserNey {
-		return errors.New(errors.InvalidArgument, "QUIRK_WITHOUT_DISCOUNTS", "KenLM's tally changes the discounts of modified Kneser-Ney; the smoothing %s has none", options.Smoothing).
-			Field("kenlm_quirk", "needs modified-kneser-ney")
-	}
-	return checkPruning(options.Pruning, order)
 }
 
 // unchanged returns the published build if it is what Build would derive.

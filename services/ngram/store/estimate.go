@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"dbslm/pkg/database"
-	"dbslm/pkg/errors"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/smoothing"
 )
@@ -125,40 +124,6 @@ func (d *derivation) plan(ctx context.Context) error {
 	d.build.Threshold, d.build.Pruned = plan.Threshold, plan.Pruned
 	for i, pruned := range plan.Pruned {
 		d.build.NGrams[i] -= pruned
-	}
-	return nil
-}
-
-func checkPruning(p ngram.Pruning, order int) error {
-	invalid := func(field, format string, args ...any) error {
-		text := fmt.Sprintf(format, args...)
-		return errors.New(errors.InvalidArgument, "PRUNING_INVALID", "%s", text).Field("pruning."+field, text)
-	}
-	if len(p.Cutoffs) > order {
-		return invalid("cutoffs", "there are counts for %d orders, but the model's order is %d", len(p.Cutoffs), order)
-	}
-	for i, cutoff := range p.Cutoffs {
-		switch {
-		case i == 0 && cutoff != 0:
-			return invalid("cutoffs", "the count for order 1 must be 0, not %d: words always stay", cutoff)
-		case cutoff < 0 || i > 0 && cutoff < p.Cutoffs[i-1]:
-			return invalid("cutoffs", "the counts must not decrease with the order, but %d follows %d", cutoff, p.Cutoffs[max(0, i-1)])
-		}
-	}
-	if !(p.Threshold >= 0 && p.Threshold <= 1000) {
-		return invalid("threshold", "the threshold must be a relative entropy in nats from 0 to 1000, not %g", p.Threshold)
-	}
-	if p.TargetNGrams < 0 || p.TargetBytes < 0 {
-		return invalid("target", "a target must not be negative")
-	}
-	given := 0
-	for _, set := range []bool{p.Threshold > 0, p.TargetNGrams > 0, p.TargetBytes > 0} {
-		if set {
-			given++
-		}
-	}
-	if given > 1 {
-		return invalid("threshold", "a threshold and a target, or two targets, cannot both be met; give one of them")
 	}
 	return nil
 }
