@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	"dbslm/pkg/errors"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
@@ -27,7 +25,7 @@ func (e *estimation) register(flags *pflag.FlagSet) {
 	flags.UintSliceVar(&e.cutoffs, "cutoffs", nil, "leave out what occurred at most so often: `counts` by order, as 0,0,1")
 	flags.Float64Var(&e.threshold, "threshold", 0, "leave out n-grams whose removal costs less relative entropy, in `nats`: about 1e-8 to 1e-6")
 	flags.Uint64Var(&e.ngrams, "target-ngrams", 0, "leave out the least useful, so that at most `N` n-grams stay")
-	flags.StringVar(&e.size, "target-size", "", "leave out the least useful, so that the rows take about `SIZE` bytes: 500000, 200K, 80M, 2G")
+	flags.StringVar(&e.size, "target-size", "", "leave out the least useful, so that the rows take about `SIZE` bytes: 80MB, 2GiB")
 }
 
 // choose reads the flags.
@@ -54,8 +52,10 @@ func (e *estimation) choose() (storage ngramv1.Storage, smoothing ngramv1.Smooth
 	if !(e.threshold >= 0 && e.threshold <= 1000) {
 		return 0, 0, nil, usagef("--threshold %g is impossible; it is a relative entropy in nats, such as 1e-7", e.threshold)
 	}
-	if p.TargetBytes, err = parseSize("target-size", e.size); err != nil {
-		return 0, 0, nil, err
+	if e.size != "" {
+		if p.TargetBytes, err = parseSize("target-size", e.size); err != nil {
+			return 0, 0, nil, err
+		}
 	}
 	given := 0
 	for _, set := range []bool{p.Threshold > 0, p.TargetNgrams > 0, p.TargetBytes > 0} {
@@ -72,23 +72,6 @@ func (e *estimation) choose() (storage ngramv1.Storage, smoothing ngramv1.Smooth
 	return storage, smoothing, pruning, nil
 }
 
-// parseSize reads a number of bytes, with K, M, G or T for powers of 1024; empty is 0.
-func parseSize(flag, text string) (uint64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	digits := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(text), "B"), "I")
-	shift := 0
-	if i := strings.IndexAny("KMGT", digits[max(0, len(digits)-1):]); i >= 0 && digits != "" {
-		digits, shift = digits[:len(digits)-1], 10*(i+1)
-	}
-	n, err := strconv.ParseUint(digits, 10, 50-shift)
-	if err != nil || n == 0 {
-		return 0, usagef("--%s %q is no size; write bytes as 500000, 200K, 80M or 2G", flag, text)
-	}
-	return n << shift, nil
-}
-
 func newPrune(a *app) *cobra.Command {
 	var e estimation
 	var model string
@@ -97,7 +80,7 @@ func newPrune(a *app) *cobra.Command {
 		Use:   "prune",
 		Short: "Derive a smaller build that leaves the least useful n-grams out, and publish it",
 		Long: `Derive a build from all counts of a model that leaves n-grams out, and publish it. The counts stay: training goes on,
-and a build without pruning is one command away (dbslm builds create --publish). Words always stay, and so does whatever a
+and a build without pruning is one command away (dbslm build). Words always stay, and so does whatever a
 longer n-gram that stays begins or ends with; every context still sums to 1.
 
 What goes is told by counts (--cutoffs), by the relative entropy that removing an n-gram costs (--threshold: the value is
@@ -106,7 +89,7 @@ estimator are those of the published build unless they are given.`,
 		Example: `  dbslm prune --threshold 1e-7
   dbslm prune --cutoffs 0,0,1 --no-publish
   dbslm prune --target-ngrams 1000000 --model harbour
-  dbslm prune --target-size 80M`,
+  dbslm prune --target-size 80MB`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			storage, smoothing, pruning, err := e.choose()
@@ -130,9 +113,10 @@ estimator are those of the published build unless they are given.`,
 				case errors.KindOf(err) != errors.FailedPrecondition: // no build is published yet
 					return err
 				}
-				b, err := a.createBuild(ctx, conn, &ngramv1.CreateBuildRequest{
+				b, _, err := a.createBuild(ctx, conn, &ngramv1.CreateBuildRequest{
 					Tenant: a.tenant, Model: model, Storage: storage, Smoothing: smoothing, Pruning: pruning, Publish: !noPublish, Trainer: trainerName(),
-				})
+					KeepRunning: a.server != "",
+				}, false)
 				if err != nil {
 					return err
 				}
