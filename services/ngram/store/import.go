@@ -100,7 +100,7 @@ func (i *importer) prepare(ctx context.Context, tenant, name string) error {
 	if i.in.Storage == "" {
 		i.in.Storage = ngram.Storage8
 	}
-	if err := checkBuildOptions(ngram.BuildOptions{Storage: i.in.Storage, Smoothing: ngram.ModifiedKneserNey}); err != nil {
+	if err := (ngram.BuildOptions{Storage: i.in.Storage, Smoothing: ngram.ModifiedKneserNey}).Validate(i.in.Settings.Order); err != nil {
 		return err
 	}
 	settings := i.in.Settings.WithDefaultsFrom(ngram.Settings{

@@ -130,7 +130,7 @@ func (i *importer) name(ctx context.Context, build ngram.BuildID) error {
 // copy writes the probabilities of the file as the rows of a build.
 func (i *importer) copy(ctx context.Context) (ngram.BuildID, error) {
 	model := i.trainer.model
-	least := rangesOf(i.in.Storage, smoothing.Least{Unigram: i.least[0], Logprob: i.least[1], Backoff: i.least[2]})
+	least := smoothing.Ranges(i.in.Storage, smoothing.Least{Unigram: i.least[0], Logprob: i.least[1], Backoff: i.least[2]})
 	d := &derivation{t: &i.trainer, totals: i.totals, bits: i.in.Storage.Bits(), progress: i.progress}
 	d.build = ngram.Build{
 		Model: model.ID, Tenant: model.Tenant, Name: model.Name, State: ngram.BuildBuilding, Order: model.Settings.Order,
@@ -142,7 +142,7 @@ func (i *importer) copy(ctx context.Context) (ngram.BuildID, error) {
 		d.build.NGrams = append(d.build.NGrams, totals.NGrams)
 	}
 	var err error
-	if d.books[0], d.books[1], d.books[2], err = books(i.in.Storage, least); err != nil {
+	if d.books[0], d.books[1], d.books[2], err = smoothing.Books(i.in.Storage, least); err != nil {
 		return 0, err
 	}
 	if err := d.begin(ctx); err != nil {
