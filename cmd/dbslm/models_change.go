@@ -10,7 +10,7 @@ import (
 )
 
 func newModelsCreate(a *app, asJSON *bool) *cobra.Command {
-	o := trainOptions{weight: 1, storage: "8"}
+	o := trainOptions{weight: 1, estimation: estimation{storage: "8"}}
 	cmd := &cobra.Command{
 		Use:     "create NAME",
 		Short:   "Make an empty model; train makes one too",
