@@ -127,6 +127,9 @@ func (a *app) printSummary(s *ngramv1.ExplanationSummary) {
 		if len(p.Discounts) == 3 {
 			fmt.Fprintf(a.out, "order %d: D1 %.6g, D2 %.6g, D3+ %.6g\n", p.Order, p.Discounts[0], p.Discounts[1], p.Discounts[2])
 		}
+		if len(p.Weights) > 0 {
+			fmt.Fprintf(a.out, "order %d: weights by class %.3g\n", p.Order, p.Weights)
+		}
 	}
 	switch s.Counts {
 	case ngramv1.CountState_COUNT_STATE_CHANGED:

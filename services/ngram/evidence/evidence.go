@@ -48,6 +48,7 @@ type Count struct{ Raw, Adjusted int64 }
 type Context struct {
 	Parent    *int64 // nil for the empty context
 	Total     int64  // of adjusted counts
+	RawTotal  int64  // of raw counts; 0 where the estimator does not need it
 	Followers [3]int64
 }
 
@@ -68,16 +69,9 @@ type Order struct {
 
 // Exact is what the counts of one order give.
 type Exact struct {
-	Discount   float64 // taken off the adjusted count
-	Own, Gamma float64 // the token's own share, and the weight of the shorter context
-	Log10      float64 // of Own + Gamma p, p being the probability after the shorter context
-}
-
-// Build is what the exact values depend on beside the counts.
-type Build struct {
-	Smoothing      ngram.Smoothing
-	Discounts      []ngram.Discounts // by order
-	VocabularySize int64
+	Discount   *float64 // taken off the adjusted count; nil where none is
+	Own, Gamma float64  // the token's own share, and the weight of the shorter context
+	Log10      float64  // of Own + Gamma p, p being the probability after the shorter context
 }
 
 // Chain is a resolved chain.
@@ -90,7 +84,7 @@ type Chain struct {
 }
 
 // Resolve gives every order its role and adds the chain up. The orders come longest first, down to 1.
-func Resolve(orders []Order, build Build) Chain {
+func Resolve(orders []Order, build smoothing.Params) Chain {
 	c := Chain{Orders: orders}
 	var path []string
 	backoff := 0.0
@@ -122,9 +116,13 @@ func Resolve(orders []Order, build Build) Chain {
 }
 
 // interpolate computes the exact values from order 1 up; nil if the counts of the empty context are not there.
-func interpolate(orders []Order, build Build) *float64 {
+func interpolate(orders []Order, build smoothing.Params) *float64 {
 	last := len(orders) - 1
-	if build.Smoothing != ngram.ModifiedKneserNey || last < 0 || orders[last].Context == nil || len(build.Discounts) < len(orders) || build.VocabularySize < 1 {
+	if Formula(build.Smoothing) == "" || last < 0 || orders[last].Context == nil || build.VocabularySize < 1 {
+		return nil
+	}
+	discounted := build.Smoothing == ngram.ModifiedKneserNey
+	if discounted && len(build.Discounts) < len(orders) {
 		return nil
 	}
 	p := 1 / float64(build.VocabularySize)
@@ -133,13 +131,19 @@ func interpolate(orders []Order, build Build) *float64 {
 		if o.Context == nil || o.Context.Total < 1 {
 			continue // p(w|h) = p(w|h')
 		}
-		adjusted := int64(0)
-		if o.Count != nil {
-			adjusted = o.Count.Adjusted
+		if !discounted && o.Context.RawTotal < 1 {
+			return nil
 		}
-		d := build.Discounts[o.N-1]
-		e := &Exact{Discount: smoothing.Discount(d, adjusted)}
-		e.Own, e.Gamma = smoothing.Term(d, o.Context.Total, o.Context.Followers, adjusted)
+		counts := smoothing.Counts{N: o.N, RawTotal: o.Context.RawTotal, AdjustedTotal: o.Context.Total, Followers: o.Context.Followers}
+		if o.Count != nil {
+			counts.Raw, counts.Adjusted = o.Count.Raw, o.Count.Adjusted
+		}
+		e := &Exact{}
+		if discounted {
+			discount := smoothing.Discount(build.Discounts[o.N-1], counts.Adjusted)
+			e.Discount = &discount
+		}
+		e.Own, e.Gamma = smoothing.Term(build, counts)
 		p = e.Own + below(e.Gamma, p, o.N, build.VocabularySize)
 		e.Log10 = log10(p)
 		o.Exact = e
@@ -169,6 +173,12 @@ func Formula(s ngram.Smoothing) string {
 	case ngram.ModifiedKneserNey:
 		return "p(w|h) = (a(hw) - D(a(hw))) / A(h) + gamma(h) p(w|h'); gamma(h) = (D1 N1(h) + D2 N2(h) + D3 N3(h)) / A(h); " +
 			"p(w|h') is 1/|V| behind the empty context; a: adjusted counts, A: their sum, Nk: followers with a = k (N3: 3 or more)"
+	case ngram.WittenBell:
+		return "p(w|h) = c(hw) / (C(h) + T(h)) + T(h) / (C(h) + T(h)) p(w|h'); p(w|h') is 1/|V| behind the empty context; " +
+			"c: raw counts, C: their sum over the followers, T: the number of followers"
+	case ngram.JelinekMercer:
+		return "p(w|h) = L c(hw) / C(h) + (1 - L) p(w|h'); L is the weight of the class of the context: by C(h) / T(h), in half octaves; " +
+			"p(w|h') is 1/|V| behind the empty context; c: raw counts, C: their sum over the followers, T: the number of followers"
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ import (
 
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/evidence"
+	"dbslm/services/ngram/smoothing"
 )
 
 // drawChain draws rows of orders n to 1 such as tables hold them: contexts may be absent, and the unigram is always there.
@@ -41,8 +42,8 @@ func drawChain(t *rapid.T) []evidence.Order {
 	return orders
 }
 
-func build(n int) evidence.Build {
-	b := evidence.Build{Smoothing: ngram.ModifiedKneserNey, VocabularySize: 97}
+func build(n int) smoothing.Params {
+	b := smoothing.Params{Smoothing: ngram.ModifiedKneserNey, VocabularySize: 97}
 	for i := range n {
 		b.Discounts = append(b.Discounts, ngram.Discounts{Order: i + 1, D1: 0.5, D2: 1, D3: 1.5})
 	}

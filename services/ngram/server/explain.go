@@ -9,6 +9,7 @@ import (
 
 	"dbslm/pkg/errors"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	"dbslm/services/ngram"
 	"dbslm/services/ngram/contexthash"
 	"dbslm/services/ngram/evidence"
 	"dbslm/services/ngram/exactmath"
@@ -61,7 +62,16 @@ func (o opened) explainer(ctx context.Context, asked *ngramv1.ExplainOptions) (*
 		VocabularySize: uint64(estimate.VocabularySize), Counts: countStates[estimate.Counts],
 	}
 	for _, d := range estimate.Discounts {
-		x.summary.Parameters = append(x.summary.Parameters, &ngramv1.OrderParameters{Order: uint32(d.Order), Discounts: []float64{d.D1, d.D2, d.D3}})
+		parameters := &ngramv1.OrderParameters{Order: uint32(d.Order)}
+		if estimate.Smoothing == ngram.ModifiedKneserNey {
+			parameters.Discounts = []float64{d.D1, d.D2, d.D3}
+		}
+		for _, w := range estimate.Weights {
+			if w.Order == d.Order {
+				parameters.Weights = append(parameters.Weights, w.Lambda)
+			}
+		}
+		x.summary.Parameters = append(x.summary.Parameters, parameters)
 	}
 	if asked.GetSql() {
 		x.summary.Statements = described(statements)
@@ -89,11 +99,11 @@ func (x *explainer) token(ctx context.Context, context []uint32, token uint32, s
 	if int(token) >= x.build.Vocabulary.Len() {
 		return &ngramv1.Explanation{Literal: true}, nil
 	}
-	orders, statements, err := x.build.Evidence(ctx, context, token)
+	orders, statements, err := x.build.Evidence(ctx, x.estimate, context, token)
 	if err != nil {
 		return nil, err
 	}
-	chain := evidence.Resolve(orders, x.estimate.Build)
+	chain := evidence.Resolve(orders, x.estimate.Params)
 	if chain.Matched == 0 || math.Abs(chain.Log10-served) > sameLog10 {
 		if err := x.build.Verify(ctx); err != nil {
 			return nil, err // its rows were going
@@ -147,13 +157,13 @@ func (x *explainer) describe(chain evidence.Chain, token uint32, statements []st
 			order.Count = &ngramv1.CountRow{Raw: uint64(c.Raw), Adjusted: uint64(c.Adjusted)}
 		}
 		if c := o.Context; c != nil {
-			order.ContextRow = &ngramv1.ContextRow{ParentHash: c.Parent, AdjustedTotal: uint64(c.Total)}
+			order.ContextRow = &ngramv1.ContextRow{ParentHash: c.Parent, AdjustedTotal: uint64(c.Total), RawTotal: uint64(c.RawTotal)}
 			for _, n := range c.Followers {
 				order.ContextRow.Followers = append(order.ContextRow.Followers, uint64(n))
 			}
 		}
 		if e := o.Exact; e != nil {
-			order.Discount, order.Own, order.Gamma, order.ExactLog10 = proto.Float64(e.Discount), proto.Float64(e.Own), proto.Float64(e.Gamma), proto.Float64(e.Log10)
+			order.Discount, order.Own, order.Gamma, order.ExactLog10 = e.Discount, proto.Float64(e.Own), proto.Float64(e.Gamma), proto.Float64(e.Log10)
 		}
 		explanation.Orders = append(explanation.Orders, order)
 	}

@@ -9,6 +9,7 @@ import (
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/contexthash"
 	"dbslm/services/ngram/evidence"
+	"dbslm/services/ngram/smoothing"
 )
 
 // Statement is a statement with its values written in, to be pasted into a SQL client on any engine.
@@ -32,6 +33,9 @@ WHERE model_id = ? AND n = ? AND context_hash = ? AND next_token_id = ?`
 
 	selectContext = `SELECT n, context_hash, parent_hash, oldest_token_id, a_total, n1, n2, n3 FROM tbl_l1_context_registry
 WHERE model_id = ? AND n = ? AND context_hash = ?`
+
+	selectRawTotal = `SELECT n, CAST(SUM(c) AS SIGNED) AS raw_total FROM tbl_l1_ng_counts_n WHERE model_id = ? AND n = ? AND context_hash = ? GROUP BY n`
+	selectAllRaw   = `SELECT n, raw_total FROM tbl_l1_model_orders WHERE model_id = ? AND n = ?`
 
 	unionAll = "\nUNION ALL\n"
 )
@@ -70,11 +74,11 @@ func inlined(query string, args []any) string {
 
 // Evidence reads the rows of a token after a context, at every order from that of the whole context down to 1, longest
 // first, as plain SQL finds them: no path that serves takes part. The statements are what was run.
-func (v *View) Evidence(ctx context.Context, tokens []uint32, token uint32) ([]evidence.Order, []Statement, error) {
+func (v *View) Evidence(ctx context.Context, estimate Estimate, tokens []uint32, token uint32) ([]evidence.Order, []Statement, error) {
 	build := v.Build
 	model, id, next := int64(build.Model), int64(build.ID), int64(token)
 	orders := make([]evidence.Order, len(tokens)+1)
-	var probabilities, backoffs, counts, contexts arms
+	var probabilities, backoffs, counts, contexts, totals arms
 	for i := range orders {
 		o := &orders[i]
 		o.Tokens, o.N = tokens[i:], len(tokens)-i+1
@@ -84,6 +88,13 @@ func (v *View) Evidence(ctx context.Context, tokens []uint32, token uint32) ([]e
 		backoffs.add(selectBackoff, build.BackoffCodebook, model, n, o.Hash, id, id)
 		counts.add(selectCount, model, n, o.Hash, next)
 		contexts.add(selectContext, model, n, o.Hash)
+		switch {
+		case estimate.Smoothing == ngram.ModifiedKneserNey:
+		case o.N == 1:
+			totals.add(selectAllRaw, model, n)
+		default:
+			totals.add(selectRawTotal, model, n, o.Hash)
+		}
 	}
 	at := func(row database.Row) *evidence.Order { return &orders[len(tokens)+1-int(row.Int(0))] }
 	for _, read := range []struct {
@@ -100,7 +111,15 @@ func (v *View) Evidence(ctx context.Context, tokens []uint32, token uint32) ([]e
 		{&contexts, func(row database.Row) {
 			at(row).Context = &evidence.Context{Parent: optional(row, 2), Total: row.Int(4), Followers: [3]int64{row.Int(5), row.Int(6), row.Int(7)}}
 		}},
+		{&totals, func(row database.Row) {
+			if known := at(row).Context; known != nil {
+				known.RawTotal = row.Int(1)
+			}
+		}},
 	} {
+		if len(read.arms.args) == 0 {
+			continue
+		}
 		err := v.reader.db.Stream(ctx, read.arms.query.String(), read.arms.args, func(row database.Row) error {
 			read.row(row)
 			return nil
@@ -109,10 +128,14 @@ func (v *View) Evidence(ctx context.Context, tokens []uint32, token uint32) ([]e
 			return nil, nil, err
 		}
 	}
-	return orders, []Statement{
+	statements := []Statement{
 		probabilities.shown("probabilities: tbl_l1_ng_probs_n"), backoffs.shown("backoff weights: tbl_l1_ng_topk_n"),
 		counts.shown("counts: tbl_l1_ng_counts_n"), contexts.shown("contexts: tbl_l1_context_registry"), v.words(tokens, token),
-	}, nil
+	}
+	if len(totals.args) > 0 {
+		statements = append(statements, totals.shown("raw counts of contexts: tbl_l1_ng_counts_n"))
+	}
+	return orders, statements, nil
 }
 
 // codebookOf is the codebook of the probabilities of an order; 0 for exact storage.
@@ -199,9 +222,9 @@ func (v *View) Counts(ctx context.Context, tokens []uint32, found map[int][]uint
 
 // Estimate is what the exact values of a build rest on beside the counts of the context.
 type Estimate struct {
-	evidence.Build
-	Counts  CountState
-	Storage ngram.Storage
+	smoothing.Params // of the estimator; no codebooks
+	Counts           CountState
+	Storage          ngram.Storage
 }
 
 // CountState says how the counts of today relate to a build.
@@ -242,8 +265,17 @@ func (v *View) Estimate(ctx context.Context) (Estimate, []Statement, error) {
 		e.Discounts = append(e.Discounts, ngram.Discounts{Order: int(row.Int(0)), D1: row.Float(1), D2: row.Float(2), D3: row.Float(3)})
 		return nil
 	})
-	return e, []Statement{
+	statements := []Statement{
 		{"build: tbl_l1_builds", inlined(selectEstimate, []any{id}) + ";"},
 		{"parameters: tbl_l1_mkn_params", inlined(selectEstimateOrders, []any{id}) + ";"},
-	}, err
+	}
+	if err != nil || e.Smoothing != ngram.JelinekMercer {
+		return e, statements, err
+	}
+	statements = append(statements, Statement{"weights: tbl_l1_jm_weights", inlined(selectWeights, []any{id}) + ";"})
+	err = v.reader.db.Stream(ctx, selectWeights, []any{id}, func(row database.Row) error {
+		e.Weights = append(e.Weights, ngram.Weight{Order: int(row.Int(0)), Class: int(row.Int(1)), Lambda: row.Float(2), Events: row.Int(3)})
+		return nil
+	})
+	return e, statements, err
 }

@@ -526,7 +526,9 @@ type ContextRow struct {
 	// Sum of the adjusted counts of the followers.
 	AdjustedTotal uint64 `protobuf:"varint,2,opt,name=adjusted_total,json=adjustedTotal,proto3" json:"adjusted_total,omitempty"`
 	// Followers with the adjusted counts 1, 2, and 3 or more.
-	Followers     []uint64 `protobuf:"varint,3,rep,packed,name=followers,proto3" json:"followers,omitempty"`
+	Followers []uint64 `protobuf:"varint,3,rep,packed,name=followers,proto3" json:"followers,omitempty"`
+	// Sum of the raw counts of the followers, from tbl_l1_ng_counts_n; 0 where the estimator does not need it.
+	RawTotal      uint64 `protobuf:"varint,4,opt,name=raw_total,json=rawTotal,proto3" json:"raw_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -580,6 +582,13 @@ func (x *ContextRow) GetFollowers() []uint64 {
 		return x.Followers
 	}
 	return nil
+}
+
+func (x *ContextRow) GetRawTotal() uint64 {
+	if x != nil {
+		return x.RawTotal
+	}
+	return 0
 }
 
 // ExplainedOrder is one order of the back-off chain of a token.
@@ -999,8 +1008,10 @@ type OrderParameters struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Order.
 	Order uint32 `protobuf:"varint,1,opt,name=order,proto3" json:"order,omitempty"`
-	// Discounts of modified Kneser-Ney for the adjusted counts 1, 2, and 3 or more.
-	Discounts     []float64 `protobuf:"fixed64,2,rep,packed,name=discounts,proto3" json:"discounts,omitempty"`
+	// Discounts of modified Kneser-Ney for the adjusted counts 1, 2, and 3 or more; empty with other estimators.
+	Discounts []float64 `protobuf:"fixed64,2,rep,packed,name=discounts,proto3" json:"discounts,omitempty"`
+	// Weights of Jelinek-Mercer by class of context, from class 0 on: the rows of tbl_l1_jm_weights.
+	Weights       []float64 `protobuf:"fixed64,3,rep,packed,name=weights,proto3" json:"weights,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1045,6 +1056,13 @@ func (x *OrderParameters) GetOrder() uint32 {
 func (x *OrderParameters) GetDiscounts() []float64 {
 	if x != nil {
 		return x.Discounts
+	}
+	return nil
+}
+
+func (x *OrderParameters) GetWeights() []float64 {
+	if x != nil {
+		return x.Weights
 	}
 	return nil
 }
@@ -1254,13 +1272,14 @@ const file_dbslm_ngram_v1_explain_proto_rawDesc = "" +
 	"\x05_code\"8\n" +
 	"\bCountRow\x12\x10\n" +
 	"\x03raw\x18\x01 \x01(\x04R\x03raw\x12\x1a\n" +
-	"\badjusted\x18\x02 \x01(\x04R\badjusted\"\x87\x01\n" +
+	"\badjusted\x18\x02 \x01(\x04R\badjusted\"\xa4\x01\n" +
 	"\n" +
 	"ContextRow\x12$\n" +
 	"\vparent_hash\x18\x01 \x01(\x03H\x00R\n" +
 	"parentHash\x88\x01\x01\x12%\n" +
 	"\x0eadjusted_total\x18\x02 \x01(\x04R\radjustedTotal\x12\x1c\n" +
-	"\tfollowers\x18\x03 \x03(\x04R\tfollowersB\x0e\n" +
+	"\tfollowers\x18\x03 \x03(\x04R\tfollowers\x12\x1b\n" +
+	"\traw_total\x18\x04 \x01(\x04R\brawTotalB\x0e\n" +
 	"\f_parent_hash\"\xb5\x05\n" +
 	"\x0eExplainedOrder\x12\x14\n" +
 	"\x05order\x18\x01 \x01(\rR\x05order\x127\n" +
@@ -1310,10 +1329,11 @@ const file_dbslm_ngram_v1_explain_proto_rawDesc = "" +
 	"\x06tokens\x18\x03 \x03(\v2\x1d.dbslm.ngram.v1.VocabularyRowR\x06tokens\x12\x14\n" +
 	"\x05count\x18\x04 \x01(\x04R\x05count\x12\x1c\n" +
 	"\tdocuments\x18\x05 \x01(\x04R\tdocuments\x121\n" +
-	"\x04most\x18\x06 \x03(\v2\x1d.dbslm.ngram.v1.DocumentCountR\x04most\"E\n" +
+	"\x04most\x18\x06 \x03(\v2\x1d.dbslm.ngram.v1.DocumentCountR\x04most\"_\n" +
 	"\x0fOrderParameters\x12\x14\n" +
 	"\x05order\x18\x01 \x01(\rR\x05order\x12\x1c\n" +
-	"\tdiscounts\x18\x02 \x03(\x01R\tdiscounts\"\xf5\x04\n" +
+	"\tdiscounts\x18\x02 \x03(\x01R\tdiscounts\x12\x18\n" +
+	"\aweights\x18\x03 \x03(\x01R\aweights\"\xf5\x04\n" +
 	"\x12ExplanationSummary\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\rR\abuildId\x12\x1c\n" +
 	"\tsmoothing\x18\x02 \x01(\tR\tsmoothing\x12\x18\n" +
