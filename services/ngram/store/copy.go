@@ -56,6 +56,9 @@ var (
 	copiedParams = []copiedTable{
 		{"tbl_l1_counts_of_counts", "n:i k:i t:i", cutNot, "", 2},
 		{"tbl_l1_mkn_params", "n:i d1:f d2:f d3:f fallback:i ngrams:i", cutNot, "", 1},
+		{"tbl_l1_jm_weights", "n:i class:i lambda:f events:i", cutNot, "", 2},
+		{"tbl_l1_pruning", "threshold:f target_ngrams:i target_bytes:i applied_threshold:f cutoffs:i", cutNot, "", 0},
+		{"tbl_l1_pruning_orders", "n:i cutoff:i pruned:i", cutNot, "", 1},
 		{"tbl_l1_build_measures", "shown_rows:i shown_bytes:i sha256:b sentences:i tokens:i oov:i log10:f exact_log10:f", cutNot, "", 0},
 	}
 	copiedBooks = []copiedTable{
