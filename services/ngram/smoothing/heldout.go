@@ -19,7 +19,7 @@ import (
 // EM climbs; for a single weight it is the root of a falling function and is found by bisection.
 //
 // The ratio of the two predictions is all that a token tells about L, so tokens are tallied by class and ratio, in steps of
-// 1/32 octave. Tallies are whole numbers: the weights depend neither on the order of arrival nor on token ids.
+// 1/256 octave. Tallies are whole numbers: the weights depend neither on the order of arrival nor on token ids.
 type HeldOut struct {
 	order, n int
 	uniform  float64
@@ -35,7 +35,7 @@ type HeldOut struct {
 const noClass = 255
 
 const (
-	tallyStep = 32 // tallies per octave
+	tallyStep = 256 // tallies per octave
 	tallyEnd  = 64 // octaves on either side of equal predictions
 )
 
