@@ -36,7 +36,7 @@ const noClass = 255
 
 const (
 	tallyStep = 256 // tallies per octave
-	tallyEnd  = 64 // octaves on either side of equal predictions
+	tallyEnd  = 64  // octaves on either side of equal predictions
 )
 
 // tally counts held-out tokens by the ratio of (c-1)/(C-1) to q(w|h'): element 0 is ratio 0.
