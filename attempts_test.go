@@ -133,7 +133,7 @@ func testCancelledAttemptBeatsItsRetry(t *testing.T, w *world) {
 	var second attempt
 	both.Go(func() { second = try(t.Context(), late, ask(conversation, "same", "Tell me about the boats.")) })
 	<-g.arrived
-	cancel() // which reaches the early gateway some time later, and only this ends its call
+	cancel()        // which reaches the early gateway some time later, and only this ends its call
 	for range 200 { // until the cancelled attempt has been stored
 		if len(w.history(t, conversation)) == 2 {
 			break

@@ -52,7 +52,7 @@ func newLines(r io.Reader) *lines { return &lines{from: bufio.NewReaderSize(r, m
 // next reads a line; io.EOF after the last. A last line without its end is a line.
 func (l *lines) next() error {
 	line, err := l.from.ReadSlice('\n')
-	if err == bufio.ErrBufferFull {
+	if errors.Is(err, bufio.ErrBufferFull) {
 		return Malformed(Position{l.number + 1, maxLine}, "the end of the line", "a line of more than "+strconv.Itoa(maxLine)+" bytes")
 	}
 	if err == io.EOF && len(line) > 0 {

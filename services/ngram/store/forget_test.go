@@ -304,8 +304,12 @@ func TestReplace(t *testing.T) {
 			weight int64
 			want   ngram.Outcome
 		}{
-			{old, 3, ngram.OutcomeReplaced}, {old, 3, ngram.OutcomeUnchanged}, {old, 1, ngram.OutcomeReplaced},
-			{text(settings.Tokenizer, sentences(6, 30)), 2, ngram.OutcomeReplaced}, {incompressible(1 << 10), 1, ngram.OutcomeReplaced}, {"A dog saw it.\n", 1, ngram.OutcomeReplaced},
+			{old, 3, ngram.OutcomeReplaced},
+			{old, 3, ngram.OutcomeUnchanged},
+			{old, 1, ngram.OutcomeReplaced},
+			{text(settings.Tokenizer, sentences(6, 30)), 2, ngram.OutcomeReplaced},
+			{incompressible(1 << 10), 1, ngram.OutcomeReplaced},
+			{"A dog saw it.\n", 1, ngram.OutcomeReplaced},
 		} {
 			fresh := func() store.Source {
 				return store.Source{Label: "a", Text: strings.NewReader(c.text), Weight: c.weight, Replace: true}

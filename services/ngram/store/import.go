@@ -302,10 +302,8 @@ const noUnknown = -100
 // note keeps the least logarithms, from which codebooks follow. What is written for zero does not count.
 func (i *importer) note(n int, last uint32, entry *exchange.Entry) {
 	const zero = -90
-	at := min(n-1, 1)
-	if n == 1 && last == ngram.SentenceStart {
-		at = 2 // it has a weight only
-	} else if entry.Log10 > zero {
+	if onlyWeight := n == 1 && last == ngram.SentenceStart; !onlyWeight && entry.Log10 > zero {
+		at := min(n-1, 1)
 		i.least[at] = min(i.least[at], entry.Log10)
 	}
 	if entry.Backoff > zero {

@@ -285,10 +285,11 @@ func (i *importer) countOrder(ctx context.Context, n int) error {
 	if n < len(i.grams.orders) {
 		var err error
 		adjusted, err = i.grams.adjusted(n)
-		defer adjusted.Close()
 		if err != nil {
+			adjusted.Close()
 			return err
 		}
+		defer adjusted.Close()
 	}
 	rows := &countRows{importer: i, n: n, raw: pullFrom(o.byContext, gramOf), totals: orderTotals{}}
 	err := i.grams.each(n, adjusted, false, func(o owner, followers []gram) error {
