@@ -286,8 +286,7 @@ func (i *importer) countOrder(ctx context.Context, n int) error {
 		var err error
 		adjusted, err = i.grams.adjusted(n)
 		if err != nil {
-			adjusted.Close()
-			return err
+			return errors.Join(err, adjusted.Close())
 		}
 		defer adjusted.Close()
 	}
