@@ -249,7 +249,7 @@ func cell(s string) string {
 }
 
 // stateOf is everything that a command could have changed below the current directory: files, and how many rows each
-// table of the store has.
+// table of the store has. The list of jobs is left out: it tells what was tried, refusals too.
 func stateOf(t *testing.T) map[string]int {
 	t.Helper()
 	state := map[string]int{}
@@ -268,7 +268,9 @@ func stateOf(t *testing.T) map[string]int {
 	}
 	for _, schema := range []database.Schema{ngramstore.Schema, memorystore.Schema, conceptstore.Schema} {
 		for table, rows := range rowCounts(t, target, schema) {
-			state[schema.Name+"."+table] = rows
+			if table != "tbl_l1_jobs" {
+				state[schema.Name+"."+table] = rows
+			}
 		}
 	}
 	return state

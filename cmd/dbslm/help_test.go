@@ -68,6 +68,9 @@ func TestExamplesParse(t *testing.T) {
 			if !ok || strings.Contains(line, "completion") {
 				continue
 			}
+			words, _, _ = strings.Cut(words, " > ") // what follows is the shell's
+			words, _, _ = strings.Cut(words, " < ")
+			words, _, _ = strings.Cut(words, " | ")
 			var args []string
 			for i, part := range strings.Split(words, `"`) {
 				if i%2 == 1 {

@@ -64,6 +64,7 @@ func (i *importer) write(ctx context.Context) (build ngram.BuildID, err error) {
 func (i *importer) hide(ctx context.Context) error {
 	model := &i.trainer.model
 	model.VocabularySize = int64(len(i.words)) + int64(ngram.FirstWord)
+	model.TokenEnd = model.VocabularySize
 	return i.store.db.InTx(ctx, func(tx *database.Tx) error {
 		id, err := i.store.newGeneration(ctx, tx, model.Tenant, model.Name, model.Settings, "")
 		if err != nil {
