@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"dbslm/pkg/errors"
 	"dbslm/pkg/pagetoken"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 	"dbslm/services/ngram"
@@ -168,11 +167,6 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 		return nil
 	}
 	return timestamppb.New(t)
-}
-
-// unknownChoice refuses an enumeration value that this version does not offer.
-func unknownChoice(field, text string) error {
-	return errors.New(errors.Unimplemented, "NOT_BUILT", "%s", text).Field(field, "not offered by this version")
 }
 
 // CopyModel implements ModelService. A copy that a retry finds complete is AlreadyExists, as any other model of that name.

@@ -116,19 +116,18 @@ func (t *Trainer) lastRanges(ctx context.Context, storage ngram.Storage) (smooth
 
 // derive makes one build of what was prepared with the given ranges. If the ranges that the model needs are others, the build
 // is failed and need says which.
-func (prepared derivation) derive(ctx context.Context, lo smoothing.Least) (d *derivation, need smoothing.Least, err error) {
-	d = &prepared
+func (d derivation) derive(ctx context.Context, lo smoothing.Least) (made *derivation, need smoothing.Least, err error) {
 	build := &d.build
 	build.Created = toTime(d.t.store.now())
 	params := &d.params
 	if params.Unigram, params.Logprob, params.Backoff, err = smoothing.Books(build.Storage, lo); err != nil {
-		return d, lo, err
+		return &d, lo, err
 	}
 	d.books = [3]*quant.Book{params.Unigram, params.Logprob, params.Backoff}
 	d.estimator = smoothing.NewEstimator(*params)
 	d.startProbe(d.held)
 	if err := d.begin(ctx); err != nil {
-		return d, lo, err
+		return &d, lo, err
 	}
 	defer func() {
 		if err != nil || need != lo {
@@ -140,13 +139,13 @@ func (prepared derivation) derive(ctx context.Context, lo smoothing.Least) (d *d
 			d.probe.Begin(n)
 		}
 		if err := d.order(ctx, n); err != nil {
-			return d, lo, err
+			return &d, lo, err
 		}
 	}
 	if need = smoothing.Ranges(build.Storage, d.estimator.Least()); need != lo {
-		return d, need, nil
+		return &d, need, nil
 	}
-	return d, lo, d.finish(ctx)
+	return &d, lo, d.finish(ctx)
 }
 
 // derivation is a build in the making.

@@ -54,8 +54,14 @@ func train(t testing.TB, s *store.Store, name string, settings ngram.Settings, o
 func TestAnyHistoryGivesTheSameRows(t *testing.T) {
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
 		choices := []ngram.BuildOptions{
-			{}, {Smoothing: ngram.JelinekMercer}, {Smoothing: ngram.WittenBell}, {Pruning: ngram.Pruning{Cutoffs: []int64{0, 1}}},
-			{Pruning: ngram.Pruning{Threshold: 1e-3}}, {Smoothing: ngram.JelinekMercer, Pruning: ngram.Pruning{TargetNGrams: 60}}, {}, {Pruning: ngram.Pruning{TargetBytes: 9000}},
+			{},
+			{Smoothing: ngram.JelinekMercer},
+			{Smoothing: ngram.WittenBell},
+			{Pruning: ngram.Pruning{Cutoffs: []int64{0, 1}}},
+			{Pruning: ngram.Pruning{Threshold: 1e-3}},
+			{Smoothing: ngram.JelinekMercer, Pruning: ngram.Pruning{TargetNGrams: 60}},
+			{},
+			{Pruning: ngram.Pruning{TargetBytes: 9000}},
 		}
 		for seed := range uint64(len(choices)) {
 			for _, storage := range []ngram.Storage{ngram.Storage8, ngram.StorageExact}[:1+seed%2] {
