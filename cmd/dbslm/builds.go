@@ -338,15 +338,18 @@ func atTop(command func(*app, *buildsFlags) *cobra.Command, a *app, example stri
 }
 
 func newBuildsRollback(a *app, f *buildsFlags) *cobra.Command {
-	return &cobra.Command{
-		Use:     "rollback",
-		Short:   "Publish the build that served before the present one",
-		Example: "  dbslm builds rollback",
+	var from uint32
+	cmd := &cobra.Command{
+		Use:   "rollback",
+		Short: "Publish the build that served before the present one",
+		Long: `Publish the build that served before the present one. With --from, only if that build serves: then the command can be
+repeated, by a script or after an interruption, without going back twice.`,
+		Example: "  dbslm builds rollback\n  dbslm builds rollback --from 7",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), false, func(conn *connection) error {
 				resp, err := ngramv1.NewBuildServiceClient(conn).RollbackBuild(cmd.Context(), &ngramv1.RollbackBuildRequest{
-					Tenant: a.tenant, Model: f.model,
+					Tenant: a.tenant, Model: f.model, FromBuildId: from,
 				})
 				if err != nil {
 					return err
@@ -355,6 +358,8 @@ func newBuildsRollback(a *app, f *buildsFlags) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().Uint32Var(&from, "from", 0, "roll back only if this `build` serves")
+	return cmd
 }
 
 func (a *app) printBuild(b *ngramv1.Build, asJSON bool) error {

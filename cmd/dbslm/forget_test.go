@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"dbslm/pkg/database"
+	ngramstore "dbslm/services/ngram/store"
 )
 
 // Documents are listed, replaced, weighted and forgotten; what is refused changes nothing.
@@ -131,9 +134,40 @@ func TestCopyAndDelete(t *testing.T) {
 		if out := succeed(t, p.on("models", "delete", "twin", "--yes")...); !strings.Contains(out, `deleted model "twin"`) {
 			t.Errorf("models delete:\n%s", out)
 		}
+		if p.flags[0] == "--db" { // the command removed the rows itself
+			if rows := rowsOf(t, p.flags[1], "twin"); rows != 0 {
+				t.Errorf("%d rows of the deleted model are left", rows)
+			}
+		}
 		refuse(t, "no model \"twin\"", p.on("models", "delete", "twin", "--yes")...)
 		if out := succeed(t, p.on("models")...); strings.Contains(out, "twin") || !strings.Contains(out, "default") {
 			t.Errorf("models:\n%s", out)
 		}
 	})
+}
+
+// rowsOf counts the generations of a model, dead ones included, and their n-grams.
+func rowsOf(t *testing.T, dsn, model string) (rows int64) {
+	t.Helper()
+	db := openLevelOne(t, dsn)
+	err := db.QueryRow(t.Context(), `SELECT (SELECT COUNT(*) FROM tbl_l1_models WHERE name = ?) + (SELECT COUNT(*) FROM tbl_l1_ng_counts_n c JOIN tbl_l1_models m ON m.model_id = c.model_id WHERE m.name = ?)`, model, model).Scan(&rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// openLevelOne opens the tables of level 1 for reading, until the test ends.
+func openLevelOne(t *testing.T, dsn string) *database.DB {
+	t.Helper()
+	target, err := database.ParseTarget(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := database.Open(t.Context(), target, ngramstore.Schema, database.Options{MustExist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }

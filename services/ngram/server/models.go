@@ -9,6 +9,7 @@ import (
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/store"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -79,6 +80,20 @@ func (s *models) DeleteModel(ctx context.Context, req *ngramv1.DeleteModelReques
 		return nil, err
 	}
 	return &ngramv1.DeleteModelResponse{}, nil
+}
+
+// PurgeModels implements ModelService.
+func (s *models) PurgeModels(req *ngramv1.PurgeModelsRequest, stream grpc.ServerStreamingServer[ngramv1.PurgeModelsResponse]) error {
+	last := &ngramv1.PurgeModelsResponse{}
+	err := s.store.PurgeNow(stream.Context(), tenantOf(req.Tenant), req.Model, func(_ string, done, total int64) {
+		if last = (&ngramv1.PurgeModelsResponse{Done: uint64(done), Total: uint64(total)}); done < total {
+			_ = stream.Send(last) // a client that has gone ends the context
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return stream.Send(last)
 }
 
 var (

@@ -246,7 +246,7 @@ func (t *Trainer) erase(ctx context.Context, d *stored, progress ngram.Progress)
 	if err := t.store.discard(ctx, t.model.ID, d.ID); err != nil {
 		return f, err
 	}
-	if err := t.store.purgeRetired(ctx, t.model.Tenant, t.model.Name); err != nil {
+	if err := t.store.PurgeNow(ctx, t.model.Tenant, t.model.Name, nil); err != nil {
 		return f, err
 	}
 	progress.Report("remove", 1, 1)
@@ -283,7 +283,6 @@ func optionsOf(b ngram.Build) ngram.BuildOptions {
 const (
 	selectNewest   = `SELECT COALESCE(MAX(build_id), 0) FROM tbl_l1_builds WHERE model_id = ? AND state = 'ready'`
 	orphanedUses   = `NOT EXISTS (SELECT 1 FROM tbl_l1_context_registry r WHERE r.model_id = tbl_l1_context_hotness.model_id AND r.n = tbl_l1_context_hotness.n AND r.context_hash = tbl_l1_context_hotness.context_hash)`
-	selectRetiring = `SELECT model_id FROM tbl_l1_models WHERE state = 'retired' AND tenant = ? AND name = ? ORDER BY model_id`
 )
 
 // sweepForgotten removes the rows that only dropped builds show, those still open included, and then the words that occur no
@@ -340,22 +339,4 @@ func (t *Trainer) sweepWords(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// purgeRetired deletes the rows of earlier generations of a model at once. Their builds are dropped, so nobody is misled.
-func (s *Store) purgeRetired(ctx context.Context, tenant, model string) error {
-	var retired []ngram.ModelID
-	err := s.db.Stream(ctx, selectRetiring, []any{tenant, model}, func(row database.Row) error {
-		retired = append(retired, ngram.ModelID(row.Int(0)))
-		return nil
-	})
-	for _, id := range retired {
-		if err == nil {
-			err = s.purge(ctx, id)
-		}
-		if errors.Is(err, database.ErrNoRows) { // another process was faster
-			err = nil
-		}
-	}
-	return err
 }

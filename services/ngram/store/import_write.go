@@ -93,7 +93,7 @@ func (i *importer) alive(ctx context.Context, tx *database.Tx) error {
 func (i *importer) discard(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	if err := i.store.purge(ctx, i.trainer.model.ID); err != nil {
+	if err := i.store.purge(ctx, i.trainer.model.ID, func() {}); err != nil {
 		i.store.options.Logger.WarnContext(ctx, "removing a failed import failed; it is tried again later", "model", i.trainer.model.Name, "error", err)
 	}
 }

@@ -354,6 +354,63 @@ func TestDeleteModel(t *testing.T) {
 	})
 }
 
+// A deleted model is purged at once on demand, with progress, and a purge that was killed is completed by the next. A model that
+// took the name meanwhile stays.
+func TestPurgeNow(t *testing.T) {
+	databasetest.EachTarget(t, func(t *testing.T, target database.Target) {
+		observer := &killer{}
+		db := databasetest.Open(t, target, store.Schema, database.Options{Observer: observer})
+		ctx := t.Context()
+		s := store.New(db, small)
+		for kills := range int64(4) {
+			train(t, s, "m", ngram.Settings{}, ngram.BuildOptions{}, "Some text. And more.\n")
+			m, _ := s.Model(ctx, tenant, "m")
+			if err := s.DeleteModel(ctx, tenant, "m"); err != nil {
+				t.Fatal(err)
+			}
+			successor := train(t, s, "m", whitespace, ngram.BuildOptions{}, "a b\n")
+			want := read(t, db, "m", successor.ID)
+			for kill := range kills {
+				killed, cancel := context.WithCancel(ctx)
+				observer.cancel.Store(&cancel)
+				observer.after.Store(observer.statements.Load() + 4 + 7*kill)
+				if err := s.PurgeNow(killed, tenant, "m", nil); err == nil {
+					t.Error("it was not killed")
+				}
+				observer.after.Store(0)
+				cancel()
+			}
+			var steps, last int64
+			err := s.PurgeNow(ctx, tenant, "m", func(phase string, done, total int64) {
+				if steps++; phase != "remove" || done < last || done > total || total < 10 {
+					t.Errorf("%s: %d of %d", phase, done, total)
+				}
+				last = done
+			})
+			if err != nil || steps < 2 {
+				t.Errorf("%d steps, error %v", steps, err)
+			}
+			for _, table := range append([]string{"tbl_l1_models"}, generationTables...) {
+				if rows := count(t, db, table, m.ID); rows != 0 {
+					t.Errorf("%s has %d rows left after %d kills", table, rows, kills)
+				}
+			}
+			if diff := cmp.Diff(want, read(t, db, "m", successor.ID)); diff != "" {
+				t.Errorf("its successor changed: %s", diff)
+			}
+			if err := s.PurgeNow(ctx, tenant, "m", func(string, int64, int64) { t.Error("there is nothing to purge") }); err != nil {
+				t.Error(err)
+			}
+			if err := s.DeleteModel(ctx, tenant, "m"); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.PurgeNow(ctx, tenant, "m", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestDropBuild(t *testing.T) {
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
 		ctx := t.Context()

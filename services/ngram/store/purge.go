@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"dbslm/pkg/database"
@@ -95,6 +94,7 @@ func (t *Trainer) sweepDropped(ctx context.Context) (rows int64, err error) {
 }
 
 const (
+	selectRetiring   = `SELECT model_id FROM tbl_l1_models WHERE state = 'retired' AND retired_at <= ? AND tenant = ? AND name = ? ORDER BY model_id`
 	selectRetired    = `SELECT model_id FROM tbl_l1_models WHERE state = 'retired' AND retired_at <= ? ORDER BY model_id`
 	selectAnyIDs     = `SELECT document_id FROM tbl_corpus WHERE model_id = ? LIMIT 1000`
 	selectAnyAside   = `SELECT document_id FROM tbl_corpus_aside WHERE model_id = ? LIMIT 1000`
@@ -118,7 +118,7 @@ func (s *Store) Purge(ctx context.Context, grace time.Duration) (gone int, err e
 		return 0, err
 	}
 	for _, model := range retired {
-		if err := s.purge(ctx, model); err != nil && !errors.Is(err, database.ErrNoRows) {
+		if err := s.purge(ctx, model, func() {}); err != nil && !errors.Is(err, database.ErrNoRows) {
 			return gone, err
 		}
 		gone++
@@ -126,23 +126,74 @@ func (s *Store) Purge(ctx context.Context, grace time.Duration) (gone int, err e
 	return gone, nil
 }
 
-func (s *Store) purge(ctx context.Context, model ngram.ModelID) error {
-	_, words, err := s.extent(ctx, model)
+// PurgeNow deletes the rows of the retired generations of a name without a grace, and counts ranges of about sweepRows rows.
+// Their builds are dropped, so that whoever still reads one finds out.
+func (s *Store) PurgeNow(ctx context.Context, tenant, name string, progress ngram.Progress) error {
+	retired, err := s.retired(ctx, tenant, name)
 	if err != nil {
-		return err // ErrNoRows: another process was faster
+		return err
 	}
-	for _, table := range []string{"tbl_l1_ng_topk_n", "tbl_l1_ng_probs_n", "tbl_l1_ng_counts_n", "tbl_l1_context_registry", "tbl_l1_context_hotness"} {
-		if _, err := s.eachRange(ctx, model, table, "DELETE FROM", "", "1 = 1"); err != nil {
+	done, total := int64(0), int64(0)
+	for _, id := range retired {
+		steps := int64(0)
+		err := s.eachPurged(ctx, id, func(string, ...any) error { steps++; return nil })
+		if err != nil && !errors.Is(err, database.ErrNoRows) {
+			return err
+		}
+		total += steps
+	}
+	for _, id := range retired {
+		err := s.purge(ctx, id, func() { done++; progress.Report("remove", min(done, total-1), total) })
+		if err != nil && !errors.Is(err, database.ErrNoRows) { // else another process was faster
 			return err
 		}
 	}
-	for _, table := range []string{"tbl_l1_forms", "tbl_l1_surface_forms", "tbl_l1_vocabulary"} {
+	if total > 0 {
+		progress.Report("remove", total, total)
+	}
+	return nil
+}
+
+// perContext and perToken hold the rows of a generation that are many, by what their keys begin with.
+var (
+	perContext = []string{"tbl_l1_ng_topk_n", "tbl_l1_ng_probs_n", "tbl_l1_ng_counts_n", "tbl_l1_context_registry", "tbl_l1_context_hotness"}
+	perToken   = []string{"tbl_l1_forms", "tbl_l1_surface_forms", "tbl_l1_vocabulary"}
+)
+
+// eachPurged calls run for the statements that delete the many rows of a generation, about sweepRows each. ErrNoRows if it is
+// gone.
+func (s *Store) eachPurged(ctx context.Context, model ngram.ModelID, run func(query string, args ...any) error) error {
+	orders, words, err := s.extent(ctx, model)
+	if err != nil {
+		return err
+	}
+	for _, table := range perContext {
+		err := s.ranges(orders, words, table, func(where string, bounds ...any) error {
+			return run("DELETE FROM "+table+" WHERE model_id = ? AND "+where, append([]any{int64(model)}, bounds...)...)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, table := range perToken {
 		for from := int64(0); from < words; from += sweepRows {
-			query := fmt.Sprintf("DELETE FROM %s WHERE model_id = ? AND token_id BETWEEN ? AND ?", table)
-			if _, err := s.db.Exec(ctx, query, int64(model), from, from+sweepRows-1); err != nil {
+			if err := run("DELETE FROM "+table+" WHERE model_id = ? AND token_id BETWEEN ? AND ?", int64(model), from, from+sweepRows-1); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// purge deletes the rows of a retired generation; step is called after each of eachPurged. ErrNoRows: another process was faster.
+func (s *Store) purge(ctx context.Context, model ngram.ModelID, step func()) error {
+	err := s.eachPurged(ctx, model, func(query string, args ...any) error {
+		_, err := s.db.Exec(ctx, query, args...)
+		step()
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if err := s.purgeSegments(ctx, model); err != nil {
 		return err
@@ -162,6 +213,15 @@ func (s *Store) purge(ctx context.Context, model ngram.ModelID) error {
 	}
 	_, err = s.db.Exec(ctx, deleteGeneration, int64(model))
 	return err
+}
+
+// retired lists the retired generations of a name, but for one that is being imported.
+func (s *Store) retired(ctx context.Context, tenant, name string) (ids []ngram.ModelID, err error) {
+	err = s.db.Stream(ctx, selectRetiring, []any{s.now(), tenant, name}, func(row database.Row) error {
+		ids = append(ids, ngram.ModelID(row.Int(0)))
+		return nil
+	})
+	return ids, err
 }
 
 // purgeDocuments removes the documents that a query lists, until it lists none.

@@ -77,17 +77,23 @@ func (s *Store) eachRange(ctx context.Context, model ngram.ModelID, table, verb,
 	if err != nil {
 		return 0, err
 	}
-	run := func(where string, bounds ...any) error {
-		query := fmt.Sprintf("%s %s%s WHERE model_id = ? AND %s AND %s", verb, table, set, where, match)
-		touched, err := s.db.Exec(ctx, query, slices.Concat([]any{int64(model)}, bounds, args)...)
+	query := fmt.Sprintf("%s %s%s WHERE model_id = ? AND %s AND ", verb, table, set, match)
+	args = append([]any{int64(model)}, args...)
+	err = s.ranges(orders, words, table, func(where string, bounds ...any) error {
+		touched, err := s.db.Exec(ctx, query+where, slices.Concat(args, bounds)...)
 		rows += touched
 		return err
-	}
+	})
+	return rows, err
+}
+
+// ranges calls run with the conditions that cut a table of a model, of the given extent, into pieces of about sweepRows rows.
+func (s *Store) ranges(orders []int64, words int64, table string, run func(where string, bounds ...any) error) error {
 	empty := s.options.Hash(nil)
 	if table == "tbl_l1_ng_probs_n" || table == "tbl_l1_ng_counts_n" {
 		for from := int64(0); from < words; from += sweepRows {
 			if err := run("n = 1 AND context_hash = ? AND next_token_id BETWEEN ? AND ?", empty, from, from+sweepRows-1); err != nil {
-				return rows, err
+				return err
 			}
 		}
 	}
@@ -98,11 +104,11 @@ func (s *Store) eachRange(ctx context.Context, model ngram.ModelID, table, verb,
 		}
 		for from, to := range hashRanges(count) {
 			if err := run("n = ? AND context_hash BETWEEN ? AND ?", i+1, from, to); err != nil {
-				return rows, err
+				return err
 			}
 		}
 	}
-	return rows, nil
+	return nil
 }
 
 const (

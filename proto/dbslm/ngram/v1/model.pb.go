@@ -1101,6 +1101,116 @@ func (*DeleteModelResponse) Descriptor() ([]byte, []int) {
 	return file_dbslm_ngram_v1_model_proto_rawDescGZIP(), []int{11}
 }
 
+// PurgeModelsRequest names what was deleted.
+type PurgeModelsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant; empty means "default".
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name that the deleted or emptied model had. A model that has the name now is not touched.
+	Model         string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeModelsRequest) Reset() {
+	*x = PurgeModelsRequest{}
+	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeModelsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeModelsRequest) ProtoMessage() {}
+
+func (x *PurgeModelsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeModelsRequest.ProtoReflect.Descriptor instead.
+func (*PurgeModelsRequest) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_model_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PurgeModelsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PurgeModelsRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+// PurgeModelsResponse tells of the progress; the last one has done equal to total.
+type PurgeModelsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Rows gone through so far, about.
+	Done uint64 `protobuf:"varint,1,opt,name=done,proto3" json:"done,omitempty"`
+	// Rows in all, about; 0 when there was nothing to remove.
+	Total         uint64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeModelsResponse) Reset() {
+	*x = PurgeModelsResponse{}
+	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeModelsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeModelsResponse) ProtoMessage() {}
+
+func (x *PurgeModelsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeModelsResponse.ProtoReflect.Descriptor instead.
+func (*PurgeModelsResponse) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_model_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PurgeModelsResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *PurgeModelsResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 // CopyModelRequest names a model and the name of its copy.
 type CopyModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1118,7 +1228,7 @@ type CopyModelRequest struct {
 
 func (x *CopyModelRequest) Reset() {
 	*x = CopyModelRequest{}
-	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1240,7 @@ func (x *CopyModelRequest) String() string {
 func (*CopyModelRequest) ProtoMessage() {}
 
 func (x *CopyModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1253,7 @@ func (x *CopyModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyModelRequest.ProtoReflect.Descriptor instead.
 func (*CopyModelRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_model_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_ngram_v1_model_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CopyModelRequest) GetTenant() string {
@@ -1185,7 +1295,7 @@ type CopyModelResponse struct {
 
 func (x *CopyModelResponse) Reset() {
 	*x = CopyModelResponse{}
-	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1307,7 @@ func (x *CopyModelResponse) String() string {
 func (*CopyModelResponse) ProtoMessage() {}
 
 func (x *CopyModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_model_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1320,7 @@ func (x *CopyModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyModelResponse.ProtoReflect.Descriptor instead.
 func (*CopyModelResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_model_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_ngram_v1_model_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CopyModelResponse) GetModel() *Model {
@@ -1286,7 +1396,14 @@ const file_dbslm_ngram_v1_model_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12'\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\trequestId\"\x15\n" +
-	"\x13DeleteModelResponse\"\xc1\x01\n" +
+	"\x13DeleteModelResponse\"W\n" +
+	"\x12PurgeModelsRequest\x12\x1f\n" +
+	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05model\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\"?\n" +
+	"\x13PurgeModelsResponse\x12\x12\n" +
+	"\x04done\x18\x01 \x01(\x04R\x04done\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\"\xc1\x01\n" +
 	"\x10CopyModelRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -1320,7 +1437,7 @@ const file_dbslm_ngram_v1_model_proto_rawDesc = "" +
 	"\x15SMOOTHING_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dSMOOTHING_MODIFIED_KNESER_NEY\x10\x01\x12\x1c\n" +
 	"\x18SMOOTHING_JELINEK_MERCER\x10\x02\x12\x19\n" +
-	"\x15SMOOTHING_WITTEN_BELL\x10\x032\x98\x04\n" +
+	"\x15SMOOTHING_WITTEN_BELL\x10\x032\xf7\x04\n" +
 	"\fModelService\x12[\n" +
 	"\vCreateModel\x12\".dbslm.ngram.v1.CreateModelRequest\x1a#.dbslm.ngram.v1.CreateModelResponse\"\x03\x90\x02\x02\x12R\n" +
 	"\bGetModel\x12\x1f.dbslm.ngram.v1.GetModelRequest\x1a .dbslm.ngram.v1.GetModelResponse\"\x03\x90\x02\x01\x12X\n" +
@@ -1328,7 +1445,8 @@ const file_dbslm_ngram_v1_model_proto_rawDesc = "" +
 	"ListModels\x12!.dbslm.ngram.v1.ListModelsRequest\x1a\".dbslm.ngram.v1.ListModelsResponse\"\x03\x90\x02\x01\x12S\n" +
 	"\n" +
 	"ResetModel\x12!.dbslm.ngram.v1.ResetModelRequest\x1a\".dbslm.ngram.v1.ResetModelResponse\x12V\n" +
-	"\vDeleteModel\x12\".dbslm.ngram.v1.DeleteModelRequest\x1a#.dbslm.ngram.v1.DeleteModelResponse\x12P\n" +
+	"\vDeleteModel\x12\".dbslm.ngram.v1.DeleteModelRequest\x1a#.dbslm.ngram.v1.DeleteModelResponse\x12]\n" +
+	"\vPurgeModels\x12\".dbslm.ngram.v1.PurgeModelsRequest\x1a#.dbslm.ngram.v1.PurgeModelsResponse\"\x03\x90\x02\x020\x01\x12P\n" +
 	"\tCopyModel\x12 .dbslm.ngram.v1.CopyModelRequest\x1a!.dbslm.ngram.v1.CopyModelResponseB$Z\"dbslm/proto/dbslm/ngram/v1;ngramv1b\x06proto3"
 
 var (
@@ -1344,7 +1462,7 @@ func file_dbslm_ngram_v1_model_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_model_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_dbslm_ngram_v1_model_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_dbslm_ngram_v1_model_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_dbslm_ngram_v1_model_proto_goTypes = []any{
 	(TokenizerKind)(0),            // 0: dbslm.ngram.v1.TokenizerKind
 	(Normalization)(0),            // 1: dbslm.ngram.v1.Normalization
@@ -1363,16 +1481,18 @@ var file_dbslm_ngram_v1_model_proto_goTypes = []any{
 	(*ResetModelResponse)(nil),    // 14: dbslm.ngram.v1.ResetModelResponse
 	(*DeleteModelRequest)(nil),    // 15: dbslm.ngram.v1.DeleteModelRequest
 	(*DeleteModelResponse)(nil),   // 16: dbslm.ngram.v1.DeleteModelResponse
-	(*CopyModelRequest)(nil),      // 17: dbslm.ngram.v1.CopyModelRequest
-	(*CopyModelResponse)(nil),     // 18: dbslm.ngram.v1.CopyModelResponse
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*PurgeModelsRequest)(nil),    // 17: dbslm.ngram.v1.PurgeModelsRequest
+	(*PurgeModelsResponse)(nil),   // 18: dbslm.ngram.v1.PurgeModelsResponse
+	(*CopyModelRequest)(nil),      // 19: dbslm.ngram.v1.CopyModelRequest
+	(*CopyModelResponse)(nil),     // 20: dbslm.ngram.v1.CopyModelResponse
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_model_proto_depIdxs = []int32{
 	0,  // 0: dbslm.ngram.v1.ModelSettings.tokenizer:type_name -> dbslm.ngram.v1.TokenizerKind
 	1,  // 1: dbslm.ngram.v1.ModelSettings.normalization:type_name -> dbslm.ngram.v1.Normalization
 	2,  // 2: dbslm.ngram.v1.ModelSettings.unk_policy:type_name -> dbslm.ngram.v1.UnkPolicy
 	5,  // 3: dbslm.ngram.v1.Model.settings:type_name -> dbslm.ngram.v1.ModelSettings
-	19, // 4: dbslm.ngram.v1.Model.create_time:type_name -> google.protobuf.Timestamp
+	21, // 4: dbslm.ngram.v1.Model.create_time:type_name -> google.protobuf.Timestamp
 	5,  // 5: dbslm.ngram.v1.CreateModelRequest.settings:type_name -> dbslm.ngram.v1.ModelSettings
 	6,  // 6: dbslm.ngram.v1.CreateModelResponse.model:type_name -> dbslm.ngram.v1.Model
 	6,  // 7: dbslm.ngram.v1.GetModelResponse.model:type_name -> dbslm.ngram.v1.Model
@@ -1385,15 +1505,17 @@ var file_dbslm_ngram_v1_model_proto_depIdxs = []int32{
 	11, // 14: dbslm.ngram.v1.ModelService.ListModels:input_type -> dbslm.ngram.v1.ListModelsRequest
 	13, // 15: dbslm.ngram.v1.ModelService.ResetModel:input_type -> dbslm.ngram.v1.ResetModelRequest
 	15, // 16: dbslm.ngram.v1.ModelService.DeleteModel:input_type -> dbslm.ngram.v1.DeleteModelRequest
-	17, // 17: dbslm.ngram.v1.ModelService.CopyModel:input_type -> dbslm.ngram.v1.CopyModelRequest
-	8,  // 18: dbslm.ngram.v1.ModelService.CreateModel:output_type -> dbslm.ngram.v1.CreateModelResponse
-	10, // 19: dbslm.ngram.v1.ModelService.GetModel:output_type -> dbslm.ngram.v1.GetModelResponse
-	12, // 20: dbslm.ngram.v1.ModelService.ListModels:output_type -> dbslm.ngram.v1.ListModelsResponse
-	14, // 21: dbslm.ngram.v1.ModelService.ResetModel:output_type -> dbslm.ngram.v1.ResetModelResponse
-	16, // 22: dbslm.ngram.v1.ModelService.DeleteModel:output_type -> dbslm.ngram.v1.DeleteModelResponse
-	18, // 23: dbslm.ngram.v1.ModelService.CopyModel:output_type -> dbslm.ngram.v1.CopyModelResponse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
+	17, // 17: dbslm.ngram.v1.ModelService.PurgeModels:input_type -> dbslm.ngram.v1.PurgeModelsRequest
+	19, // 18: dbslm.ngram.v1.ModelService.CopyModel:input_type -> dbslm.ngram.v1.CopyModelRequest
+	8,  // 19: dbslm.ngram.v1.ModelService.CreateModel:output_type -> dbslm.ngram.v1.CreateModelResponse
+	10, // 20: dbslm.ngram.v1.ModelService.GetModel:output_type -> dbslm.ngram.v1.GetModelResponse
+	12, // 21: dbslm.ngram.v1.ModelService.ListModels:output_type -> dbslm.ngram.v1.ListModelsResponse
+	14, // 22: dbslm.ngram.v1.ModelService.ResetModel:output_type -> dbslm.ngram.v1.ResetModelResponse
+	16, // 23: dbslm.ngram.v1.ModelService.DeleteModel:output_type -> dbslm.ngram.v1.DeleteModelResponse
+	18, // 24: dbslm.ngram.v1.ModelService.PurgeModels:output_type -> dbslm.ngram.v1.PurgeModelsResponse
+	20, // 25: dbslm.ngram.v1.ModelService.CopyModel:output_type -> dbslm.ngram.v1.CopyModelResponse
+	19, // [19:26] is the sub-list for method output_type
+	12, // [12:19] is the sub-list for method input_type
 	12, // [12:12] is the sub-list for extension type_name
 	12, // [12:12] is the sub-list for extension extendee
 	0,  // [0:12] is the sub-list for field type_name
@@ -1410,7 +1532,7 @@ func file_dbslm_ngram_v1_model_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_model_proto_rawDesc), len(file_dbslm_ngram_v1_model_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	ModelService_ListModels_FullMethodName  = "/dbslm.ngram.v1.ModelService/ListModels"
 	ModelService_ResetModel_FullMethodName  = "/dbslm.ngram.v1.ModelService/ResetModel"
 	ModelService_DeleteModel_FullMethodName = "/dbslm.ngram.v1.ModelService/DeleteModel"
+	ModelService_PurgeModels_FullMethodName = "/dbslm.ngram.v1.ModelService/PurgeModels"
 	ModelService_CopyModel_FullMethodName   = "/dbslm.ngram.v1.ModelService/CopyModel"
 )
 
@@ -46,8 +47,12 @@ type ModelServiceClient interface {
 	// ResetModel empties one model: later ingests start from nothing, possibly with other settings. The published
 	// build keeps serving until a build of the emptied model is published.
 	ResetModel(ctx context.Context, in *ResetModelRequest, opts ...grpc.CallOption) (*ResetModelResponse, error)
-	// DeleteModel removes a model with its documents, counts and builds, in bounded batches.
+	// DeleteModel removes a model with its documents, counts and builds. Its name is free when the call returns; its rows are
+	// removed by the service minutes later, in bounded batches, or at once by PurgeModels.
 	DeleteModel(ctx context.Context, in *DeleteModelRequest, opts ...grpc.CallOption) (*DeleteModelResponse, error)
+	// PurgeModels removes the rows that deleted and emptied models left, in bounded batches, and tells how far it is. It ends
+	// when none are left. Broken off at any moment, the same call goes on. A service does this by itself from time to time.
+	PurgeModels(ctx context.Context, in *PurgeModelsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PurgeModelsResponse], error)
 	// CopyModel copies a model under another name, counts and the published build included.
 	CopyModel(ctx context.Context, in *CopyModelRequest, opts ...grpc.CallOption) (*CopyModelResponse, error)
 }
@@ -110,6 +115,25 @@ func (c *modelServiceClient) DeleteModel(ctx context.Context, in *DeleteModelReq
 	return out, nil
 }
 
+func (c *modelServiceClient) PurgeModels(ctx context.Context, in *PurgeModelsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PurgeModelsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ModelService_ServiceDesc.Streams[0], ModelService_PurgeModels_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[PurgeModelsRequest, PurgeModelsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ModelService_PurgeModelsClient = grpc.ServerStreamingClient[PurgeModelsResponse]
+
 func (c *modelServiceClient) CopyModel(ctx context.Context, in *CopyModelRequest, opts ...grpc.CallOption) (*CopyModelResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CopyModelResponse)
@@ -137,8 +161,12 @@ type ModelServiceServer interface {
 	// ResetModel empties one model: later ingests start from nothing, possibly with other settings. The published
 	// build keeps serving until a build of the emptied model is published.
 	ResetModel(context.Context, *ResetModelRequest) (*ResetModelResponse, error)
-	// DeleteModel removes a model with its documents, counts and builds, in bounded batches.
+	// DeleteModel removes a model with its documents, counts and builds. Its name is free when the call returns; its rows are
+	// removed by the service minutes later, in bounded batches, or at once by PurgeModels.
 	DeleteModel(context.Context, *DeleteModelRequest) (*DeleteModelResponse, error)
+	// PurgeModels removes the rows that deleted and emptied models left, in bounded batches, and tells how far it is. It ends
+	// when none are left. Broken off at any moment, the same call goes on. A service does this by itself from time to time.
+	PurgeModels(*PurgeModelsRequest, grpc.ServerStreamingServer[PurgeModelsResponse]) error
 	// CopyModel copies a model under another name, counts and the published build included.
 	CopyModel(context.Context, *CopyModelRequest) (*CopyModelResponse, error)
 	mustEmbedUnimplementedModelServiceServer()
@@ -165,6 +193,9 @@ func (UnimplementedModelServiceServer) ResetModel(context.Context, *ResetModelRe
 }
 func (UnimplementedModelServiceServer) DeleteModel(context.Context, *DeleteModelRequest) (*DeleteModelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteModel not implemented")
+}
+func (UnimplementedModelServiceServer) PurgeModels(*PurgeModelsRequest, grpc.ServerStreamingServer[PurgeModelsResponse]) error {
+	return status.Error(codes.Unimplemented, "method PurgeModels not implemented")
 }
 func (UnimplementedModelServiceServer) CopyModel(context.Context, *CopyModelRequest) (*CopyModelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CopyModel not implemented")
@@ -280,6 +311,17 @@ func _ModelService_DeleteModel_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ModelService_PurgeModels_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(PurgeModelsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ModelServiceServer).PurgeModels(m, &grpc.GenericServerStream[PurgeModelsRequest, PurgeModelsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ModelService_PurgeModelsServer = grpc.ServerStreamingServer[PurgeModelsResponse]
+
 func _ModelService_CopyModel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CopyModelRequest)
 	if err := dec(in); err != nil {
@@ -330,6 +372,12 @@ var ModelService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ModelService_CopyModel_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "PurgeModels",
+			Handler:       _ModelService_PurgeModels_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "dbslm/ngram/v1/model.proto",
 }
