@@ -27,6 +27,9 @@ func (g *Gateway) Train(stream trainStream) error {
 		return errors.New(errors.InvalidArgument, "NO_HEADER", "the first message of a training is its header").Field("header", "missing")
 	}
 	ctx := stream.Context()
+	if err := g.checkPruning(ctx, header); err != nil {
+		return err
+	}
 	if header.GetReset_() {
 		if err := g.reset(ctx, header.Ingest); err != nil {
 			return err
@@ -45,6 +48,30 @@ func (g *Gateway) Train(stream trainStream) error {
 		left = max(1, left-min(left, uint32(time.Since(begun)/time.Second)))
 	}
 	return g.build(ctx, header, left, stream)
+}
+
+// checkPruning refuses a pruning that the build would refuse, before anything is emptied or counted for it.
+func (g *Gateway) checkPruning(ctx context.Context, header *gatewayv1.TrainHeader) error {
+	cutoffs := len(header.GetPruning().GetCutoffs())
+	if cutoffs == 0 {
+		return nil
+	}
+	order := header.Ingest.GetSettings().GetOrder()
+	if order == 0 || !header.Reset_ {
+		found, err := g.models.GetModel(ctx, &ngramv1.GetModelRequest{Tenant: header.Ingest.Tenant, Model: header.Ingest.Model})
+		switch {
+		case err == nil:
+			order = found.Model.GetSettings().GetOrder()
+		case errors.KindOf(err) != errors.NotFound:
+			return err
+		case order == 0:
+			order = 3 // of a new model
+		}
+	}
+	if uint32(cutoffs) > order {
+		return errors.New(errors.InvalidArgument, "PRUNING_INVALID", "there are cut-offs for %d orders, but the model's order is %d", cutoffs, order).Field("pruning.cutoffs", "too many")
+	}
+	return nil
 }
 
 func (g *Gateway) reset(ctx context.Context, ingest *ngramv1.IngestHeader) error {

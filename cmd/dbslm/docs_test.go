@@ -56,9 +56,15 @@ func checkSection(t *testing.T, document, name, got string) {
 	}
 }
 
-// TestDocument runs every command of docs/cli.md in order and compares what it prints with what the document shows.
+// TestDocument runs every command of documents in order and compares what it prints with what they show.
 func TestDocument(t *testing.T) {
-	path := filepath.Join(repository, "docs", "cli.md")
+	for _, name := range []string{"cli.md", "formats.md"} {
+		t.Run(name, func(t *testing.T) { checkDocument(t, name) })
+	}
+}
+
+func checkDocument(t *testing.T, name string) {
+	path := filepath.Join(repository, "docs", name)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +93,7 @@ func TestDocument(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(string(data), got.String()); diff != "" {
-		t.Errorf("docs/cli.md is out of date (-document +now); run: go test ./cmd/dbslm -run TestDocument -update\n%s", diff)
+		t.Errorf("docs/%s is out of date (-document +now); run: go test ./cmd/dbslm -run TestDocument -update\n%s", name, diff)
 	}
 }
 

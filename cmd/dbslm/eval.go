@@ -59,7 +59,7 @@ type evaluatedOrder struct {
 
 func newEval(a *app) *cobra.Command {
 	header := &ngramv1.EvaluateHeader{}
-	var encoding string
+	var read reading
 	var asJSON, noStore bool
 	var explain explainFlags
 	cmd := &cobra.Command{
@@ -78,7 +78,7 @@ With --tokens every token comes first, with its probability; with --json too, a 
   dbslm eval heldout.txt --model harbour --build 3 --renormalise 2000`,
 		Args: oneArg("the text's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, cleanup, err := a.evalInput(cmd.Context(), args[0], encoding)
+			in, cleanup, err := a.evalInput(cmd.Context(), args[0], read)
 			defer cleanup()
 			if err != nil {
 				return err
@@ -90,7 +90,11 @@ With --tokens every token comes first, with its probability; with --json too, a 
 				if header.Tokens || header.Explain != nil {
 					sentence = a.tokenPrinter(asJSON, explain)
 				}
-				result, explained, err := a.evaluate(cmd.Context(), conn, header, in, encoding, sentence)
+				in, err := a.laidOutFor(cmd.Context(), conn, header.Model, in)
+				if err != nil {
+					return err
+				}
+				result, explained, err := a.evaluate(cmd.Context(), conn, header, in, read.encoding, sentence)
 				if err != nil {
 					return err
 				}
@@ -118,29 +122,42 @@ With --tokens every token comes first, with its probability; with --json too, a 
 	flags.BoolVar(&header.Tokens, "tokens", false, "print every token with its log10 probability and the length of the n-gram found")
 	explain.register(flags)
 	flags.BoolVar(&noStore, "no-store", false, "do not keep the result")
-	flags.StringVar(&encoding, "encoding", "utf-8", "encoding of the text, by `name`; a byte order mark wins")
+	read.register(flags)
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 // evalInput finds the text and checks that it is one. The cleanup is never nil.
-func (a *app) evalInput(ctx context.Context, path, encoding string) (in input, cleanup func(), err error) {
+func (a *app) evalInput(ctx context.Context, path string, read reading) (in input, cleanup func(), err error) {
 	in = input{label: stdinLabel, from: a.in}
 	if path != "-" {
 		if in, err = oneFile(path); err != nil {
 			return in, func() {}, err
 		}
 	}
+	if err := read.recognise(&in); err != nil {
+		return in, func() {}, err
+	}
 	in, cleanup, err = in.spooled(ctx)
 	if err != nil {
 		return in, cleanup, err
 	}
-	found, err := in.checkText(ctx, encoding)
+	found, err := in.checkText(ctx, read.encoding, nil, nil)
+	in.text = found.bytes
 	a.warnOfNULs(in, found)
 	if err == nil && found.blank {
 		err = usagef("%s holds no text; there is nothing to evaluate", in.label)
 	}
 	return in, cleanup, err
+}
+
+// laidOutFor is the input as the model reads it.
+func (a *app) laidOutFor(ctx context.Context, conn *connection, name string, in input) (input, error) {
+	if in.dialogues == nil {
+		return in, nil
+	}
+	model, err := a.findModel(ctx, conn, name)
+	return laidOut([]input{in}, model.GetSettings().GetTokenizer())[0], err
 }
 
 func (a *app) evaluate(ctx context.Context, conn *connection, header *ngramv1.EvaluateHeader, in input, encoding string,
@@ -177,7 +194,7 @@ func (a *app) evaluate(ctx context.Context, conn *connection, header *ngramv1.Ev
 		}
 		switch event := resp.Response.GetEvent().(type) {
 		case *ngramv1.EvaluateResponse_Progress:
-			bars.set(event.Progress.Phase, event.Progress.Done, max(event.Progress.Total, uint64(in.size)), event.Progress.Phase == "score")
+			bars.set(event.Progress.Phase, event.Progress.Done, max(event.Progress.Total, uint64(in.text)), event.Progress.Phase == "score")
 		case *ngramv1.EvaluateResponse_Sentence:
 			if err := sentence(event.Sentence); err != nil {
 				return nil, nil, err

@@ -13,8 +13,9 @@ import (
 
 // forgetOptions are the flags of forget.
 type forgetOptions struct {
-	model, text, encoding string
-	dryRun, yes, json     bool
+	model, text string
+	reading
+	dryRun, yes, json bool
 }
 
 func newForget(a *app) *cobra.Command {
@@ -39,7 +40,7 @@ had ended. Where the text was not kept (train --drop-text), name the file with -
 	flags := cmd.Flags()
 	flags.StringVar(&o.model, "model", "default", "`name` of the model")
 	flags.StringVar(&o.text, "text", "", "`file` with the document, where its text was not kept")
-	flags.StringVar(&o.encoding, "encoding", "utf-8", "encoding of the --text file, by `name`")
+	o.register(flags)
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only list the builds and files that would go")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
@@ -116,7 +117,7 @@ func (a *app) forgetting(ctx context.Context, conn *connection, req *ngramv1.For
 		if err != nil {
 			return nil, err
 		}
-		if err := sendForgotten(stream, req, o); err != nil {
+		if err := a.sendForgotten(ctx, conn, stream, req, o); err != nil {
 			return nil, err
 		}
 		next = func() (*ngramv1.ForgetDocumentResponse, error) {
@@ -143,12 +144,25 @@ func (a *app) forgetting(ctx context.Context, conn *connection, req *ngramv1.For
 }
 
 // sendForgotten streams the request and the text. It ends quietly when the server ended first: its status says why.
-func sendForgotten(stream ngramv1.CorpusService_ForgetSentDocumentClient, req *ngramv1.ForgetDocumentRequest, o forgetOptions) error {
-	path, err := expandHome(o.text)
+func (a *app) sendForgotten(ctx context.Context, conn *connection, stream ngramv1.CorpusService_ForgetSentDocumentClient, req *ngramv1.ForgetDocumentRequest, o forgetOptions) error {
+	in, err := oneFile(o.text)
+	if err == nil {
+		err = o.recognise(&in)
+	}
+	if err == nil {
+		in, err = a.laidOutFor(ctx, conn, req.Model, in)
+	}
 	if err != nil {
 		return err
 	}
-	text, err := (input{label: o.text, path: path}).open(o.encoding)
+	if in.dialogues.divided() { // of which the label names one
+		document, ok := strings.CutPrefix(req.Label, in.part(""))
+		if !ok {
+			_, document, _ = strings.Cut(req.Label, "#")
+		}
+		in.dialogues.document = document
+	}
+	text, err := in.open(o.encoding)
 	if err != nil {
 		return err
 	}

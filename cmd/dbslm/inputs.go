@@ -23,13 +23,16 @@ type input struct {
 	label string
 	path  string
 	size  int64     // bytes of the file
+	text  int64     // bytes of the text, once it was checked
 	once  bool      // a pipe or a device, which can be read only once
 	from  io.Reader // standard input; nil for what has a path
+
+	dialogues *dialogues // nil for plain text
 }
 
-// findInputs turns arguments into files: a file of any extension is text, a directory means its sorted *.txt
-// files, with recursive those below it too.
-func findInputs(args []string, recursive bool) ([]input, error) {
+// findInputs turns arguments into files: a file of any extension is text unless it holds dialogues, a directory means its
+// sorted *.txt files, compressed or not, and its dialogues that have a mapping, with recursive those below it too.
+func findInputs(args []string, recursive bool, read reading) ([]input, error) {
 	var found []input
 	seen := map[string]bool{}
 	for _, arg := range args {
@@ -37,15 +40,19 @@ func findInputs(args []string, recursive bool) ([]input, error) {
 		if err != nil {
 			return nil, err
 		}
-		files, err := filesOf(path, recursive)
+		files, err := filesOf(path, recursive, read)
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range files {
-			if !seen[f.label] {
-				seen[f.label] = true
-				found = append(found, f)
+			if seen[f.label] {
+				continue
 			}
+			seen[f.label] = true
+			if err := read.recognise(&f); err != nil {
+				return nil, err
+			}
+			found = append(found, f)
 		}
 	}
 	return found, nil
@@ -60,14 +67,14 @@ func oneFile(arg string) (input, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return input{}, usagef("%s is a directory; name one file", arg)
 	}
-	found, err := filesOf(path, false)
+	found, err := filesOf(path, false, reading{})
 	if err != nil {
 		return input{}, err
 	}
 	return found[0], nil
 }
 
-func filesOf(path string, recursive bool) ([]input, error) {
+func filesOf(path string, recursive bool, read reading) ([]input, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, usagef("cannot read %s: %v", path, reason(err))
@@ -87,7 +94,7 @@ func filesOf(path string, recursive bool) ([]input, error) {
 			}
 			return nil
 		}
-		if !strings.EqualFold(filepath.Ext(p), ".txt") {
+		if !isText(p) && !read.isData(p) {
 			return nil
 		}
 		info, err := os.Stat(p) // follows links
@@ -155,7 +162,7 @@ func (in input) spooled(ctx context.Context) (_ input, cleanup func(), err error
 	if err != nil {
 		return in, cleanup, usagef("%s cannot be kept in %s: %v", in.label, f.Name(), reason(err))
 	}
-	return input{label: in.label, path: f.Name(), size: size}, cleanup, nil
+	return input{label: in.label, path: f.Name(), size: size, dialogues: in.dialogues}, cleanup, nil
 }
 
 // pipe is opened by its first read and closed at its end: opening a named pipe waits until somebody writes to it.
@@ -204,35 +211,27 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// open returns the input's text as UTF-8.
-func (in input) open(encoding string) (io.ReadCloser, error) {
-	f, err := os.Open(in.path)
-	if err != nil {
-		return nil, usagef("cannot read %s: %v", in.label, reason(err))
-	}
-	r, err := text.Decode(f, encoding, in.label)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{r, f}, nil
-}
-
-// content is what a first reading finds out about a text.
-type content struct {
+// finding is what a first reading finds out about a text.
+type finding struct {
+	bytes int64
 	blank bool   // it holds nothing but white space
 	nuls  uint64 // NUL bytes, which no text has, but one that is in another encoding
 }
 
-// checkText reads an input to its end and reports the first byte that its encoding does not allow.
-func (in input) checkText(ctx context.Context, encoding string) (found content, err error) {
-	r, err := in.open(encoding)
+// checkText reads an input to its end and reports the first byte that its encoding does not allow, and the first record that
+// is none. passed counts the bytes of the file that were read; show is called as they grow. Both may be nil.
+func (in input) checkText(ctx context.Context, encoding string, passed *uint64, show func()) (found finding, err error) {
+	r, err := in.opened(encoding, passed)
 	if err != nil {
 		return found, err
 	}
 	defer r.Close()
+	var divided *division
+	if in.dialogues.divided() && in.dialogues.document == "" {
+		divided = newDivision(in)
+		defer divided.close()
+		r.(*told).seen = divided.add
+	}
 	found.blank = true
 	buf := make([]byte, 256<<10)
 	for ctx.Err() == nil {
@@ -240,7 +239,14 @@ func (in input) checkText(ctx context.Context, encoding string) (found content, 
 		if found.blank && len(bytes.TrimSpace(buf[:n])) > 0 {
 			found.blank = false
 		}
+		found.bytes += int64(n)
 		found.nuls += uint64(bytes.Count(buf[:n], []byte{0}))
+		if show != nil {
+			show()
+		}
+		if err == io.EOF && divided != nil {
+			return found, divided.end(encoding)
+		}
 		if err == io.EOF {
 			return found, nil
 		}
@@ -252,7 +258,7 @@ func (in input) checkText(ctx context.Context, encoding string) (found content, 
 }
 
 // warnOfNULs says that a text may be in another encoding than the one it was read in.
-func (a *app) warnOfNULs(in input, found content) {
+func (a *app) warnOfNULs(in input, found finding) {
 	if found.nuls > 0 {
 		fmt.Fprintf(a.err, "warning: %s holds %s; is it in another encoding, such as --encoding utf-16le?\n", in.label, plural(found.nuls, "NUL byte", "NUL bytes"))
 	}
@@ -261,8 +267,14 @@ func (a *app) warnOfNULs(in input, found content) {
 // textError makes a failure to read a text one line for people.
 func textError(err error, label string) error {
 	var bad *text.EncodingError
-	if errors.As(err, &bad) {
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return usage
+	case errors.As(err, &bad), errors.ReasonOf(err) == "DIALOGUE_MALFORMED", errors.ReasonOf(err) == "FORMAT_UNKNOWN":
 		return usageError{err}
+	case errors.ReasonOf(err) == "COMPRESSION_DAMAGED":
+		return usagef("%s: %s", label, errors.Public(err))
 	}
 	return usagef("cannot read %s: %v", label, reason(err))
 }

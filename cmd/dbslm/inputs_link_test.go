@@ -22,7 +22,7 @@ func TestLinkedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for recursive, want := range map[bool]int{false: 1, true: 2} {
-		found, err := findInputs([]string{link}, recursive)
+		found, err := findInputs([]string{link}, recursive, reading{})
 		if err != nil || len(found) != want || found[0].label != filepath.ToSlash(link)+"/a.txt" {
 			t.Errorf("recursive %v: %v, %v", recursive, found, err)
 		}

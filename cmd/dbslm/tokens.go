@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
@@ -30,6 +31,18 @@ func settingsFor(header *gatewayv1.TrainHeader, model *ngramv1.Model, reset bool
 		settings.UnkPolicy = asked.UnkPolicy
 	}
 	return settings
+}
+
+// orderFor is the order of the model that is counted.
+func orderFor(header *gatewayv1.TrainHeader, model *ngramv1.Model, reset bool) int {
+	asked := int(header.Ingest.Settings.GetOrder())
+	switch {
+	case asked > 0 && (model == nil || reset):
+		return asked
+	case model == nil:
+		return ngram.DefaultOrder
+	}
+	return int(model.Settings.GetOrder())
 }
 
 // checkTokens looks for tokens that the service would refuse, so that a text which cannot be trained is found
@@ -62,15 +75,21 @@ func (in input) checkTokens(ctx context.Context, encoding string, n text.Normali
 		return err
 	}
 	defer r.Close()
+	place := func(offset int64) string {
+		return fmt.Sprintf("byte offset %d", offset) + in.line(encoding, offset, func(said string) int64 {
+			normal, _ := text.Normalize(n, []byte(said)) // it was read before
+			return int64(len(normal))
+		})
+	}
 	return tokenizer.Sentences(text.NewReader(n, r), func(sentence text.Sentence) error {
 		for _, token := range sentence.Tokens {
 			if len(token.Text) > ngram.MaxTokenBytes {
-				return usagef("%s has a token of %d bytes at byte offset %d; the longest that can be trained has %d. "+
-					"Is the text binary, or does it need another tokeniser (--tokenizer words)?", in.label, len(token.Text), token.Offset, ngram.MaxTokenBytes)
+				return usagef("%s has a token of %d bytes at %s; the longest that can be trained has %d. "+
+					"Is the text binary, or does it need another tokeniser (--tokenizer words)?", in.label, len(token.Text), place(token.Offset), ngram.MaxTokenBytes)
 			}
 			if reserved && token.Text[0] == '<' && slices.Contains(marks, string(token.Text)) {
-				return usagef("%s has the token %s at byte offset %d, which is the model's own mark; remove it, "+
-					"or train a model that takes it as an ordinary word (--unk literal)", in.label, token.Text, token.Offset)
+				return usagef("%s has the token %s at %s, which is the model's own mark; remove it, "+
+					"or train a model that takes it as an ordinary word (--unk literal)", in.label, token.Text, place(token.Offset))
 			}
 		}
 		return ctx.Err()

@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"dbslm/pkg/errors"
@@ -22,7 +25,8 @@ const chunkSize = 256 << 10
 
 // trainOptions are the flags of train.
 type trainOptions struct {
-	model, tokenizer, normalization, unk, encoding string
+	model, tokenizer, normalization, unk string
+	reading
 	estimation
 	order                                                  int
 	weight                                                 uint32
@@ -38,16 +42,20 @@ func newTrain(a *app) *cobra.Command {
 		Use:   "train [PATH...]",
 		Short: "Count texts, derive a build and publish it",
 		Long: `Count texts into a model, derive a build from all its counts, and publish the build. A file of any extension is
-text; a directory means its *.txt files. Training adds to what is there; a text that was counted before under the
-same label changes nothing, and other text under it is refused unless --replace is given. Order, tokeniser and
-normalisation are fixed when the model is made and enforced after.
+text, packed with gzip or zstd if you like; a directory means its *.txt files. Files of JSON, NDJSON and CSV hold
+dialogues: a mapping beside them, as data.mapping.yaml, says what to read of them (docs/formats.md). All inputs are
+read to their end before anything is counted; what is malformed is refused with its place, and nothing is imported.
+
+Training adds to what is there; a text that was counted before under the same label changes nothing, and other text
+under it is refused unless --replace is given. Order, tokeniser and normalisation are fixed when the model is made and
+enforced after.
 
 Interrupted at any moment, the command completes when it is run again. With --max-runtime it stops by itself at a
 checkpoint and exits with 3; run again, it goes on. A build is derived only if counts or options changed. Levels 2 and 3
 are never touched.`,
 		Example: `  dbslm train books/ --recursive
   dbslm train corpus.txt --model harbour --order 5 --storage exact
-  zcat notes.gz | dbslm train --stdin
+  dbslm train notes.txt.gz tickets.ndjson --mapping tickets.mapping.yaml
   dbslm train corpus.txt --reset`,
 		Annotations: map[string]string{afterInterrupt: "; run the same command again to complete what was begun"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,7 +70,7 @@ are never touched.`,
 	flags.StringVar(&o.tokenizer, "tokenizer", "", "`kind` of tokens: words, whitespace or bytes (default words, or the model's own)")
 	flags.StringVar(&o.normalization, "normalization", "", "Unicode `form` of the text: nfc, nfkc or none (default nfc, or the model's own)")
 	flags.StringVar(&o.unk, "unk", "", "`policy` for <unk>, <s> and </s> as tokens of the text: reserved (refused) or literal (words) (default reserved)")
-	flags.StringVar(&o.encoding, "encoding", "utf-8", "encoding of the texts, by `name`; a byte order mark wins")
+	o.reading.register(flags)
 	flags.BoolVar(&o.replace, "replace", false, "let a text take the place of other text, or of another weight, under its label")
 	flags.Uint32Var(&o.weight, "weight", 1, "count every text `N` times, 1 to 1000000")
 	flags.BoolVar(&o.dropText, "drop-text", false, "do not keep the texts; who wants them forgotten or replaced must send them again")
@@ -70,7 +78,7 @@ are never touched.`,
 	flags.BoolVar(&o.stdin, "stdin", false, "also read a text from standard input")
 	flags.BoolVar(&o.reset, "reset", false, "empty the model first; its build serves until the new one is published")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before --reset")
-	o.register(flags)
+	o.estimation.register(flags)
 	flags.BoolVar(&o.noBuild, "no-build", false, "only count")
 	flags.BoolVar(&o.noPublish, "no-publish", false, "derive a build but let the old one serve")
 	flags.DurationVar(&o.maxRuntime, "max-runtime", 0, "stop at a checkpoint after so `long`, as 90s or 2h; the same command goes on")
@@ -143,7 +151,12 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 		if err != nil {
 			return err
 		}
-		if err := checkTokens(ctx, inputs, settingsFor(header, model, o.reset), o.encoding); err != nil {
+		settings := settingsFor(header, model, o.reset)
+		if cutoffs, order := len(header.Pruning.GetCutoffs()), orderFor(header, model, o.reset); cutoffs > order {
+			return usagef("--cutoffs: %d counts for a model of order %d; give one for each order at most", cutoffs, order)
+		}
+		inputs = laidOut(inputs, settings.Tokenizer)
+		if err := checkTokens(ctx, inputs, settings, o.encoding); err != nil {
 			return err
 		}
 		if o.reset && model != nil {
@@ -166,34 +179,54 @@ func (a *app) trainInputs(ctx context.Context, args []string, o trainOptions) (u
 	if len(args) == 0 && !o.stdin {
 		return nil, cleanup, usagef("nothing to train on: name files or directories, or use --stdin; see: dbslm train --help")
 	}
-	inputs, err := findInputs(args, o.recursive)
+	inputs, err := findInputs(args, o.recursive, o.reading)
 	if err != nil {
 		return nil, cleanup, err
 	}
 	if o.stdin {
-		inputs = append(inputs, input{label: stdinLabel, from: a.in})
+		in := input{label: stdinLabel, from: a.in}
+		if err := o.recognise(&in); err != nil {
+			return nil, cleanup, err
+		}
+		inputs = append(inputs, in)
 	}
-	for _, in := range inputs {
-		in, remove, err := in.spooled(ctx)
+	for i, in := range inputs {
+		var remove func()
+		inputs[i], remove, err = in.spooled(ctx)
 		removals = append(removals, remove)
 		if err != nil {
 			return nil, cleanup, err
 		}
-		found, err := in.checkText(ctx, o.encoding)
+	}
+	usable, err = a.checkTexts(ctx, inputs, o.encoding)
+	if err == nil && len(usable) == 0 {
+		err = usagef("nothing to train on: none of the inputs holds text")
+	}
+	return usable, cleanup, err
+}
+
+// checkTexts reads every text to its end and returns those that hold one.
+func (a *app) checkTexts(ctx context.Context, inputs []input, encoding string) (usable []input, err error) {
+	bars := newProgress(a.streams)
+	defer bars.close()
+	var passed, total uint64
+	for _, in := range inputs {
+		total += uint64(in.size)
+	}
+	for _, in := range inputs {
+		found, err := in.checkText(ctx, encoding, &passed, func() { bars.set("checking", passed, total, true) })
 		if err != nil {
-			return nil, cleanup, err
+			return nil, err
 		}
 		a.warnOfNULs(in, found)
 		if found.blank {
 			fmt.Fprintf(a.err, "skipped %s: it holds no text\n", in.label)
 			continue
 		}
+		in.text = found.bytes
 		usable = append(usable, in)
 	}
-	if len(usable) == 0 {
-		return nil, cleanup, usagef("nothing to train on: none of the inputs holds text")
-	}
-	return usable, cleanup, nil
+	return usable, nil
 }
 
 // findModel returns the named model, or nil when there is none yet.
@@ -225,22 +258,26 @@ func (a *app) confirmReset(ctx context.Context, o trainOptions, conn *connection
 
 // trainSummary is what a training did.
 type trainSummary struct {
-	Model     string            `json:"model"`
-	Documents []documentSummary `json:"documents"`
-	Tokens    uint64            `json:"tokens"`
-	NGrams    uint64            `json:"ngrams"`
-	Build     *buildSummary     `json:"build,omitempty"`
-	Paused    bool              `json:"paused,omitempty"`
-	Store     string            `json:"store"`
+	Model     string             `json:"model"`
+	Documents []*documentSummary `json:"documents"`
+	Tokens    uint64             `json:"tokens"`
+	NGrams    uint64             `json:"ngrams"`
+	Build     *buildSummary      `json:"build,omitempty"`
+	Paused    bool               `json:"paused,omitempty"`
+	Store     string             `json:"store"`
 
-	jobs []string // that do this
+	jobs    []string                    // that do this
+	number  uint64                      // of documents
+	divided map[string]*documentSummary // by label of the file
 }
 
+// documentSummary is what became of a document, or of all documents of a file whose records name them.
 type documentSummary struct {
-	Label   string `json:"label"`
-	Outcome string `json:"outcome"`
-	Tokens  uint64 `json:"tokens"`
-	NGrams  uint64 `json:"ngrams"`
+	Label    string            `json:"label"`
+	Outcome  string            `json:"outcome,omitempty"`
+	Outcomes map[string]uint64 `json:"outcomes,omitempty"` // documents by outcome
+	Tokens   uint64            `json:"tokens"`
+	NGrams   uint64            `json:"ngrams"`
 }
 
 func (a *app) runTraining(ctx context.Context, conn *connection, header *gatewayv1.TrainHeader, inputs []input, o trainOptions) error {
@@ -255,7 +292,13 @@ func (a *app) runTraining(ctx context.Context, conn *connection, header *gateway
 			cancel(err)
 		}
 	}()
-	summary := &trainSummary{Model: o.model, Store: conn.where}
+	summary := &trainSummary{Model: o.model, Store: conn.where, Documents: []*documentSummary{}, divided: map[string]*documentSummary{}}
+	for _, in := range inputs {
+		if in.dialogues.divided() {
+			summary.divided[in.label] = &documentSummary{Label: in.label, Outcomes: map[string]uint64{}}
+			summary.Documents = append(summary.Documents, summary.divided[in.label])
+		}
+	}
 	if err := a.receiveTraining(stream, inputs, summary, o); err != nil {
 		if ctx.Err() != nil {
 			for _, job := range summary.jobs {
@@ -275,7 +318,16 @@ func sendTraining(stream gatewayv1.GatewayService_TrainClient, header *gatewayv1
 	send := func(m *gatewayv1.TrainRequest) error { return stream.Send(m) }
 	err := send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Header{Header: header}})
 	for i := 0; err == nil && i < len(inputs); i++ {
-		err = sendDocument(send, inputs[i], o)
+		size := uint64(inputs[i].text)
+		if inputs[i].dialogues.divided() {
+			size = 0
+		}
+		err = inputs[i].documents(o.encoding, func(label string, weight uint32, text io.Reader) error {
+			if weight == 0 || inputs[i].dialogues.mapping.Weight == "" {
+				weight = o.weight
+			}
+			return sendDocument(send, &ngramv1.DocumentStart{Label: label, SizeBytes: size, Weight: weight, Replace: o.replace}, text)
+		})
 	}
 	if err == io.EOF {
 		return nil
@@ -286,20 +338,14 @@ func sendTraining(stream gatewayv1.GatewayService_TrainClient, header *gatewayv1
 	return stream.CloseSend()
 }
 
-func sendDocument(send func(*gatewayv1.TrainRequest) error, in input, o trainOptions) error {
-	r, err := in.open(o.encoding)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	start := &ngramv1.DocumentStart{Label: in.label, SizeBytes: uint64(in.size), Weight: o.weight, Replace: o.replace}
+func sendDocument(send func(*gatewayv1.TrainRequest) error, start *ngramv1.DocumentStart, text io.Reader) error {
 	if err := send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Start{Start: start}}); err != nil {
 		return err
 	}
 	hash := sha256.New()
 	for {
 		buf := make([]byte, chunkSize) // gRPC may keep it after Send
-		n, err := io.ReadFull(r, buf)
+		n, err := io.ReadFull(text, buf)
 		if n > 0 {
 			hash.Write(buf[:n])
 			if err := send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Chunk{Chunk: buf[:n]}}); err != nil {
@@ -311,7 +357,7 @@ func sendDocument(send func(*gatewayv1.TrainRequest) error, in input, o trainOpt
 			return send(&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_End{End: end}})
 		}
 		if err != nil {
-			return textError(err, in.label)
+			return textError(err, start.Label)
 		}
 	}
 }
@@ -327,10 +373,9 @@ func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, input
 	bars := newProgress(a.streams)
 	defer bars.close()
 	var total, done uint64
-	sizes, resumed := map[string]uint64{}, map[string]bool{}
+	resumed := map[string]bool{}
 	for _, in := range inputs {
-		sizes[in.label] = uint64(in.size)
-		total += uint64(in.size)
+		total += uint64(in.text)
 	}
 	for {
 		resp, err := stream.Recv()
@@ -356,7 +401,7 @@ func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, input
 		case *gatewayv1.TrainResponse_Progress:
 			bars.set("counting", done+event.Progress.BytesDone, total, true)
 		case *gatewayv1.TrainResponse_Acknowledged:
-			done += sizes[event.Acknowledged.Label]
+			done += event.Acknowledged.GetDocument().GetSizeBytes()
 			bars.set("counting", done, total, true)
 			a.document(bars, summary, event.Acknowledged, resumed[event.Acknowledged.Label], o)
 		case *gatewayv1.TrainResponse_BuildProgress:
@@ -368,18 +413,30 @@ func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, input
 }
 
 func (a *app) document(bars *progress, summary *trainSummary, ack *ngramv1.DocumentAcknowledged, resumed bool, o trainOptions) {
-	d := documentSummary{
+	d := &documentSummary{
 		Label: ack.Label, Outcome: outcomes[ack.Outcome],
 		Tokens: ack.Document.GetTokens(), NGrams: ack.Document.GetNgrams(),
 	}
 	if resumed && d.Outcome == "unchanged" { // the text came with the earlier run, its counts with this one
 		d.Outcome = "completed"
 	}
-	summary.Documents = append(summary.Documents, d)
+	summary.number++
+	file := summary.fileOf(d.Label)
+	if file != nil {
+		file.Outcomes[d.Outcome]++
+	}
 	if d.Outcome == "ingested" || d.Outcome == "replaced" || d.Outcome == "completed" {
 		summary.Tokens += d.Tokens
 		summary.NGrams += d.NGrams
+		if file != nil {
+			file.Tokens += d.Tokens
+			file.NGrams += d.NGrams
+		}
 	}
+	if file != nil {
+		return
+	}
+	summary.Documents = append(summary.Documents, d)
 	if o.json {
 		return
 	}
@@ -391,6 +448,16 @@ func (a *app) document(bars *progress, summary *trainSummary, ack *ngramv1.Docum
 	default:
 		fmt.Fprintf(bars.lines, "%s %s: %s, %s\n", d.Outcome, d.Label, plural(d.Tokens, "token", "tokens"), plural(d.NGrams, "n-gram", "n-grams"))
 	}
+}
+
+// fileOf is the file whose records name the document; nil for other documents.
+func (s *trainSummary) fileOf(label string) *documentSummary {
+	for at, c := range label {
+		if c == '#' && s.divided[label[:at]] != nil {
+			return s.divided[label[:at]]
+		}
+	}
+	return nil
 }
 
 func (a *app) reportTraining(s *trainSummary, o trainOptions) error {
@@ -405,8 +472,18 @@ func (a *app) printTraining(s *trainSummary, o trainOptions) error {
 	if o.json {
 		return printJSON(a.out, s)
 	}
+	for _, d := range s.Documents {
+		if d.Outcomes == nil {
+			continue
+		}
+		var parts []string
+		for _, outcome := range slices.Sorted(maps.Keys(d.Outcomes)) {
+			parts = append(parts, fmt.Sprintf("%d %s", d.Outcomes[outcome], outcome))
+		}
+		fmt.Fprintf(a.out, "documents of %s: %s; %s, %s\n", d.Label, strings.Join(parts, ", "), plural(d.Tokens, "token", "tokens"), plural(d.NGrams, "n-gram", "n-grams"))
+	}
 	fmt.Fprintf(a.out, "model %q: %s, %s and %s new; stored in %s\n", s.Model,
-		plural(len(s.Documents), "document", "documents"), plural(s.Tokens, "token", "tokens"), plural(s.NGrams, "n-gram", "n-grams"), s.Store)
+		plural(s.number, "document", "documents"), plural(s.Tokens, "token", "tokens"), plural(s.NGrams, "n-gram", "n-grams"), s.Store)
 	if b := s.Build; b != nil {
 		state := "published"
 		if !b.Published {
