@@ -160,6 +160,8 @@ type derivation struct {
 	open      bool           // the model has rows of earlier builds
 	packed    bool           // some integers were read packed
 	raw       bool           // raw counts and oldest tokens are needed too
+	parents   contextTokens  // contexts of the order below the one that is read
+	spelled   contextTokens  // those of the order that is read; not of the highest, and not where raw counts are needed
 	progress  ngram.Progress
 	grams     int64 // derived so far
 	blobBytes int64 // of packed followers, so far

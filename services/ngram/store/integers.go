@@ -38,7 +38,7 @@ func (d *derivation) read(ctx context.Context, p *part, found *orderTotals, visi
 		for segment := first; err == nil && segment <= last; {
 			if blob, ok := known[segment]; ok {
 				d.packed = true
-				err = r.segment(blob)
+				err = r.segment(segment, blob)
 				segment++
 				continue
 			}
@@ -60,8 +60,8 @@ type integers struct {
 	found  *orderTotals
 	visit  func(smoothing.Identified) error
 	counts packed.Counts // of the context at hand
-	raw    []int64       // its raw counts and its oldest token, where they are read
-	oldest uint32
+	id     parentage     // who it is
+	raw    []int64       // its raw counts, where they are read
 
 	packing      bool
 	at           int64 // the segment that is packed
@@ -82,16 +82,30 @@ func inconsistentCounts(format string, args ...any) *errors.Error {
 
 const reasonInconsistent = "COUNTS_INCONSISTENT"
 
-func (r *integers) segment(blob []byte) error {
-	err := packed.EachCounts(blob, &r.counts, r.context)
+// segment reads a segment. Its contexts are spelled out; their hashes say whether they belong there, in this order.
+func (r *integers) segment(segment int64, blob []byte) error {
+	hash := r.d.t.store.options.Hash
+	first := true
+	err := packed.EachCounts(blob, r.p.n-1, &r.counts, func(c *packed.Counts) error {
+		before := r.id.hash
+		r.id = parentage{hash(c.Context), hash(c.Context[1:]), c.Context[0]}
+		if segmentOf(r.id.hash, r.p.bits) != segment || !first && r.id.hash <= before {
+			return errMisplaced
+		}
+		first = false
+		return r.context()
+	})
 	if err != nil && errors.ReasonOf(err) == "" {
 		err = inconsistentCounts("themselves").With("order", fmt.Sprint(r.p.n)).With("detail", err.Error())
 	}
 	return err
 }
 
+var errMisplaced = fmt.Errorf("a segment holds a context that does not belong there")
+
 // context hands a context on.
-func (r *integers) context(c *packed.Counts) error {
+func (r *integers) context() error {
+	c := &r.counts
 	r.found.Contexts++
 	r.found.NGrams += int64(len(c.Tokens))
 	for _, adjusted := range c.Adjusted {
@@ -103,8 +117,11 @@ func (r *integers) context(c *packed.Counts) error {
 	for _, raw := range r.raw {
 		r.found.Raw += raw
 	}
+	if !r.d.raw && r.p.n < r.d.build.Order {
+		r.d.spelled.add(r.id.hash, c.Context)
+	}
 	return r.visit(smoothing.Identified{
-		Context: smoothing.Context{N: r.p.n, Hash: c.Hash, Parent: c.Parent, Tokens: c.Tokens, Adjusted: c.Adjusted, Raw: r.raw}, Oldest: r.oldest,
+		Context: smoothing.Context{N: r.p.n, Hash: r.id.hash, Parent: r.id.parent, Tokens: c.Tokens, Adjusted: c.Adjusted, Raw: r.raw}, Oldest: r.id.oldest,
 	})
 }
 
@@ -130,14 +147,27 @@ func (r *integers) endSegment() {
 // end ends the context at hand.
 func (r *integers) end() error {
 	if r.packing {
-		for segment := segmentOf(r.counts.Hash, r.p.bits); r.at < segment; {
+		for segment := segmentOf(r.id.hash, r.p.bits); r.at < segment; {
 			r.endSegment()
+		}
+		if err := r.spell(); err != nil {
+			return err
 		}
 		r.segmentBytes = packed.AppendCounts(r.segmentBytes, &r.counts)
 	}
-	err := r.context(&r.counts)
+	err := r.context()
 	r.counts.Tokens, r.counts.Adjusted, r.raw = r.counts.Tokens[:0], r.counts.Adjusted[:0], r.raw[:0]
 	return err
+}
+
+// spell finds the tokens of the context at hand: its oldest one, and those of its parent, which is of the order before.
+func (r *integers) spell() error {
+	rest, known := r.d.parents.find(r.id.parent, r.p.n-2)
+	if !known {
+		return inconsistentCounts("their contexts").With("order", fmt.Sprint(r.p.n)).With("parent_hash", fmt.Sprint(r.id.parent))
+	}
+	r.counts.Context = append(append(r.counts.Context[:0], r.id.oldest), rest...)
+	return nil
 }
 
 // rows reads the rows of a range of hashes.
@@ -145,10 +175,9 @@ func (r *integers) rows(ctx context.Context, tx *database.Tx, from, to int64) er
 	args := []any{int64(r.d.build.Model), r.p.n, from, to}
 	c := &r.counts
 	c.Tokens, c.Adjusted, r.raw = c.Tokens[:0], c.Adjusted[:0], r.raw[:0]
-	c.Parent = r.d.t.store.options.Hash(nil) // of a context of one token
+	r.id = parentage{}
 	var known []parentage
-	identify := r.p.n > 2 || r.p.n == 2 && r.d.raw
-	if identify {
+	if r.p.n > 1 {
 		err := tx.Stream(ctx, selectParentage, args, func(row database.Row) error {
 			known = append(known, parentage{row.Int(0), row.Int(1), uint32(row.Int(2))})
 			return nil
@@ -161,12 +190,11 @@ func (r *integers) rows(ctx context.Context, tx *database.Tx, from, to int64) er
 		if len(c.Tokens) == 0 {
 			return nil
 		}
-		if identify {
-			if len(known) == 0 || known[0].hash != c.Hash {
-				return inconsistentCounts("their contexts").With("order", fmt.Sprint(r.p.n)).With("context_hash", fmt.Sprint(c.Hash))
+		if r.p.n > 1 {
+			if len(known) == 0 || known[0].hash != r.id.hash {
+				return inconsistentCounts("their contexts").With("order", fmt.Sprint(r.p.n)).With("context_hash", fmt.Sprint(r.id.hash))
 			}
-			c.Parent, r.oldest = known[0].parent, known[0].oldest
-			known = known[1:]
+			r.id, known = known[0], known[1:]
 		}
 		return r.end()
 	}
@@ -175,11 +203,11 @@ func (r *integers) rows(ctx context.Context, tx *database.Tx, from, to int64) er
 		query = selectRawGrams
 	}
 	err := tx.Stream(ctx, query, args, func(row database.Row) error {
-		if hash := row.Int(0); hash != c.Hash || len(c.Tokens) == 0 {
+		if hash := row.Int(0); hash != r.id.hash || len(c.Tokens) == 0 {
 			if err := end(); err != nil {
 				return err
 			}
-			c.Hash = hash
+			r.id.hash = hash
 		}
 		c.Tokens, c.Adjusted = append(c.Tokens, uint32(row.Int(1))), append(c.Adjusted, row.Int(2))
 		if r.d.raw {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"math/bits"
+	"slices"
 
 	"dbslm/pkg/database"
 	"dbslm/services/ngram"
@@ -161,4 +162,26 @@ func (s *Store) purgeSegments(ctx context.Context, model ngram.ModelID) error {
 		}
 	}
 	return err
+}
+
+// contextTokens are the contexts of one order with their tokens, ascending by hash.
+type contextTokens struct {
+	hashes []int64
+	tokens []uint32
+}
+
+func (c *contextTokens) add(hash int64, tokens []uint32) {
+	c.hashes, c.tokens = append(c.hashes, hash), append(c.tokens, tokens...)
+}
+
+// find returns the tokens of a context of the given length. The empty context is known.
+func (c *contextTokens) find(hash int64, length int) ([]uint32, bool) {
+	if length == 0 {
+		return nil, true
+	}
+	i, found := slices.BinarySearch(c.hashes, hash)
+	if !found {
+		return nil, false
+	}
+	return c.tokens[i*length : (i+1)*length], true
 }
