@@ -107,7 +107,7 @@ func testMisbehavingProviders(t *testing.T, w *world) {
 	tests := []struct {
 		name   string
 		answer answer // nil: nobody listens
-		code   string // of the degradation; empty when the answer was read, but cannot be said
+		code   string // of the degradation, or one of them; empty when the answer was read, but cannot be said
 	}{
 		{"slow", slow, "DEADLINE_EXCEEDED"},
 		{"dead", nil, "UNAVAILABLE"},
@@ -117,7 +117,7 @@ func testMisbehavingProviders(t *testing.T, w *world) {
 		{"nothing", says(""), "INVALID_ARGUMENT"},
 		{"two objects", says(`{"hour":"six"}{}`), "INVALID_ARGUMENT"},
 		{"not UTF-8", says("{\"hour\":\"\xff\"}"), "INTERNAL"},
-		{"100 MB", says(`{"hour":"` + strings.Repeat("6", huge) + `"}`), "RESOURCE_EXHAUSTED"},
+		{"100 MB", says(`{"hour":"` + strings.Repeat("6", huge) + `"}`), "RESOURCE_EXHAUSTED or, where the machine is slow, DEADLINE_EXCEEDED"},
 		{"just too large", says(`{"hour":"` + strings.Repeat("6", 256<<10) + `"}`), "RESOURCE_EXHAUSTED"},
 		{"long complaint", refuse(codes.FailedPrecondition, strings.Repeat("no ", 3000)), "FAILED_PRECONDITION"},
 		{"unimplemented", refuse(codes.Unimplemented, "later"), "UNIMPLEMENTED"},
@@ -146,7 +146,7 @@ func testMisbehavingProviders(t *testing.T, w *world) {
 			if test.code == "" && len(degradations) != 0 {
 				t.Errorf("degraded: %v", degradations)
 			}
-			if test.code != "" && (len(degradations) != 1 || degradations[0].Service != "provider" || degradations[0].Code != test.code) {
+			if test.code != "" && (len(degradations) != 1 || degradations[0].Service != "provider" || !strings.Contains(test.code, degradations[0].Code)) {
 				t.Errorf("degraded: %v, want provider %s", degradations, test.code)
 			}
 			address, _ = provider(t, says(`{"hour":"six"}`)) // the provider is mended

@@ -167,6 +167,9 @@ func TestOddTextsAtEveryOrder(t *testing.T) {
 		for order := 1; order <= 14; order++ {
 			for _, s := range []ngram.Smoothing{ngram.ModifiedKneserNey, ngram.JelinekMercer, ngram.WittenBell} {
 				for _, storage := range []ngram.Storage{ngram.StorageExact, ngram.Storage8, ngram.Storage16} {
+					if storage != ngram.StorageExact && order%4 != 2 { // rounding is one value's matter, not the order's
+						continue
+					}
 					m := train(t, order, corpus, choice{smoothing: s, storage: storage})
 					within := map[ngram.Storage]float64{ngram.StorageExact: 1e-9, ngram.Storage8: 0.03, ngram.Storage16: 4e-4}[storage]
 					for _, context := range contextsOf(m, corpus) {
