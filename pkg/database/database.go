@@ -36,6 +36,8 @@ type Schema struct {
 	Name string
 	// Migrations holds NNNN_name.sql files in goose's format at its root. See Expand for the placeholders.
 	Migrations fs.FS
+	// Placements are the tables that a hybrid store keeps on other engines than InnoDB. See Engine.
+	Placements []Placement
 }
 
 // Options of Open. The zero value is right for a service.

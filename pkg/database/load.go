@@ -30,7 +30,28 @@ type RowWriter interface {
 // where the server forbids it), one prepared statement on SQLite. fill writes them; it must not use the same Tx. Load fails,
 // and with it the transaction, unless exactly the written rows arrived: LOAD DATA alone would clamp values and skip
 // duplicates silently. A duplicate key satisfies IsDuplicate.
+//
+// A transaction that runs again finds rows of its first run in a table that does not roll back (see RollsBack); there Load
+// replaces them.
 func (tx *Tx) Load(ctx context.Context, table string, columns []string, fill func(w RowWriter) error) (rows int64, err error) {
+	replace := false
+	if tx.again {
+		rollsBack, err := tx.db.RollsBack(ctx, table)
+		if err != nil {
+			return 0, tx.fail(err)
+		}
+		replace = !rollsBack
+	}
+	return tx.load(ctx, table, columns, replace, fill)
+}
+
+// Replace is Load for rows whose keys may be there already: those rows are replaced. Doing it twice is doing it once.
+func (tx *Tx) Replace(ctx context.Context, table string, columns []string, fill func(w RowWriter) error) error {
+	_, err := tx.load(ctx, table, columns, true, fill)
+	return err
+}
+
+func (tx *Tx) load(ctx context.Context, table string, columns []string, replace bool, fill func(w RowWriter) error) (rows int64, err error) {
 	if err := tx.ready(true); err != nil {
 		return 0, err
 	}
@@ -39,7 +60,7 @@ func (tx *Tx) Load(ctx context.Context, table string, columns []string, fill fun
 	}
 	tx.busy = true
 	defer func() { tx.busy = false }()
-	l := &load{tx: tx, table: table, columns: columns, fill: fill}
+	l := &load{tx: tx, table: table, columns: columns, replace: replace, fill: fill}
 	start := time.Now()
 	switch {
 	case tx.db.dialect == SQLite:
@@ -65,9 +86,18 @@ type load struct {
 	tx        *Tx
 	table     string
 	columns   []string
+	replace   bool // rows that are there
 	fill      func(w RowWriter) error
 	filled    error  // fill's own error
 	statement string // for the observer
+}
+
+// verb begins an INSERT of the load.
+func (l *load) verb() string {
+	if l.replace {
+		return "REPLACE INTO "
+	}
+	return "INSERT INTO "
 }
 
 // rowState is what all writers share: the count of values and rows and the first error.

@@ -29,7 +29,11 @@ var loadNumber atomic.Uint64
 // buffers go one way and empty ones back.
 func (l *load) infile(ctx context.Context) (int64, error) {
 	name := "dbslm" + strconv.FormatUint(loadNumber.Add(1), 10)
-	l.statement = "LOAD DATA LOCAL INFILE 'Reader::" + name + "' INTO TABLE " + l.table +
+	onDuplicate := ""
+	if l.replace {
+		onDuplicate = "REPLACE "
+	}
+	l.statement = "LOAD DATA LOCAL INFILE 'Reader::" + name + "' " + onDuplicate + "INTO TABLE " + l.table +
 		` CHARACTER SET binary FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n' (` + strings.Join(l.columns, ", ") + ")"
 
 	p := &chunkPipe{asked: make(chan struct{}), full: make(chan []byte), empty: make(chan []byte, 2), stop: make(chan struct{})}
@@ -189,7 +193,7 @@ func localDataDisabled(err error) bool {
 
 // inserts loads with multi-row INSERT statements.
 func (l *load) inserts(ctx context.Context) (int64, error) {
-	head := "INSERT INTO " + l.table + " (" + strings.Join(l.columns, ", ") + ") VALUES "
+	head := l.verb() + l.table + " (" + strings.Join(l.columns, ", ") + ") VALUES "
 	l.statement = head + In(len(l.columns))
 	w := &insertWriter{
 		insertEncoder: insertEncoder{rowState: rowState{columns: len(l.columns)}},
@@ -271,6 +275,9 @@ func (l *load) verify(ctx context.Context, wrote, arrived int64) error {
 	}
 	if err := rows.Err(); err != nil {
 		return err
+	}
+	if l.replace && arrived >= wrote && arrived <= 2*wrote { // a replaced row counts twice: deleted, inserted
+		return nil
 	}
 	if wrote != arrived {
 		return errors.New(errors.Internal, reasonLoad, "loading %s wrote %d rows but %d arrived; nothing was loaded", l.table, wrote, arrived).

@@ -17,7 +17,7 @@ const (
 // prepared loads through prepared INSERTs on the driver's own connection: database/sql would add locks and conversions per
 // statement, and a context there a goroutine, so the context is looked at between statements instead.
 func (l *load) prepared(ctx context.Context) (rows int64, err error) {
-	head := "INSERT INTO " + l.table + " (" + strings.Join(l.columns, ", ") + ") VALUES "
+	head := l.verb() + l.table + " (" + strings.Join(l.columns, ", ") + ") VALUES "
 	l.statement = head + In(len(l.columns))
 	err = l.tx.conn.Raw(func(dc any) error {
 		w := newLiteWriter(head, len(l.columns))

@@ -20,7 +20,8 @@ const (
 
 // Migrate creates the schema if it is missing and applies the migrations it does not have yet, one file after the other,
 // forward only, while no other process can. It returns how many were applied. After an interruption it goes on where it
-// stopped; on MySQL, whose DDL cannot be rolled back, that needs every file to hold one step that may be run twice.
+// stopped; on MySQL, whose DDL cannot be rolled back, that needs every file to hold one step that may be run twice. Where the
+// target names an engine, tables are then moved to it.
 func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 	if db.CheckSchema(ctx) == nil {
 		return 0, nil // without waiting for the lock: another process may be writing for long
@@ -33,7 +34,7 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 	switch err := db.CheckSchema(ctx); errors.ReasonOf(err) {
 	case "":
 		return 0, err // another process was faster
-	case reasonMissing, reasonOlder:
+	case reasonMissing, reasonOlder, reasonEngine:
 	default:
 		return 0, err
 	}
@@ -49,7 +50,10 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 		return len(results), errors.Wrap(mapped, errors.KindOf(mapped), errors.ReasonOf(mapped),
 			"migrating %s stopped%s: %s; what was applied stays, and running dbslm migrate again goes on from there", db.name(), failed, errors.Public(mapped))
 	}
-	return len(results), nil
+	if db.dialect == MySQL {
+		err = db.move(ctx, pool)
+	}
+	return len(results), err
 }
 
 // createVersionTable makes goose's table as goose would, but so that it can be repeated: goose itself cannot go on after an
@@ -158,7 +162,7 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 				db.name(), db.target, m.Name, db.target)
 		}
 	}
-	return nil
+	return db.checkEngine(ctx)
 }
 
 func (db *DB) schemaMissing() error {

@@ -36,9 +36,10 @@ type myServer struct {
 	mariaDB   bool
 	version   string
 	maxPacket int
-	localData atomic.Bool // LOAD DATA LOCAL is allowed
-	admin     *sql.DB     // no database chosen: KILL, CREATE DATABASE, locks
-	settings  string      // statement that completes a session
+	localData atomic.Bool     // LOAD DATA LOCAL is allowed
+	admin     *sql.DB         // no database chosen: KILL, CREATE DATABASE, locks
+	settings  string          // statement that completes a session
+	engines   map[string]bool // in capitals; known where a hybrid store is asked for
 }
 
 func (s *myServer) close() error { return s.admin.Close() }
@@ -68,6 +69,9 @@ func (db *DB) openMySQL(ctx context.Context) error {
 	db.my.admin.SetConnMaxIdleTime(time.Minute)
 	if err := db.my.probe(ctx); err != nil {
 		return db.connectError(ctx, err)
+	}
+	if err := db.chooseEngine(ctx); err != nil {
+		return mapError(ctx, err)
 	}
 	db.my.settings = db.my.sessionStatement(db.opts.StatementTimeout)
 

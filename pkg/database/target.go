@@ -28,6 +28,7 @@ type Target struct {
 	memory *memoryDir    // kindMemory
 	server *mysql.Config // kindMySQL; never changed after ParseTarget
 	prefix string        // before every schema name
+	engine Engine        // asked for; "" takes the store as it is
 }
 
 // ParseTarget reads what a person gave as --db:
@@ -37,8 +38,8 @@ type Target struct {
 //	mysql://user:password@host:3306/?tls=true   a server; also user@unix(/path/socket)/ ; mariadb:// is the same
 //
 // User and password are percent-encoded. Query parameters: schema_prefix (a-z, 0-9 and _, put before every schema name, to
-// hold several installations on one server), tls (true, false, skip-verify, preferred), timeout, read_timeout and
-// write_timeout (Go durations).
+// hold several installations on one server), engine (innodb or mariadb-hybrid; without it a store is used as it is), tls (true,
+// false, skip-verify, preferred), timeout, read_timeout and write_timeout (Go durations).
 func ParseTarget(s string) (Target, error) {
 	s = strings.TrimSpace(s)
 	scheme, rest, hasScheme := strings.Cut(s, "://")
@@ -51,6 +52,8 @@ func ParseTarget(s string) (Target, error) {
 		return parseServer(rest)
 	case hasScheme:
 		return Target{}, errors.New(errors.InvalidArgument, reasonTarget, "unknown scheme %q: give a directory or mysql://user:password@host:3306/", scheme+"://")
+	case strings.Contains(s, "?engine="):
+		return Target{}, errors.New(errors.InvalidArgument, reasonTarget, "%q: an embedded store has no choice of engine; engine= belongs to a mysql:// URL of a MariaDB server", s)
 	case strings.Contains(s, "@tcp(") || strings.Contains(s, "@unix("):
 		return Target{}, errors.New(errors.InvalidArgument, reasonTarget, "a server is written as a URL: put mysql:// in front")
 	}
@@ -82,6 +85,12 @@ func (t Target) WithPrefix(prefix string) Target {
 	return t
 }
 
+// WithEngine is the same target with another engine asked for.
+func (t Target) WithEngine(engine Engine) Target {
+	t.engine = engine
+	return t
+}
+
 // String is the target as a person may give it again, without the password.
 func (t Target) String() string {
 	switch t.kind {
@@ -99,8 +108,15 @@ func (t Target) String() string {
 			user = strings.ReplaceAll(url.QueryEscape(t.server.User), "+", "%20") + "@"
 		}
 		s := "mysql://" + user + addr + "/"
+		var params []string
 		if t.prefix != "" {
-			s += "?schema_prefix=" + t.prefix
+			params = append(params, "schema_prefix="+t.prefix)
+		}
+		if t.engine != "" {
+			params = append(params, "engine="+string(t.engine))
+		}
+		if len(params) > 0 {
+			s += "?" + strings.Join(params, "&")
 		}
 		return s
 	}

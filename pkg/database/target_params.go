@@ -21,6 +21,10 @@ func (t *Target) serverParams(query string) error {
 				return errors.New(errors.InvalidArgument, reasonTarget, "mysql URL: schema_prefix %q is not made of a-z, 0-9 and _, or is longer than %d", value, maxPrefix)
 			}
 			t.prefix = value
+		case "engine":
+			if t.engine = Engine(value); t.engine != InnoDB && t.engine != Hybrid {
+				return errors.New(errors.InvalidArgument, reasonTarget, "mysql URL: engine=%q is none of %s, %s", value, InnoDB, Hybrid)
+			}
 		case "tls":
 			if value != "true" && value != "false" && value != "skip-verify" && value != "preferred" {
 				return errors.New(errors.InvalidArgument, reasonTarget, "mysql URL: tls=%q is none of true, false, skip-verify, preferred", value)
@@ -33,7 +37,7 @@ func (t *Target) serverParams(query string) error {
 		case "write_timeout":
 			t.server.WriteTimeout, err = time.ParseDuration(value)
 		default:
-			return errors.New(errors.InvalidArgument, reasonTarget, "mysql URL: unknown parameter %q; there are schema_prefix, tls, timeout, read_timeout, write_timeout", name)
+			return errors.New(errors.InvalidArgument, reasonTarget, "mysql URL: unknown parameter %q; there are schema_prefix, engine, tls, timeout, read_timeout, write_timeout", name)
 		}
 		if err != nil {
 			return errors.New(errors.InvalidArgument, reasonTarget, "mysql URL: %s=%q is not a duration such as 5s", name, value)

@@ -26,6 +26,7 @@ type Tx struct {
 	db    *DB
 	conn  *sql.Conn
 	write bool
+	again bool  // it ran before
 	err   error // first error, mapped
 	open  *Rows // result not yet closed
 	busy  bool  // inside Stream or Load
@@ -53,7 +54,7 @@ func (db *DB) InReadTx(ctx context.Context, f func(tx *Tx) error) error {
 func (db *DB) transact(ctx context.Context, write bool, f func(tx *Tx) error) error {
 	start := time.Now()
 	for attempt := 1; ; attempt++ {
-		again, err := db.attempt(ctx, write, f)
+		again, err := db.attempt(ctx, write, attempt > 1, f)
 		if err == nil {
 			return nil
 		}
@@ -74,7 +75,7 @@ func (db *DB) transact(ctx context.Context, write bool, f func(tx *Tx) error) er
 }
 
 // attempt runs f once. again: nothing was kept and another attempt may succeed.
-func (db *DB) attempt(ctx context.Context, write bool, f func(tx *Tx) error) (again bool, err error) {
+func (db *DB) attempt(ctx context.Context, write, ranBefore bool, f func(tx *Tx) error) (again bool, err error) {
 	pool := db.read
 	if write {
 		pool = db.write
@@ -90,7 +91,7 @@ func (db *DB) attempt(ctx context.Context, write bool, f func(tx *Tx) error) (ag
 	if err != nil {
 		return false, db.connectError(ctx, err)
 	}
-	tx := &Tx{db: db, conn: conn, write: write}
+	tx := &Tx{db: db, conn: conn, write: write, again: ranBefore}
 	defer func() {
 		if err := conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
 			db.log.WarnContext(ctx, "returning a connection failed", "error", err)

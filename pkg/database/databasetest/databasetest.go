@@ -9,6 +9,7 @@ package databasetest
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"dbslm/pkg/database"
@@ -23,11 +24,27 @@ func Each(t *testing.T, schema database.Schema, f func(t *testing.T, db *databas
 	})
 }
 
-// EachTarget runs f as subtests "sqlite" and "mysql" with an empty place for schemas each, for tests that open several.
+// EachTarget runs f as subtests "sqlite" and "mysql" with an empty place for schemas each, for tests that open several. With
+// DBSLM_TEST_HYBRID=1 it also runs "hybrid".
 func EachTarget(t *testing.T, f func(t *testing.T, target database.Target)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { f(t, SQLiteTarget(t)) })
 	t.Run("mysql", func(t *testing.T) { f(t, MySQLTarget(t)) })
+	if os.Getenv(hybridVariable) != "" {
+		t.Run("hybrid", func(t *testing.T) { f(t, HybridTarget(t)) })
+	}
+}
+
+// hybridVariable asks for every test to run on a hybrid store too, which takes long.
+const hybridVariable = "DBSLM_TEST_HYBRID"
+
+// EachEngine is EachTarget with "hybrid" in any case, for what another engine could break.
+func EachEngine(t *testing.T, f func(t *testing.T, target database.Target)) {
+	t.Helper()
+	EachTarget(t, f)
+	if os.Getenv(hybridVariable) == "" {
+		t.Run("hybrid", func(t *testing.T) { f(t, HybridTarget(t)) })
+	}
 }
 
 // Open opens and migrates a schema and closes it with the test. Unless opts has an observer, statements sent to MySQL are
@@ -72,4 +89,21 @@ func SQLiteTarget(t testing.TB) database.Target {
 func MySQLTarget(t testing.TB) database.Target {
 	t.Helper()
 	return shared(t).Target(t)
+}
+
+// HybridTarget is a MySQLTarget for a store with tables on several engines of MariaDB.
+func HybridTarget(t testing.TB) database.Target {
+	t.Helper()
+	return MySQLTarget(t).WithEngine(database.Hybrid)
+}
+
+// MyRocks are the arguments of Start for a server with the engine RocksDB; none where its plugin is not installed (Debian:
+// mariadb-plugin-rocksdb).
+func MyRocks() []string {
+	for _, dir := range []string{"/usr/lib/mysql/plugin", "/usr/lib64/mysql/plugin", "/usr/lib64/mariadb/plugin", "/usr/local/lib/mysql/plugin"} {
+		if _, err := os.Stat(dir + "/ha_rocksdb.so"); err == nil {
+			return []string{"--plugin-load-add=ha_rocksdb", "--rocksdb-block-cache-size=64M"}
+		}
+	}
+	return nil
 }

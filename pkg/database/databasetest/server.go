@@ -48,7 +48,11 @@ func shared(t testing.TB) *Server {
 			sharedServer, sharedErr = external(dsn)
 			return
 		}
-		sharedServer, sharedErr = start(nil)
+		var args []string
+		if os.Getenv(hybridVariable) != "" {
+			args = MyRocks()
+		}
+		sharedServer, sharedErr = start(args)
 	})
 	if sharedErr != nil {
 		t.Fatal(sharedErr)

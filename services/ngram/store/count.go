@@ -198,6 +198,9 @@ func (b *batcher) apply() error {
 		}
 		return err
 	})
+	if err == nil && t.immediate {
+		err = t.store.settle(b.ctx, t.model.ID)
+	}
 	if err != nil {
 		return t.named(err)
 	}
@@ -302,7 +305,7 @@ func (t *Trainer) addCounts(ctx context.Context, tx *database.Tx, batch *countin
 	// Counting goes from the highest order down, but keys begin with the order: rows loaded in key order fill their pages.
 	slices.Reverse(resolved)
 	for _, delta := range resolved {
-		if err := saveCounts(ctx, tx, t.model.ID, delta); err != nil {
+		if err := t.saveCounts(ctx, tx, delta); err != nil {
 			return err
 		}
 	}
@@ -345,7 +348,18 @@ var (
 )
 
 // saveCounts stores a resolved delta: new rows in bulk, changed ones as upserts, all in key order.
-func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *counting.Delta) error {
+func (t *Trainer) saveCounts(ctx context.Context, tx *database.Tx, delta *counting.Delta) error {
+	save := saveRows
+	if t.immediate {
+		save = journalCounts
+	}
+	if err := save(ctx, tx, t.model.ID, delta); err != nil {
+		return err
+	}
+	return saveContexts(ctx, tx, t.model.ID, delta)
+}
+
+func saveRows(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *counting.Delta) error {
 	_, err := tx.Load(ctx, "tbl_l1_ng_counts_n", countColumns, func(w database.RowWriter) error {
 		return delta.Rows(counting.New, func(row counting.Row) error {
 			w.Int(int64(model))
@@ -364,7 +378,26 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 	if err != nil {
 		return err
 	}
-	_, err = tx.Load(ctx, "tbl_l1_context_registry", registryColumns, func(w database.RowWriter) error {
+	var rows [][]any
+	err = delta.Rows(counting.Changed, func(row counting.Row) error {
+		var adjusted any
+		if row.Adjusted != row.Raw {
+			adjusted = row.Adjusted
+		}
+		rows = append(rows, []any{int64(model), delta.N, row.Hash, int64(row.Token), row.Raw, adjusted})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := tx.Upsert(ctx, "tbl_l1_ng_counts_n", countColumns, countColumns[:4], []database.Assign{{Column: "c"}, {Column: "a"}}, rows); err != nil {
+		return err
+	}
+	return removeRows(ctx, tx, model, delta)
+}
+
+func saveContexts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *counting.Delta) error {
+	_, err := tx.Load(ctx, "tbl_l1_context_registry", registryColumns, func(w database.RowWriter) error {
 		return delta.Registry(counting.New, func(row counting.RegistryRow) error {
 			w.Int(int64(model))
 			w.Int(int64(delta.N))
@@ -391,21 +424,6 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 		return err
 	}
 	var rows [][]any
-	err = delta.Rows(counting.Changed, func(row counting.Row) error {
-		var adjusted any
-		if row.Adjusted != row.Raw {
-			adjusted = row.Adjusted
-		}
-		rows = append(rows, []any{int64(model), delta.N, row.Hash, int64(row.Token), row.Raw, adjusted})
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if err := tx.Upsert(ctx, "tbl_l1_ng_counts_n", countColumns, countColumns[:4], []database.Assign{{Column: "c"}, {Column: "a"}}, rows); err != nil {
-		return err
-	}
-	rows = rows[:0]
 	err = delta.Registry(counting.Changed, func(row counting.RegistryRow) error {
 		rows = append(rows, []any{int64(model), delta.N, row.Hash, row.Adjusted, orNull(row.Followers[0]), orNull(row.Followers[1]), orNull(row.Followers[2])})
 		return nil
@@ -418,7 +436,7 @@ func saveCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta
 	if err := tx.Upsert(ctx, "tbl_l1_context_registry", columns, columns[:3], sums, rows); err != nil {
 		return err
 	}
-	return removeCounts(ctx, tx, model, delta)
+	return removeContexts(ctx, tx, model, delta)
 }
 
 // orNull is 0 as it is stored: most contexts have followers of one class only.
@@ -460,14 +478,24 @@ func (t *Trainer) saveWords(ctx context.Context, tx *database.Tx, delta *countin
 			return err
 		}
 	}
-	empty := t.store.options.Hash(nil)
-	for some := range slices.Chunk(changed, idsPerQuery) {
-		args := append([]any{empty, int64(t.model.ID)}, some...)
-		if _, err := tx.Exec(ctx, refreshFrequencies+database.In(len(some)), args...); err != nil {
+	if !t.immediate { // else the counts are not in their rows yet
+		if err := t.store.refreshWords(ctx, tx, t.model.ID, changed); err != nil {
 			return err
 		}
 	}
 	return w.saveForms(ctx, tx, t.model.ID)
+}
+
+// refreshWords takes the frequencies of tokens from their counts.
+func (s *Store) refreshWords(ctx context.Context, tx *database.Tx, model ngram.ModelID, tokens []any) error {
+	empty := s.options.Hash(nil)
+	for some := range slices.Chunk(tokens, idsPerQuery) {
+		args := append([]any{empty, int64(model)}, some...)
+		if _, err := tx.Exec(ctx, refreshFrequencies+database.In(len(some)), args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // named makes a collision of contexts readable: it spells the context out in words.

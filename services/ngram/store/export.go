@@ -124,6 +124,9 @@ func (s *Store) ExportCounts(ctx context.Context, tenant, name string, w io.Writ
 	if partly > 0 {
 		return errors.New(errors.FailedPrecondition, "COUNTING_UNFINISHED", "a document of model %q is counted in part; run its training again to complete it", name).With("model", name)
 	}
+	if err := s.settle(ctx, model.ID); err != nil {
+		return err
+	}
 	var words []string
 	err = s.db.Stream(ctx, selectVocab, []any{int64(model.ID)}, func(row database.Row) error {
 		for int64(len(words)) < row.Int(0) {

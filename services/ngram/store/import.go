@@ -123,6 +123,9 @@ func (i *importer) prepare(ctx context.Context, tenant, name string) error {
 		return err
 	}
 	i.trainer = Trainer{store: i.store, hidden: true, model: ngram.Model{Tenant: tenant, Name: name, Settings: settings}}
+	if i.trainer.immediate, err = i.store.immediate(ctx); err != nil {
+		return err
+	}
 	if i.in.Vocabulary != "" {
 		i.allowed, err = i.store.wordsOf(ctx, tenant, i.in.Vocabulary)
 	}

@@ -34,7 +34,7 @@ func (k *killer) Statement(context.Context, database.Statement) {
 // A training that is killed at any statement, and started again until it gets through, leaves what an undisturbed one
 // leaves.
 func TestKilledTrainingIsCompletedByTheNext(t *testing.T) {
-	databasetest.EachTarget(t, func(t *testing.T, target database.Target) {
+	databasetest.EachEngine(t, func(t *testing.T, target database.Target) {
 		observer := &killer{}
 		db := databasetest.Open(t, target, store.Schema, database.Options{Observer: observer})
 		settings := ngram.Settings{Tokenizer: ngram.TokenizerWords}

@@ -31,6 +31,7 @@ type Trainer struct {
 	waiting   int // bytes of text in pending
 	pauseAt   time.Time
 	hidden    bool // the generation is being imported and has no name yet
+	immediate bool // rows of counts and builds stay written when their transaction fails
 }
 
 // Train runs f as the only trainer of the model. While somebody else trains it, Aborted says who and until when. The context
@@ -64,7 +65,7 @@ func (s *Store) Train(ctx context.Context, tenant, model, owner string, f func(c
 		lost := make(chan struct{})
 		held, cancel := context.WithCancelCause(ctx)
 		go s.keep(held, cancel, lost, tenant, model, token)
-		if err = t.discardUnreceived(held); err == nil {
+		if err = t.takeOver(held); err == nil {
 			err = f(held, t)
 		}
 		if cause := context.Cause(held); err != nil && errors.ReasonOf(cause) == reasonLeaseLost {
@@ -80,6 +81,17 @@ func (s *Store) Train(ctx context.Context, tenant, model, owner string, f func(c
 		s.options.Logger.WarnContext(ctx, "giving a model back failed; it is free when its lease runs out", "model", model, "error", releaseErr)
 	}
 	return err
+}
+
+// takeOver completes and clears away what a killed training left.
+func (t *Trainer) takeOver(ctx context.Context) (err error) {
+	if t.immediate, err = t.store.immediate(ctx); err != nil {
+		return err
+	}
+	if err := t.store.settle(ctx, t.model.ID); err != nil {
+		return err
+	}
+	return t.discardUnreceived(ctx)
 }
 
 // discardUnreceived removes texts that a killed training received in part. They were never acknowledged.

@@ -28,11 +28,18 @@ func (d *derivation) write(ctx context.Context, p *part) error {
 		}
 	}
 	var added, closed int64
+	again := false
 	err := d.t.store.db.InTx(ctx, func(tx *database.Tx) error {
 		added, closed = 0, 0
 		if err := d.stillBuilding(ctx, tx); err != nil {
 			return err
 		}
+		if again && d.t.immediate {
+			if err := d.takeBack(ctx, tx, p); err != nil {
+				return err
+			}
+		}
+		again = true
 		open, err := d.openProbs(ctx, tx, p, closing)
 		if err != nil {
 			return err
@@ -52,6 +59,21 @@ func (d *derivation) write(ctx context.Context, p *part) error {
 	d.build.RowsAdded += added
 	d.build.RowsClosed += closed
 	d.report("write")
+	return nil
+}
+
+// takeBack removes what a failed transaction wrote of a part, where the engine did not.
+func (d *derivation) takeBack(ctx context.Context, tx *database.Tx, p *part) error {
+	for _, table := range derivedTables {
+		for _, query := range []string{
+			"DELETE FROM " + table + " WHERE model_id = ? AND n = ? AND since_build = ?" + inHashes,
+			"UPDATE " + table + " SET until_build = NULL WHERE model_id = ? AND n = ? AND until_build = ?" + inHashes,
+		} {
+			if _, err := tx.Exec(ctx, query, int64(d.build.Model), p.n, int64(d.build.ID), p.from, p.to); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -187,7 +187,12 @@ func (s *Store) eachPurged(ctx context.Context, model ngram.ModelID, run func(qu
 
 // purge deletes the rows of a retired generation; step is called after each of eachPurged. ErrNoRows: another process was faster.
 func (s *Store) purge(ctx context.Context, model ngram.ModelID, step func()) error {
-	err := s.eachPurged(ctx, model, func(query string, args ...any) error {
+	// A writer that was killed in the middle of a statement holds the model's row until the server noticed.
+	err := s.db.InTx(ctx, func(tx *database.Tx) error { _, err := lockCounts(ctx, tx, model); return err })
+	if err != nil {
+		return err // ErrNoRows: another process was faster
+	}
+	err = s.eachPurged(ctx, model, func(query string, args ...any) error {
 		_, err := s.db.Exec(ctx, query, args...)
 		step()
 		return err
@@ -203,7 +208,7 @@ func (s *Store) purge(ctx context.Context, model ngram.ModelID, step func()) err
 			return err
 		}
 	}
-	for _, table := range []string{"tbl_l1_model_orders", "tbl_decode_hparams", "tbl_decode_bans", "tbl_decode_cache_weights", "tbl_token_normalization"} {
+	for _, table := range []string{"tbl_l1_count_journal", "tbl_l1_model_orders", "tbl_decode_hparams", "tbl_decode_bans", "tbl_decode_cache_weights", "tbl_token_normalization"} {
 		if _, err := s.db.Exec(ctx, "DELETE FROM "+table+" WHERE model_id = ?", int64(model)); err != nil {
 			return err
 		}

@@ -96,38 +96,26 @@ const (
 	deleteFollowers = `DELETE FROM tbl_l1_ng_counts_n WHERE model_id = ? AND n = ? AND context_hash = ? AND next_token_id IN `
 )
 
-// removeCounts deletes the rows of a delta that are gone. Contexts without a follower go whole. Of the others, the rows that
+// removeRows deletes the rows of a delta that are gone. Contexts without a follower go whole. Of the others, the rows that
 // are gone are first marked by a count of 0 and then deleted many contexts at a time, which costs a tenth of a statement per
 // context; where a context has many followers, its rows are named instead.
-func removeCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *counting.Delta) error {
+func removeRows(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *counting.Delta) error {
 	var whole, parts []any
 	var marks [][]any
-	var gone, wholeRows, partRows int64
-	base := []any{int64(model), delta.N}
-	exec := func(query string, keys []any) error {
-		for some := range slices.Chunk(keys, idsPerQuery) {
-			deleted, err := tx.Exec(ctx, query+database.In(len(some)), slices.Concat(base, some)...)
-			if err != nil {
-				return err
-			}
-			if query == deleteAll || query == deleteMarked {
-				gone -= deleted
-			}
-		}
-		return nil
-	}
+	var gone int64
 	err := delta.Losses(func(c *counting.Context, tokens []uint32, all bool) error {
+		gone += int64(len(tokens))
 		switch {
 		case all:
-			whole, wholeRows = append(whole, c.Hash), wholeRows+int64(len(tokens))
+			whole = append(whole, c.Hash)
 		case c.Stored() <= manyFollowers:
-			parts, partRows = append(parts, c.Hash), partRows+int64(len(tokens))
+			parts = append(parts, c.Hash)
 			for _, token := range tokens {
 				marks = append(marks, []any{int64(model), delta.N, c.Hash, int64(token), 0, nil})
 			}
 		default:
 			for some := range slices.Chunk(tokens, idsPerQuery) {
-				args := append(slices.Clone(base), c.Hash)
+				args := []any{int64(model), delta.N, c.Hash}
 				for _, token := range some {
 					args = append(args, int64(token))
 				}
@@ -135,7 +123,7 @@ func removeCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, del
 				if err != nil {
 					return err
 				}
-				gone += int64(len(some)) - deleted
+				gone -= deleted
 			}
 		}
 		return nil
@@ -143,21 +131,48 @@ func removeCounts(ctx context.Context, tx *database.Tx, model ngram.ModelID, del
 	if err != nil {
 		return err
 	}
-	gone += wholeRows + partRows
 	if err := tx.Upsert(ctx, "tbl_l1_ng_counts_n", countColumns, countColumns[:4], []database.Assign{{Column: "c"}, {Column: "a"}}, marks); err != nil {
 		return err
 	}
 	for _, step := range []struct {
 		query string
 		keys  []any
-	}{{deleteMarked, parts}, {deleteAll, whole}, {deleteContexts, whole}, {deleteHotness, whole}} {
-		if err := exec(step.query, step.keys); err != nil {
+	}{{deleteMarked, parts}, {deleteAll, whole}} {
+		deleted, err := deleteKeys(ctx, tx, step.query, model, delta.N, step.keys)
+		if err != nil {
 			return err
 		}
+		gone -= deleted
 	}
 	if gone != 0 {
 		return errors.New(errors.DataLoss, "COUNTS_INCONSISTENT",
 			"the counts of the model contradict its contexts, so nothing was subtracted; reset the model and train again")
 	}
 	return nil
+}
+
+// removeContexts deletes the contexts of a delta that have no followers any more.
+func removeContexts(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *counting.Delta) error {
+	var gone []any
+	err := delta.Registry(counting.Gone, func(row counting.RegistryRow) error {
+		gone = append(gone, row.Hash)
+		return nil
+	})
+	for _, query := range []string{deleteContexts, deleteHotness} {
+		if err == nil {
+			_, err = deleteKeys(ctx, tx, query, model, delta.N, gone)
+		}
+	}
+	return err
+}
+
+func deleteKeys(ctx context.Context, tx *database.Tx, query string, model ngram.ModelID, n int, keys []any) (deleted int64, err error) {
+	for some := range slices.Chunk(keys, idsPerQuery) {
+		gone, err := tx.Exec(ctx, query+database.In(len(some)), append([]any{int64(model), n}, some...)...)
+		if err != nil {
+			return deleted, err
+		}
+		deleted += gone
+	}
+	return deleted, nil
 }
