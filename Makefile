@@ -71,6 +71,10 @@ conformance-long: mariadb ## Run every property with LONG_CASES (20000) cases; t
 durability-long: mariadb ## Kill the database 20 times under 64 writers on 1,000 conversations
 	DBSLM_DURABILITY=long go test -timeout 1h -v -run TestAcknowledgedMessagesSurviveKills ./services/memory/store
 
+.PHONY: test-hybrid
+test-hybrid: mariadb ## Run the tests of the stores and services on a hybrid store (Aria, MyRocks) too; takes long
+	DBSLM_TEST_HYBRID=1 go test -timeout 1h ./pkg/database/... ./services/... ./gateway/...
+
 .PHONY: match-long
 match-long: mariadb ## Measure matching against a million corrections
 	DBSLM_BENCH_CORRECTIONS=1000000 go test -timeout 2h -run '^$$' -bench BenchmarkMatchMany -benchtime 1000x ./services/memory/store

@@ -70,7 +70,7 @@ func residentDir(config Config, target database.Target) string {
 		}
 		dir = filepath.Join(cache, "dbslm")
 	}
-	name := target.String()
+	name := target.WithEngine("").String()
 	if target.Embedded() {
 		if absolute, err := filepath.Abs(name); err == nil {
 			name = absolute
@@ -84,6 +84,9 @@ type Migrated struct {
 	Service Service
 	Schema  string
 	Applied int
+	// Engines says where the tables are that a hybrid store keeps on other engines than InnoDB, by table; empty on a store that
+	// has one engine only.
+	Engines map[string]string `json:",omitempty"`
 }
 
 // Migrate brings the schemas of the given services (none means all three levels) of a store up to date. It is
@@ -102,20 +105,23 @@ func Migrate(ctx context.Context, db string, logger *slog.Logger, services ...Se
 		if !ok {
 			return done, errors.New(errors.InvalidArgument, "NO_SCHEMA", "%q has no schema to migrate; name ngram, memory or concept", string(name))
 		}
-		applied, err := migrate(ctx, target, level.schema, logger)
+		applied, engines, err := migrate(ctx, target, level.schema, logger)
 		if err != nil {
 			return done, err
 		}
-		done = append(done, Migrated{name, target.Prefix() + level.schema.Name, applied})
+		done = append(done, Migrated{name, target.Prefix() + level.schema.Name, applied, engines})
 	}
 	return done, nil
 }
 
-func migrate(ctx context.Context, target database.Target, schema database.Schema, logger *slog.Logger) (applied int, err error) {
+func migrate(ctx context.Context, target database.Target, schema database.Schema, logger *slog.Logger) (applied int, engines map[string]string, err error) {
 	db, err := database.Open(ctx, target, schema, database.Options{Logger: logger})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return db.Migrate(ctx)
+	if applied, err = db.Migrate(ctx); err == nil {
+		engines, err = db.Engines(ctx)
+	}
+	return applied, engines, err
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"dbslm"
 	"dbslm/pkg/database"
@@ -17,8 +19,13 @@ func newMigrate(a *app) *cobra.Command {
 		Short: "Create or update the tables of a store",
 		Long: `Create or update the tables of a store, for the named services or for all. Migrations go forward only, one
 restartable step each, under a lock: the command may be repeated and run from several places at once. An
-embedded store is migrated by every command that opens it; a server only by this one.`,
+embedded store is migrated by every command that opens it; a server only by this one.
+
+With ?engine=mariadb-hybrid in the URL, tables of counts and builds are put on Aria and messages on MyRocks; with
+?engine=innodb they are put back. Tables with rows are copied, so stop all services first. Without engine= tables
+stay where they are, and every other command uses them there.`,
 		Example: `  dbslm migrate --db mysql://dbslm:secret@db:3306/
+  dbslm migrate --db 'mysql://dbslm:secret@db:3306/?engine=mariadb-hybrid'
   dbslm migrate --db var/dbslm ngram`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.server != "" {
@@ -52,6 +59,11 @@ embedded store is migrated by every command that opens it; a server only by this
 					state = plural(m.Applied, "migration applied", "migrations applied")
 				}
 				fmt.Fprintf(a.out, "%s: %s\n", m.Schema, state)
+				for _, table := range slices.Sorted(maps.Keys(m.Engines)) {
+					if engine := m.Engines[table]; engine != "InnoDB" {
+						fmt.Fprintf(a.out, "  %s is on %s\n", table, engine)
+					}
+				}
 			}
 			return nil
 		},

@@ -85,6 +85,9 @@ func (t Target) WithPrefix(prefix string) Target {
 	return t
 }
 
+// Engine is the engine that is asked for, "" for none.
+func (t Target) Engine() Engine { return t.engine }
+
 // WithEngine is the same target with another engine asked for.
 func (t Target) WithEngine(engine Engine) Target {
 	t.engine = engine

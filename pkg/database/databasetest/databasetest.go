@@ -30,10 +30,13 @@ func EachTarget(t *testing.T, f func(t *testing.T, target database.Target)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { f(t, SQLiteTarget(t)) })
 	t.Run("mysql", func(t *testing.T) { f(t, MySQLTarget(t)) })
-	if os.Getenv(hybridVariable) != "" {
+	if Whole() {
 		t.Run("hybrid", func(t *testing.T) { f(t, HybridTarget(t)) })
 	}
 }
+
+// Whole reports whether everything is to run on hybrid stores too, and not the essential only.
+func Whole() bool { return os.Getenv(hybridVariable) != "" }
 
 // hybridVariable asks for every test to run on a hybrid store too, which takes long.
 const hybridVariable = "DBSLM_TEST_HYBRID"
@@ -42,7 +45,7 @@ const hybridVariable = "DBSLM_TEST_HYBRID"
 func EachEngine(t *testing.T, f func(t *testing.T, target database.Target)) {
 	t.Helper()
 	EachTarget(t, f)
-	if os.Getenv(hybridVariable) == "" {
+	if !Whole() {
 		t.Run("hybrid", func(t *testing.T) { f(t, HybridTarget(t)) })
 	}
 }

@@ -49,7 +49,7 @@ func shared(t testing.TB) *Server {
 			return
 		}
 		var args []string
-		if os.Getenv(hybridVariable) != "" {
+		if Whole() {
 			args = MyRocks()
 		}
 		sharedServer, sharedErr = start(args)

@@ -53,11 +53,15 @@ func TestKilledTrainingIsCompletedByTheNext(t *testing.T) {
 			t.Fatal("one build for two texts")
 		}
 
-		for round := range int64(12) {
+		rounds := int64(12)
+		if target.Engine() == database.Hybrid && !databasetest.Whole() {
+			rounds = 3 // every statement on Aria is flushed
+		}
+		for round := range rounds {
 			name := fmt.Sprintf("killed-%d", round)
 			train(t, store.New(db, options), name, settings, ngram.BuildOptions{}, texts[0])
 			kills := 0
-			for pause := 3 + whole*round/12; ; pause += pause/2 + 5 {
+			for pause := 3 + whole*round/rounds; ; pause += pause/2 + 5 {
 				ctx, cancel := context.WithCancel(context.Background())
 				observer.cancel.Store(&cancel)
 				observer.after.Store(observer.statements.Load() + pause)
@@ -108,6 +112,7 @@ func checkNothingLeft(t *testing.T, db *database.DB, name string) {
 		`SELECT COUNT(*) FROM tbl_l1_ng_topk_n p JOIN tbl_l1_builds b ON b.build_id = p.since_build WHERE b.name = ? AND b.state NOT IN ('ready', 'dropped')`:              "packed rows of failed builds",
 		`SELECT COUNT(*) FROM tbl_l1_ng_probs_n p JOIN tbl_l1_builds b ON b.build_id = p.until_build WHERE b.name = ? AND b.state NOT IN ('ready', 'dropped')`:             "rows closed by failed builds",
 		`SELECT COUNT(*) FROM tbl_corpus c JOIN tbl_l1_model_names n ON n.model_id = c.model_id WHERE n.name = ? AND (c.state <> 'counted' OR bytes_done <> stored_bytes)`: "documents that are not counted",
+		`SELECT COUNT(*) FROM tbl_l1_count_journal j JOIN tbl_l1_model_names n ON n.model_id = j.model_id WHERE n.name = ?`:                                                "counts that are decided and not in their rows",
 		`SELECT COUNT(*) FROM tbl_l1_builds b WHERE b.name = ? AND b.state = 'building'`:                                                                                   "builds that nobody makes",
 	} {
 		var count int64
