@@ -281,8 +281,8 @@ func optionsOf(b ngram.Build) ngram.BuildOptions {
 }
 
 const (
-	selectNewest   = `SELECT COALESCE(MAX(build_id), 0) FROM tbl_l1_builds WHERE model_id = ? AND state = 'ready'`
-	orphanedUses   = `NOT EXISTS (SELECT 1 FROM tbl_l1_context_registry r WHERE r.model_id = tbl_l1_context_hotness.model_id AND r.n = tbl_l1_context_hotness.n AND r.context_hash = tbl_l1_context_hotness.context_hash)`
+	selectNewest = `SELECT COALESCE(MAX(build_id), 0) FROM tbl_l1_builds WHERE model_id = ? AND state = 'ready'`
+	orphanedUses = `NOT EXISTS (SELECT 1 FROM tbl_l1_context_registry r WHERE r.model_id = tbl_l1_context_hotness.model_id AND r.n = tbl_l1_context_hotness.n AND r.context_hash = tbl_l1_context_hotness.context_hash)`
 )
 
 // sweepForgotten removes the rows that only dropped builds show, those still open included, and then the words that occur no
