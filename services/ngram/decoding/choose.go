@@ -19,7 +19,7 @@ type Choice struct {
 
 // chooser carries the buffers from step to step.
 type chooser struct {
-	heap       []Candidate
+	walk       descending
 	kept       []Candidate
 	shares     []uint64
 	cumulative []uint64
@@ -39,10 +39,12 @@ func (c *chooser) choose(d *Distribution, p Params) Choice {
 	if p.MaxBackoff < AllOrders {
 		shortest = d.longest() - p.MaxBackoff
 	}
-	walk := d.descending(shortest, c.heap)
-	c.heap = walk.heap
-	for limit == 0 || len(c.kept) < limit {
-		candidate, ok := walk.pop()
+	if limit == 0 {
+		limit = math.MaxInt
+	}
+	c.walk.begin(d, shortest, limit)
+	for len(c.kept) < limit {
+		candidate, ok := c.walk.pop()
 		if !ok {
 			break
 		}

@@ -20,7 +20,8 @@ type Candidate struct {
 // Distribution is the distribution of the next token over the whole vocabulary, <unk> included. Tokens about which the
 // longer contexts, the cache or a bias say something are explicit; all others are the unigrams times one factor, so
 // that a step costs the followers of its contexts and not the vocabulary. Where the contexts can be searched fast, their
-// followers are late: they become explicit only when a step comes to them, the likeliest first, or asks for one by name.
+// followers are late: only those are explicit that something asks for by name, and a walk reads the others from the
+// contexts as far as it comes.
 //
 // A Distribution is reused from step to step and is not safe for concurrent use.
 type Distribution struct {
@@ -34,14 +35,15 @@ type Distribution struct {
 	eager    bool      // nothing is late; for tests
 }
 
-// late is a context whose followers are not explicit yet, but for those that are.
+// late is a context whose followers are not explicit, but for those that were asked for.
 type late struct {
-	context *lookup.Context // nil: all are explicit
-	walk    lookup.Walk
-	weight  float64 // of each token of the group that is next
+	context *lookup.Context
 	matched int
 	factor  float64
 }
+
+// unsought is the length of the n-gram of a token that was banned before anybody asked where it was found.
+const unsought = 0
 
 // scaled is the present weight of a follower of a late context.
 func (d *Distribution) scaled(l *late, mass float64) float64 {
@@ -50,16 +52,6 @@ func (d *Distribution) scaled(l *late, mass float64) float64 {
 		weight = float64(weight * scale)
 	}
 	return weight
-}
-
-// advance looks at the next group of a late context.
-func (d *Distribution) advance(l *late) {
-	mass, more := l.walk.Mass()
-	if !more {
-		l.context = nil
-		return
-	}
-	l.weight = d.scaled(l, mass)
 }
 
 // NewDistribution makes room for the steps of one request: four bytes per token of the vocabulary.
@@ -87,53 +79,38 @@ func (d *Distribution) Base(contexts []*lookup.Context) {
 		}
 		matched := len(contexts) - i + 1
 		if lately {
-			d.late = append(d.late, late{context: context, walk: context.Walk(), matched: matched, factor: factor})
-			d.advance(&d.late[len(d.late)-1])
+			d.late = append(d.late, late{context, matched, factor})
 		} else {
-			d.addAll(context, matched, factor)
+			d.addAll(&late{context, matched, factor})
 		}
 		factor = float64(factor * context.Backoff)
 	}
 	d.tail = factor
 }
 
-// addAll makes the followers of a context explicit that no longer context has.
-func (d *Distribution) addAll(context *lookup.Context, matched int, factor float64) {
-	walk := context.Walk()
+// addAll makes the followers of a context explicit that no longer context has; those of the longer ones are.
+func (d *Distribution) addAll(l *late) {
+	walk := l.context.Walk()
 	for {
 		mass, more := walk.Mass()
 		if !more {
 			return
 		}
-		weight := float64(factor * mass)
+		weight := d.scaled(l, mass)
 		d.tokens = walk.Next(d.tokens[:0])
 		for _, token := range d.tokens {
 			if int(token) < len(d.slot) && d.slot[token] == 0 {
-				d.add(Candidate{Token: token, Matched: matched, Weight: weight})
+				d.add(Candidate{Token: token, Matched: l.matched, Weight: weight})
 			}
 		}
 	}
-}
-
-// expand makes the next group of a late context explicit, without the tokens of longer contexts.
-func (d *Distribution) expand(i int) {
-	l := &d.late[i]
-	d.tokens = l.walk.Next(d.tokens[:0])
-	for _, token := range d.tokens {
-		if int(token) < len(d.slot) && d.slot[token] == 0 && !d.lateBefore(i, token) {
-			d.add(Candidate{Token: token, Matched: l.matched, Weight: l.weight})
-		}
-	}
-	d.advance(l)
 }
 
 // lateBefore reports whether one of the first i late contexts has the token.
 func (d *Distribution) lateBefore(i int, token uint32) bool {
 	for j := range d.late[:i] {
-		if context := d.late[j].context; context != nil {
-			if _, known := context.Log10(token); known {
-				return true
-			}
+		if d.late[j].context.Has(token) {
+			return true
 		}
 	}
 	return false
@@ -171,16 +148,26 @@ func (d *Distribution) Favour(token uint32, factor float64) {
 }
 
 // Ban takes the token out of the distribution; the others keep their proportions.
-func (d *Distribution) Ban(token uint32) { d.Scale(token, 0) }
+func (d *Distribution) Ban(token uint32) {
+	switch {
+	case int(token) >= len(d.slot):
+	case d.slot[token] != 0:
+		d.explicit[d.slot[token]-1].Weight = 0
+	default:
+		d.add(Candidate{Token: token, Matched: unsought})
+	}
+}
 
 // Total is the sum of all weights, in an order that depends on nothing but the build: 1 up to the rounding of the
 // stored values for a distribution that was neither banned nor biased.
 func (d *Distribution) Total() float64 {
-	for i := range d.late {
-		for d.late[i].context != nil {
-			d.expand(i)
-		}
+	for i := range d.explicit {
+		d.seek(&d.explicit[i])
 	}
+	for i := range d.late {
+		d.addAll(&d.late[i])
+	}
+	d.late = d.late[:0]
 	total := 0.0
 	for _, candidate := range d.explicit {
 		total += candidate.Weight
@@ -203,16 +190,28 @@ func (d *Distribution) longest() int {
 		}
 	}
 	for i := range d.late {
-		for at := len(d.explicit); longest < d.late[i].matched && d.late[i].context != nil; {
-			d.expand(i)
-			for ; at < len(d.explicit); at++ {
-				if d.explicit[at].Weight > 0 {
-					longest = d.late[i].matched
-				}
-			}
+		if d.late[i].matched > longest && d.hasOwn(i) {
+			return d.late[i].matched
 		}
 	}
 	return longest
+}
+
+// hasOwn reports whether a late context has a follower with a weight that is neither explicit nor in a longer context.
+func (d *Distribution) hasOwn(i int) bool {
+	walk := d.late[i].context.Walk()
+	for {
+		mass, more := walk.Mass()
+		if !more || d.scaled(&d.late[i], mass) == 0 {
+			return false
+		}
+		d.tokens = walk.Next(d.tokens[:0])
+		for _, token := range d.tokens {
+			if int(token) < len(d.slot) && d.slot[token] == 0 && !d.lateBefore(i, token) {
+				return true
+			}
+		}
+	}
 }
 
 func (d *Distribution) scaleAll(factor float64) {
@@ -221,9 +220,6 @@ func (d *Distribution) scaleAll(factor float64) {
 	}
 	d.tail = float64(d.tail * factor)
 	d.scales = append(d.scales, factor)
-	for i := range d.late {
-		d.late[i].weight = float64(d.late[i].weight * factor)
-	}
 }
 
 func (d *Distribution) add(candidate Candidate) {
@@ -238,16 +234,15 @@ func (d *Distribution) find(token uint32) *Candidate {
 	if d.slot[token] == 0 && !d.findLate(token) {
 		return nil
 	}
-	return &d.explicit[d.slot[token]-1]
+	candidate := &d.explicit[d.slot[token]-1]
+	d.seek(candidate)
+	return candidate
 }
 
 // findLate makes the token explicit if a late context has it.
 func (d *Distribution) findLate(token uint32) bool {
 	for i := range d.late {
 		l := &d.late[i]
-		if l.context == nil {
-			continue
-		}
 		if group, found := l.context.Find(token); found {
 			d.add(Candidate{Token: token, Matched: l.matched, Weight: d.scaled(l, group.Mass)})
 			return true
@@ -256,12 +251,27 @@ func (d *Distribution) findLate(token uint32) bool {
 	return false
 }
 
+// seek finds where a token was found that was banned before.
+func (d *Distribution) seek(candidate *Candidate) {
+	if candidate.Matched != unsought {
+		return
+	}
+	candidate.Matched = 1
+	for i := range d.late {
+		if d.late[i].context.Has(candidate.Token) {
+			candidate.Matched = d.late[i].matched
+			return
+		}
+	}
+}
+
 // materialise makes the token explicit; nil for an id that is not an event of the build.
 func (d *Distribution) materialise(token uint32) *Candidate {
-	if candidate := d.find(token); candidate != nil {
+	candidate := d.find(token)
+	switch {
+	case candidate != nil && (candidate.Matched > 1 || d.unigrams.Mass(token) > 0):
 		return candidate
-	}
-	if d.unigrams.Mass(token) == 0 {
+	case d.unigrams.Mass(token) == 0:
 		return nil
 	}
 	d.add(Candidate{Token: token, Matched: 1, Weight: d.Weight(token)})

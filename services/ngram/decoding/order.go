@@ -1,125 +1,217 @@
 package decoding
 
-// descending walks a distribution from the likeliest token on, ties in byte order of the tokens. It merges a heap of
-// the explicit candidates with the resident unigrams, which are sorted already: the first k tokens cost the explicit
-// candidates once and k steps, whatever the size of the vocabulary.
+import (
+	"cmp"
+	"slices"
+
+	"dbslm/services/ngram/lookup"
+)
+
+// descending walks a distribution from the likeliest token on, ties in byte order of the tokens. It merges three kinds of
+// tokens: a heap of the explicit ones; the followers of the late contexts, which are sorted by probability and are read
+// only as far as the walk comes; and the resident unigrams, which are sorted already. The first k tokens cost the explicit
+// ones once, the groups of the contexts down to the k-th token, and k steps, whatever the size of the vocabulary.
 //
 // Two tokens of the tail whose products with the tail factor round to the same double keep the order of their
 // unigram probabilities; that order is a function of the words too.
 type descending struct {
 	d    *Distribution
-	heap []Candidate
-	next int // into the sorted unigrams
-	late int // how many of the late contexts take part
-	// bound is the greatest weight of a late token that is not in the heap; below 0 there is none.
-	bound float64
-	from  int // the late context that has it
+	left int // tokens that are wanted at most
+	heap []explicitToken
+	runs []run
+	// level holds the followers of the late contexts that have the weight at hand, ascending in byte order, at most as many
+	// as are wanted; those before at are gone.
+	level  []levelToken
+	at     int
+	weight float64
+	next   int // into the sorted unigrams
 }
 
-// descending begins a walk over the tokens found by n-grams of at least the given length, and those that are wanted in
-// any case. The buffer is used for the heap.
-func (d *Distribution) descending(shortest int, buffer []Candidate) descending {
-	walk := descending{d: d, heap: buffer[:0]}
-	for walk.late < len(d.late) && d.late[walk.late].matched >= shortest {
-		walk.late++
+// explicitToken is a place in the heap.
+type explicitToken struct {
+	weight float64
+	rank   uint32
+	index  uint32 // into the explicit tokens
+}
+
+// levelToken is a token of the level.
+type levelToken struct {
+	rank, token uint32
+	matched     int
+}
+
+// run is a walk over a late context that takes part.
+type run struct {
+	walk   lookup.Walk
+	weight float64 // of each token of the group that is next; 0 at the end
+	late   int
+}
+
+// begin starts over: a walk over at most so many tokens, of those found by n-grams of at least the given length and those
+// that are wanted in any case. The distribution must not change meanwhile.
+func (w *descending) begin(d *Distribution, shortest, limit int) {
+	w.d, w.left = d, limit
+	w.heap, w.runs, w.level, w.at, w.next = w.heap[:0], w.runs[:0], w.level[:0], 0, 0
+	for i := range d.late {
+		if d.late[i].matched < shortest {
+			break
+		}
+		w.runs = append(w.runs, run{walk: d.late[i].context.Walk(), late: i})
+		w.look(&w.runs[i])
 	}
-	walk.look()
-	for _, candidate := range d.explicit {
+	for i := range d.explicit {
+		candidate := &d.explicit[i]
 		if candidate.Weight > 0 && (candidate.Matched >= shortest || candidate.Wanted) {
-			walk.heap = append(walk.heap, candidate)
+			w.heap = append(w.heap, explicitToken{candidate.Weight, d.unigrams.Rank(candidate.Token), uint32(i)})
 		}
 	}
 	if shortest > 1 {
-		walk.next = len(d.unigrams.Sorted())
+		w.next = len(d.unigrams.Sorted())
 	}
-	for i := len(walk.heap)/2 - 1; i >= 0; i-- {
-		walk.sink(i)
+	for i := len(w.heap)/2 - 1; i >= 0; i-- {
+		w.sink(i)
 	}
-	return walk
 }
 
 // pop returns the next token with a weight above zero.
 func (w *descending) pop() (Candidate, bool) {
-	w.fill()
-	for sorted := w.d.unigrams.Sorted(); w.next < len(sorted); w.next++ {
-		token := sorted[w.next]
-		if w.d.slot[token] != 0 {
-			continue
-		}
-		tail := Candidate{Token: token, Matched: 1, Weight: float64(w.d.tail * w.d.unigrams.Mass(token))}
-		if tail.Weight == 0 || len(w.heap) > 0 && w.before(w.heap[0], tail) {
-			break
-		}
-		if w.d.lateBefore(len(w.d.late), token) {
-			continue // its weight is smaller and it comes later
-		}
-		w.next++
-		return tail, true
-	}
-	if len(w.heap) == 0 {
-		return Candidate{}, false
-	}
-	top := w.heap[0]
-	last := len(w.heap) - 1
-	w.heap[0] = w.heap[last]
-	w.heap = w.heap[:last]
-	w.sink(0)
-	return top, true
-}
-
-// look finds the late context whose next tokens are the likeliest.
-func (w *descending) look() {
-	w.bound = -1
-	for i := range w.d.late[:w.late] {
-		if l := &w.d.late[i]; l.context != nil && l.weight > w.bound {
-			w.bound, w.from = l.weight, i
-		}
-	}
-}
-
-// fill moves the groups of late contexts to the heap whose tokens may be next.
-func (w *descending) fill() {
-	for w.bound >= 0 && (len(w.heap) == 0 || w.bound >= w.heap[0].Weight) {
-		at := len(w.d.explicit)
-		w.d.expand(w.from)
-		for ; at < len(w.d.explicit); at++ {
-			if candidate := w.d.explicit[at]; candidate.Weight > 0 {
-				w.heap = append(w.heap, candidate)
-				w.rise(len(w.heap) - 1)
+	for {
+		token, tail := w.tail()
+		w.fill(tail)
+		switch {
+		case tail > 0 && !w.before(tail, w.d.unigrams.Rank(token)):
+			w.next++
+			if w.d.lateBefore(len(w.d.late), token) {
+				continue // its weight is smaller and it comes later
 			}
+			w.left--
+			return Candidate{Token: token, Matched: 1, Weight: tail}, true
+		case w.at < len(w.level) && !w.heapBefore(w.weight, w.level[w.at].rank):
+			next := w.level[w.at]
+			w.at++
+			w.left--
+			return Candidate{Token: next.token, Matched: next.matched, Weight: w.weight}, true
+		case len(w.heap) == 0:
+			return Candidate{}, false
 		}
-		w.look()
+		top := w.d.explicit[w.heap[0].index]
+		last := len(w.heap) - 1
+		w.heap[0] = w.heap[last]
+		w.heap = w.heap[:last]
+		w.sink(0)
+		w.left--
+		return top, true
 	}
 }
 
-func (w *descending) before(a, b Candidate) bool {
-	if a.Weight != b.Weight {
-		return a.Weight > b.Weight
+// tail returns the next unigram that is not explicit, and its weight; 0 at the end.
+func (w *descending) tail() (token uint32, weight float64) {
+	for sorted := w.d.unigrams.Sorted(); w.next < len(sorted); w.next++ {
+		if token = sorted[w.next]; w.d.slot[token] == 0 {
+			return token, float64(w.d.tail * w.d.unigrams.Mass(token))
+		}
 	}
-	return w.d.unigrams.Rank(a.Token) < w.d.unigrams.Rank(b.Token)
+	return 0, 0
 }
 
-func (w *descending) rise(i int) {
-	for i > 0 {
-		parent := (i - 1) / 2
-		if !w.before(w.heap[i], w.heap[parent]) {
+// before reports whether an explicit token or one of the level comes before one of that weight and rank.
+func (w *descending) before(weight float64, rank uint32) bool {
+	if w.at < len(w.level) && (w.weight > weight || w.weight == weight && w.level[w.at].rank < rank) {
+		return true
+	}
+	return w.heapBefore(weight, rank)
+}
+
+func (w *descending) heapBefore(weight float64, rank uint32) bool {
+	return len(w.heap) > 0 && (w.heap[0].weight > weight || w.heap[0].weight == weight && w.heap[0].rank < rank)
+}
+
+// look finds the weight of the group that is next.
+func (w *descending) look(r *run) {
+	r.weight = 0
+	if mass, more := r.walk.Mass(); more {
+		r.weight = w.d.scaled(&w.d.late[r.late], mass)
+	}
+}
+
+// fill reads the next level if it may hold the next token.
+func (w *descending) fill(tail float64) {
+	for w.at == len(w.level) {
+		weight := 0.0
+		for i := range w.runs {
+			weight = max(weight, w.runs[i].weight)
+		}
+		if weight == 0 || weight < tail || len(w.heap) > 0 && weight < w.heap[0].weight {
 			return
 		}
-		w.heap[i], w.heap[parent] = w.heap[parent], w.heap[i]
-		i = parent
+		w.level, w.at, w.weight = w.level[:0], 0, weight
+		for i := range w.runs {
+			for r := &w.runs[i]; r.weight == weight; w.look(r) {
+				w.read(r)
+			}
+		}
+		if len(w.level) > 1 {
+			slices.SortFunc(w.level, func(a, b levelToken) int { return cmp.Compare(a.rank, b.rank) })
+		}
+	}
+}
+
+// read takes the next group of a run into the level, without explicit tokens and those of longer contexts. When as many
+// are there as are wanted, the level is a heap with the last one in byte order at its top, which gives way to earlier ones.
+func (w *descending) read(r *run) {
+	w.d.tokens = r.walk.Next(w.d.tokens[:0])
+	matched := w.d.late[r.late].matched
+	for _, token := range w.d.tokens {
+		if int(token) >= len(w.d.slot) || w.d.slot[token] != 0 {
+			continue
+		}
+		next := levelToken{w.d.unigrams.Rank(token), token, matched}
+		full := len(w.level) >= w.left
+		if full && next.rank > w.level[0].rank || w.d.lateBefore(r.late, token) {
+			continue
+		}
+		if full {
+			w.level[0] = next
+			sinkLevel(w.level, 0)
+			continue
+		}
+		w.level = append(w.level, next)
+		if len(w.level) == w.left {
+			for i := len(w.level)/2 - 1; i >= 0; i-- {
+				sinkLevel(w.level, i)
+			}
+		}
+	}
+}
+
+func sinkLevel(level []levelToken, i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(level) {
+			return
+		}
+		if right := child + 1; right < len(level) && level[right].rank > level[child].rank {
+			child = right
+		}
+		if level[i].rank >= level[child].rank {
+			return
+		}
+		level[i], level[child] = level[child], level[i]
+		i = child
 	}
 }
 
 func (w *descending) sink(i int) {
+	before := func(a, b explicitToken) bool { return a.weight > b.weight || a.weight == b.weight && a.rank < b.rank }
 	for {
 		child := 2*i + 1
 		if child >= len(w.heap) {
 			return
 		}
-		if right := child + 1; right < len(w.heap) && w.before(w.heap[right], w.heap[child]) {
+		if right := child + 1; right < len(w.heap) && before(w.heap[right], w.heap[child]) {
 			child = right
 		}
-		if !w.before(w.heap[child], w.heap[i]) {
+		if !before(w.heap[child], w.heap[i]) {
 			return
 		}
 		w.heap[i], w.heap[child] = w.heap[child], w.heap[i]
@@ -129,7 +221,8 @@ func (w *descending) sink(i int) {
 
 // Top returns the k likeliest tokens, likeliest first, ties in byte order; fewer when no more have a weight.
 func (d *Distribution) Top(k int) []Candidate {
-	walk := d.descending(1, nil)
+	var walk descending
+	walk.begin(d, 1, k)
 	top := make([]Candidate, 0, min(k, d.unigrams.Bound()))
 	for len(top) < k {
 		candidate, ok := walk.pop()

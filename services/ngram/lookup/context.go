@@ -144,6 +144,13 @@ func (c *Context) Log10(token uint32) (value float64, found bool) {
 	return value, found
 }
 
+// Has reports whether the token is a follower.
+func (c *Context) Has(token uint32) bool {
+	_, found := c.code(token)
+	runtime.KeepAlive(c.owner)
+	return found
+}
+
 // Find returns the group that holds the token, and whether one does.
 func (c *Context) Find(token uint32) (group Group, found bool) {
 	if c == nil {
