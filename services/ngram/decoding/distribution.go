@@ -27,6 +27,8 @@ type Candidate struct {
 type Distribution struct {
 	unigrams *lookup.Unigrams
 	slot     []uint32 // by token id: index into explicit, plus one
+	walked   []uint32 // by token id: the mark of the latest walk that read it from a late context
+	marks    uint32   // of walks so far
 	explicit []Candidate
 	tail     float64   // factor on the unigram mass of every token that is neither explicit nor late
 	late     []late    // longest first
@@ -54,9 +56,19 @@ func (d *Distribution) scaled(l *late, mass float64) float64 {
 	return weight
 }
 
-// NewDistribution makes room for the steps of one request: four bytes per token of the vocabulary.
+// NewDistribution makes room for the steps of one request: eight bytes per token of the vocabulary.
 func NewDistribution(unigrams *lookup.Unigrams) *Distribution {
-	return &Distribution{unigrams: unigrams, slot: make([]uint32, unigrams.Bound()), tail: 1}
+	room := make([]uint32, 2*unigrams.Bound())
+	return &Distribution{unigrams: unigrams, slot: room[:unigrams.Bound()], walked: room[unigrams.Bound():], tail: 1}
+}
+
+// mark returns the mark of a new walk.
+func (d *Distribution) mark() uint32 {
+	if d.marks++; d.marks == 0 {
+		clear(d.walked)
+		d.marks = 1
+	}
+	return d.marks
 }
 
 // Base sets the distribution after the contexts, longest first, none of them empty; nil stands for a context that is

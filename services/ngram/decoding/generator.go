@@ -109,6 +109,7 @@ type Generator struct {
 	chosen   int // tokens
 	reason   Reason
 	text     strings.Builder
+	room     []Chosen // for those that are chosen next
 }
 
 // Event is the outcome of one step.
@@ -226,13 +227,14 @@ func (g *Generator) take(contexts []*lookup.Context, choice Choice, at int) Even
 		choice, at = g.force(), 0
 	}
 	candidate := choice.Kept[at]
-	event := Event{Chosen: &Chosen{
+	event := Event{Chosen: g.newChosen()}
+	*event.Chosen = Chosen{
 		Token:      candidate.Token,
 		Log10:      scoring.Score(g.setup.Unigrams, contexts, candidate.Token).Log10,
 		Drawn:      exactmath.Log10(choice.Probability(at)),
 		Matched:    candidate.Matched,
 		Candidates: len(choice.Kept),
-	}}
+	}
 	if g.setup.Stages > 0 {
 		event.Chosen.Stages = g.record(contexts, choice, at)
 		event.Chosen.Context = slices.Clone(g.Context())
@@ -240,6 +242,18 @@ func (g *Generator) take(contexts []*lookup.Context, choice Choice, at int) Even
 	g.chosen++
 	g.copied.said(candidate.Token, candidate.Matched, contexts)
 	return g.accept(event, candidate.Token)
+}
+
+// chosenAtOnce is for how many tokens room is made together.
+const chosenAtOnce = 64
+
+func (g *Generator) newChosen() *Chosen {
+	if len(g.room) == 0 {
+		g.room = make([]Chosen, min(chosenAtOnce, max(1, g.setup.Params.MaxTokens-g.chosen)))
+	}
+	next := &g.room[0]
+	g.room = g.room[1:]
+	return next
 }
 
 // distribution returns what the next token is drawn from.

@@ -24,7 +24,8 @@ type descending struct {
 	level  []levelToken
 	at     int
 	weight float64
-	next   int // into the sorted unigrams
+	next   int    // into the sorted unigrams
+	walked uint32 // marks the tokens that were read from late contexts
 }
 
 // explicitToken is a place in the heap.
@@ -44,13 +45,14 @@ type levelToken struct {
 type run struct {
 	walk   lookup.Walk
 	weight float64 // of each token of the group that is next; 0 at the end
+	ended  bool    // all its tokens are marked
 	late   int
 }
 
 // begin starts over: a walk over at most so many tokens, of those found by n-grams of at least the given length and those
 // that are wanted in any case. The distribution must not change meanwhile.
 func (w *descending) begin(d *Distribution, shortest, limit int) {
-	w.d, w.left = d, limit
+	w.d, w.left, w.walked = d, limit, d.mark()
 	w.heap, w.runs, w.level, w.at, w.next = w.heap[:0], w.runs[:0], w.level[:0], 0, 0
 	for i := range d.late {
 		if d.late[i].matched < shortest {
@@ -81,8 +83,8 @@ func (w *descending) pop() (Candidate, bool) {
 		switch {
 		case tail > 0 && !w.before(tail, w.d.unigrams.Rank(token)):
 			w.next++
-			if w.d.lateBefore(len(w.d.late), token) {
-				continue // its weight is smaller and it comes later
+			if w.longer(len(w.d.late), token) {
+				continue // its weight is smaller, and it came before or comes later
 			}
 			w.left--
 			return Candidate{Token: token, Matched: 1, Weight: tail}, true
@@ -128,10 +130,23 @@ func (w *descending) heapBefore(weight float64, rank uint32) bool {
 
 // look finds the weight of the group that is next.
 func (w *descending) look(r *run) {
-	r.weight = 0
-	if mass, more := r.walk.Mass(); more {
+	mass, more := r.walk.Mass()
+	if r.weight, r.ended = 0, !more; more {
 		r.weight = w.d.scaled(&w.d.late[r.late], mass)
 	}
+}
+
+// longer reports whether one of the first i late contexts has the token.
+func (w *descending) longer(i int, token uint32) bool {
+	if w.d.walked[token] == w.walked {
+		return true
+	}
+	for j := range w.d.late[:i] {
+		if (j >= len(w.runs) || !w.runs[j].ended) && w.d.late[j].context.Has(token) {
+			return true
+		}
+	}
+	return false
 }
 
 // fill reads the next level if it may hold the next token.
@@ -167,9 +182,13 @@ func (w *descending) read(r *run) {
 		}
 		next := levelToken{w.d.unigrams.Rank(token), token, matched}
 		full := len(w.level) >= w.left
-		if full && next.rank > w.level[0].rank || w.d.lateBefore(r.late, token) {
+		if full && next.rank > w.level[0].rank {
+			continue // the walk ends before it would come to the token
+		}
+		if w.longer(r.late, token) {
 			continue
 		}
+		w.d.walked[token] = w.walked
 		if full {
 			w.level[0] = next
 			sinkLevel(w.level, 0)

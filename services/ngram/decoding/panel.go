@@ -17,8 +17,9 @@ import (
 // sentence, for a question, for every word missing from five and for every token beyond 25. Where that is equal, the
 // reply whose tokens are likelier on average. A panel of one is a Generator.
 type Panel struct {
-	members []*member
-	cache   *SessionCache
+	members  []*member
+	cache    *SessionCache
+	contexts [][]uint32
 }
 
 type member struct {
@@ -57,15 +58,15 @@ func NewPanel(setup Setup) *Panel {
 }
 
 // Contexts lists the contexts of the next step of every reply that is not finished; none when all are. Step wants an
-// answer for each, in the same order.
+// answer for each, in the same order. They are valid until then.
 func (p *Panel) Contexts() [][]uint32 {
-	var contexts [][]uint32
+	p.contexts = p.contexts[:0]
 	for _, m := range p.members {
 		if !m.done {
-			contexts = append(contexts, m.generator.Context())
+			p.contexts = append(p.contexts, m.generator.Context())
 		}
 	}
-	return contexts
+	return p.contexts
 }
 
 // Step advances every unfinished reply by one token. chains holds, for each of Contexts, what the build stores about
@@ -92,6 +93,10 @@ type Reply struct {
 	Score float64
 	// Log10 is the sum of the scores of its tokens in the model alone.
 	Log10 float64
+	// Text, Tokens and Reason are how it reads, how many tokens were chosen, and why it ended.
+	Text   string
+	Tokens int
+	Reason Reason
 	// Events that made it.
 	Events []Event
 }
@@ -100,7 +105,10 @@ type Reply struct {
 func (p *Panel) Ranked() []Reply {
 	replies := make([]Reply, len(p.members))
 	for i, m := range p.members {
-		replies[i] = Reply{Index: i, Seed: m.generator.setup.Params.Seed, Score: p.merit(m), Events: m.events}
+		replies[i] = Reply{
+			Index: i, Seed: m.generator.setup.Params.Seed, Score: p.merit(m),
+			Text: m.generator.Text(), Tokens: m.generator.Tokens(), Reason: m.generator.reason, Events: m.events,
+		}
 		for _, event := range m.events {
 			if event.Chosen != nil {
 				replies[i].Log10 += event.Chosen.Log10

@@ -39,6 +39,7 @@ type steering struct {
 	active    []bool   // by sequence: its pattern has been said
 	waiting   int      // sequences that are not active
 	replaces  bool     // a sequence is written instead of another
+	penalises bool     // what was said already has penalties
 	reply     []uint32 // ordinary tokens of the reply
 	uses      map[uint32]int
 	distinct  []uint32 // the keys of uses in the order of their first appearance
@@ -51,6 +52,8 @@ func newSteering(setup Setup) *steering {
 		params: setup.Params, sequences: setup.Sequences, active: make([]bool, len(setup.Sequences)),
 		uses: map[uint32]int{}, shifts: map[uint32]float64{},
 	}
+	p := setup.Params
+	s.penalises = p.PresencePenalty != 0 || p.FrequencyPenalty != 0 || p.RepetitionPenalty != 1
 	for i, sequence := range s.sequences {
 		s.active[i] = len(sequence.Pattern) == 0
 		if !s.active[i] {
@@ -83,7 +86,7 @@ func (s *steering) said(token uint32) {
 }
 
 func (s *steering) use(token uint32) {
-	if token < lookup.Specials {
+	if token < lookup.Specials || !s.penalises {
 		return
 	}
 	if s.uses[token] == 0 {
@@ -150,7 +153,7 @@ func (s *steering) bias(d *Distribution, context []uint32) {
 // biases.
 func (s *steering) penalise(d *Distribution) {
 	p := s.params
-	if p.PresencePenalty != 0 || p.FrequencyPenalty != 0 || p.RepetitionPenalty != 1 {
+	if s.penalises {
 		for _, token := range s.distinct {
 			shift := -p.PresencePenalty - float64(p.FrequencyPenalty*float64(s.uses[token]))
 			if p.RepetitionPenalty != 1 {

@@ -202,9 +202,9 @@ func (t *Table) open(record []byte) (weight lookup.Weight, blob, index []byte) {
 	return weight, record[:size:size], record[size : size+indexed : size+indexed]
 }
 
-// Context returns a context of n-grams of the order, and whether the build has it.
-func (t *Table) Context(order int, hash int64) (context lookup.Context, known bool) {
-	if record := t.record(t.Seek(order, hash)); record != nil {
+// Context returns the context at a place, and whether the build has it.
+func (t *Table) Context(place Place) (context lookup.Context, known bool) {
+	if record := t.record(place); record != nil {
 		weight, blob, index := t.open(record)
 		mass, log10, _ := weight.Values(t.weights)
 		context, known = lookup.New(mass, log10, t.followers, blob, index, t.owner), true

@@ -113,7 +113,7 @@ func TestTableHoldsWhatWasWritten(t *testing.T) {
 			t.Fatalf("%d contexts, want %d", table.Contexts(), len(contexts))
 		}
 		for _, c := range contexts {
-			found, known := table.Context(c.order, c.hash)
+			found, known := table.Context(table.Seek(c.order, c.hash))
 			mass, log10, _ := c.weight.Values(weights)
 			if !known || found.Backoff != mass || found.LogBackoff != log10 {
 				t.Fatalf("context %d of order %d: %v, weight %g, want %g", c.hash, c.order, known, found.LogBackoff, log10)
@@ -126,7 +126,7 @@ func TestTableHoldsWhatWasWritten(t *testing.T) {
 				compare(t, table, c, &found, &want, token)
 			}
 			for _, other := range []int{2, 4, 5} {
-				if _, known := table.Context(other, c.hash^1<<40); known && !slices.ContainsFunc(contexts, func(s stored) bool { return s.order == other && s.hash == c.hash^1<<40 }) {
+				if _, known := table.Context(table.Seek(other, c.hash^1<<40)); known && !slices.ContainsFunc(contexts, func(s stored) bool { return s.order == other && s.hash == c.hash^1<<40 }) {
 					t.Fatalf("a context is found that was never written")
 				}
 			}

@@ -38,13 +38,15 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 		return err
 	}
 	sender := &chunkSender{build: build, stream: stream, explainer: explainer, at: newFollower(build.seen, setup.Prompt, setup.Order)}
+	steps := build.Steps()
+	defer steps.Done()
 	panel := decoding.NewPanel(setup)
 	alone := setup.Params.BestOf == 1
 	for contexts := panel.Contexts(); len(contexts) > 0; contexts = panel.Contexts() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		chains, err := build.Chains(ctx, contexts)
+		chains, err := steps.Read(ctx, contexts)
 		if err != nil {
 			return err
 		}
@@ -59,13 +61,12 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 		return err
 	}
 	ranked := panel.Ranked()
-	chosen, events := ranked[0].Index, ranked[0].Events
 	if !alone {
-		if err := sender.send(ctx, events...); err != nil {
+		if err := sender.send(ctx, ranked[0].Events...); err != nil {
 			return err
 		}
 	}
-	finish, err := build.finish(chosen, events)
+	finish, err := build.finish(ranked[0])
 	if err != nil {
 		return err
 	}
@@ -79,6 +80,7 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 	if err := stream.Send(&ngramv1.GenerateResponse{Event: &ngramv1.GenerateResponse_Finish{Finish: finish}}); err != nil {
 		return err
 	}
+	steps.Done()
 	s.flushUses(ctx)
 	return nil
 }
@@ -221,13 +223,9 @@ func newest(texts [][]uint32, limit int) []uint32 {
 }
 
 // finish describes the end of a segment. A segment without a token has no words to draw from.
-func (o opened) finish(chosen int, events []decoding.Event) (*ngramv1.GenerateFinish, error) {
-	finish := &ngramv1.GenerateFinish{Reason: reasons[events[len(events)-1].Reason], Chosen: uint32(chosen)}
-	for _, event := range events {
-		finish.Text += event.Text
-		if event.Chosen != nil {
-			finish.Tokens++
-		}
+func (o opened) finish(reply decoding.Reply) (*ngramv1.GenerateFinish, error) {
+	finish := &ngramv1.GenerateFinish{
+		Reason: reasons[reply.Reason], Chosen: uint32(reply.Index), Text: reply.Text, Tokens: uint32(reply.Tokens),
 	}
 	if finish.GetTokens() > 0 {
 		return finish, nil
@@ -258,6 +256,7 @@ type chunkSender struct {
 	explainer *explainer
 	at        *follower
 	pending   []decoding.Event
+	text      []byte    // buffer
 	last      time.Time // when something was sent
 }
 
@@ -286,22 +285,25 @@ func (c *chunkSender) flush(ctx context.Context) error {
 
 // send sends events as one chunk, unless there is nothing in them.
 func (c *chunkSender) send(ctx context.Context, events ...decoding.Event) error {
-	chunk := &ngramv1.GenerateChunk{}
+	chunk := &ngramv1.GenerateChunk{Tokens: c.build.generated(events)}
 	for _, event := range events {
-		chunk.Text += event.Text
-		if chosen := event.Chosen; chosen != nil {
-			token := c.build.generated(event)
-			if c.explainer != nil {
-				var err error
-				if token.Explanation, err = c.explainer.token(ctx, c.at.next(chosen.Token), chosen.Token, chosen.Log10); err != nil {
-					return err
-				}
-			}
-			chunk.Tokens = append(chunk.Tokens, token)
-		}
+		c.text = append(c.text, event.Text...)
 	}
+	chunk.Text, c.text = string(c.text), c.text[:0]
 	if chunk.Text == "" && len(chunk.Tokens) == 0 {
 		return nil
+	}
+	if c.explainer != nil {
+		tokens := chunk.GetTokens()
+		for _, event := range events {
+			if chosen := event.Chosen; chosen != nil {
+				var err error
+				if tokens[0].Explanation, err = c.explainer.token(ctx, c.at.next(chosen.Token), chosen.Token, chosen.Log10); err != nil {
+					return err
+				}
+				tokens = tokens[1:]
+			}
+		}
 	}
 	return c.stream.Send(&ngramv1.GenerateResponse{Event: &ngramv1.GenerateResponse_Chunk{Chunk: chunk}})
 }

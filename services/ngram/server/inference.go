@@ -112,8 +112,15 @@ func (o opened) token(id uint32) *ngramv1.Token { return describe(id, o.spell(id
 
 // describe returns a token as the protos want it: text always valid, the bytes beside it where it is not exact.
 func describe(id uint32, written string) *ngramv1.Token {
-	if utf8.ValidString(written) {
-		return &ngramv1.Token{Id: id, Text: written}
+	token := &ngramv1.Token{}
+	describeIn(token, id, written)
+	return token
+}
+
+// describeIn is describe for a token whose place is made.
+func describeIn(token *ngramv1.Token, id uint32, written string) {
+	token.Id, token.Text = id, written
+	if !utf8.ValidString(written) {
+		token.Text, token.Raw = strings.ToValidUTF8(written, "\uFFFD"), []byte(written)
 	}
-	return &ngramv1.Token{Id: id, Text: strings.ToValidUTF8(written, "\uFFFD"), Raw: []byte(written)}
 }

@@ -408,9 +408,11 @@ func TestListContexts(t *testing.T) {
 		}
 		the, dog := view.Token([]byte("the")), view.Token([]byte("dog"))
 		for _, use := range [][]uint32{{the}, {the, dog}, {the, dog}, {the, dog}, {dog, dog, dog}} {
-			if _, err := view.Chains(t.Context(), [][]uint32{use}); err != nil {
+			steps := view.Steps()
+			if _, err := steps.Read(t.Context(), [][]uint32{use}); err != nil {
 				t.Fatal(err)
 			}
+			steps.Done()
 		}
 		registerContexts(t, db, [][]uint32{{the}, {dog}, {the, dog}})
 		if err := reader.FlushUses(t.Context(), time.Now()); err != nil {

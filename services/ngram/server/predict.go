@@ -25,7 +25,9 @@ func (s *Inference) Predict(ctx context.Context, request *ngramv1.PredictRequest
 		return nil, err
 	}
 	tokens := scoring.ContextAt(sentence, len(sentence), build.Build.Order)
-	chains, err := build.Chains(ctx, [][]uint32{tokens})
+	steps := build.Steps()
+	defer steps.Done()
+	chains, err := steps.Read(ctx, [][]uint32{tokens})
 	if err != nil {
 		return nil, err
 	}

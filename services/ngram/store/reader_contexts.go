@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"dbslm/services/ngram/contexthash"
 	"dbslm/services/ngram/lookup"
 	"dbslm/services/ngram/packed"
+	"dbslm/services/ngram/resident"
 )
 
 // contextKey names a context of n-1 tokens in a build.
@@ -24,15 +26,47 @@ type contextKey struct {
 // maxKeys bounds the contexts of one statement.
 const maxKeys = 500
 
-// Chains is Read for generation: it also counts the use of the contexts.
-func (v *View) Chains(ctx context.Context, contexts [][]uint32) ([][]*lookup.Context, error) {
-	keys := v.keys(contexts)
-	found, err := v.contexts(ctx, keys)
-	if err != nil {
+// Steps reads the contexts of the steps of one request, into memory that it uses again, and counts their use. It is not
+// safe for concurrent use.
+type Steps struct {
+	view  *View
+	keys  []contextKey
+	found []*lookup.Context
+	room  []lookup.Context
+	chain [][]*lookup.Context
+	used  []contextKey // since they were counted
+}
+
+// usedAtOnce is how many uses of contexts are counted together.
+const usedAtOnce = 4096
+
+// Steps begins a request. The caller calls Done at its end.
+func (v *View) Steps() *Steps { return &Steps{view: v} }
+
+// Read is View.Read. What it returns is valid until the next call.
+func (s *Steps) Read(ctx context.Context, contexts [][]uint32) ([][]*lookup.Context, error) {
+	s.keys = s.view.keys(s.keys[:0], contexts)
+	s.found = slices.Grow(s.found[:0], len(s.keys))[:len(s.keys)]
+	s.room = slices.Grow(s.room[:0], len(s.keys))[:len(s.keys)]
+	if err := s.view.contexts(ctx, s.keys, s.found, s.room); err != nil {
 		return nil, err
 	}
-	v.reader.uses.count(v.Build.Model, keys, found)
-	return chain(contexts, found), nil
+	for i, key := range s.keys {
+		if s.found[i] != nil {
+			s.used = append(s.used, key)
+		}
+	}
+	if len(s.used) >= usedAtOnce {
+		s.Done()
+	}
+	s.chain = chains(s.chain[:0], contexts, s.found)
+	return s.chain, nil
+}
+
+// Done counts what was used.
+func (s *Steps) Done() {
+	s.view.reader.uses.count(s.view.Build.Model, s.used)
+	s.used = s.used[:0]
 }
 
 // Read returns, for each of the contexts, what the build stores about it and about its ends, longest first; the empty
@@ -40,47 +74,39 @@ func (v *View) Chains(ctx context.Context, contexts [][]uint32) ([][]*lookup.Con
 // paths that answer the same, bit for bit: the resident table of the build; without one, the cache of contexts; and what is
 // not there is read in one statement, or in one for every few hundred contexts.
 func (v *View) Read(ctx context.Context, contexts [][]uint32) ([][]*lookup.Context, error) {
-	found, err := v.contexts(ctx, v.keys(contexts))
-	if err != nil {
+	keys := v.keys(nil, contexts)
+	found := make([]*lookup.Context, len(keys))
+	if err := v.contexts(ctx, keys, found, make([]lookup.Context, len(keys))); err != nil {
 		return nil, err
 	}
-	return chain(contexts, found), nil
+	return chains(make([][]*lookup.Context, 0, len(contexts)), contexts, found), nil
 }
 
-func (v *View) keys(contexts [][]uint32) []contextKey {
-	total := 0
+// keys appends the keys of the contexts and their ends to dst.
+func (v *View) keys(dst []contextKey, contexts [][]uint32) []contextKey {
 	for _, tokens := range contexts {
-		total += len(tokens)
-	}
-	keys := make([]contextKey, 0, total)
-	for _, tokens := range contexts {
+		dst = slices.Grow(dst, len(tokens))
 		for i := range tokens {
-			keys = append(keys, contextKey{v.Build.ID, uint8(len(tokens) - i + 1), contexthash.Sum(tokens[i:])})
+			dst = append(dst, contextKey{v.Build.ID, uint8(len(tokens) - i + 1), contexthash.Sum(tokens[i:])})
 		}
 	}
-	return keys
+	return dst
 }
 
-func chain(contexts [][]uint32, found []*lookup.Context) [][]*lookup.Context {
-	chains := make([][]*lookup.Context, len(contexts))
-	for i, tokens := range contexts {
-		chains[i], found = found[:len(tokens):len(tokens)], found[len(tokens):]
+// chains appends the part of found that belongs to each of the contexts to dst.
+func chains(dst [][]*lookup.Context, contexts [][]uint32, found []*lookup.Context) [][]*lookup.Context {
+	for _, tokens := range contexts {
+		dst = append(dst, found[:len(tokens):len(tokens)])
+		found = found[len(tokens):]
 	}
-	return chains
+	return dst
 }
 
-// contexts returns the contexts of the keys in their order.
-func (v *View) contexts(ctx context.Context, keys []contextKey) ([]*lookup.Context, error) {
-	found := make([]*lookup.Context, len(keys))
+// contexts finds the contexts of the keys, in their order; room is where those are kept that stand nowhere else.
+func (v *View) contexts(ctx context.Context, keys []contextKey, found []*lookup.Context, room []lookup.Context) error {
 	if v.table != nil {
-		room := make([]lookup.Context, len(keys))
-		for i, key := range keys {
-			if context, known := v.table.Context(int(key.n), key.hash); known {
-				room[i] = context
-				found[i] = &room[i]
-			}
-		}
-		return found, nil
+		v.resident(keys, found, room)
+		return nil
 	}
 	var missing []contextKey
 	var places []int
@@ -95,11 +121,11 @@ func (v *View) contexts(ctx context.Context, keys []contextKey) ([]*lookup.Conte
 		missing, places = append(missing, key), append(places, i)
 	}
 	if len(missing) == 0 {
-		return found, nil
+		return nil
 	}
 	read, err := v.reader.fetch(ctx, v.loadedBuild, missing)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if v.serving {
 		v.reader.rent(v.loadedBuild)
@@ -111,7 +137,31 @@ func (v *View) contexts(ctx context.Context, keys []contextKey) ([]*lookup.Conte
 			v.reader.keep(key, stored)
 		}
 	}
-	return found, nil
+	return nil
+}
+
+// resident is contexts for the table of a resident build.
+func (v *View) resident(keys []contextKey, found []*lookup.Context, room []lookup.Context) {
+	var places [ahead]resident.Place
+	near := byte(0)
+	for len(keys) > 0 {
+		part := keys[:min(len(keys), ahead)]
+		for i, key := range part {
+			places[i] = v.table.Seek(int(key.n), key.hash)
+		}
+		for i := range part {
+			near += v.table.Touch(places[i])
+		}
+		for i := range part {
+			found[i] = nil
+			var known bool
+			if room[i], known = v.table.Context(places[i]); known {
+				found[i] = &room[i]
+			}
+		}
+		keys, found, room = keys[len(part):], found[len(part):], room[len(part):]
+	}
+	runtime.KeepAlive(near)
 }
 
 const selectContexts = `SELECT n, context_hash, chunk, q_backoff, backoff, packed FROM tbl_l1_ng_topk_n

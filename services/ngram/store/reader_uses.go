@@ -10,7 +10,6 @@ import (
 
 	"dbslm/pkg/database"
 	"dbslm/services/ngram"
-	"dbslm/services/ngram/lookup"
 )
 
 // The use of a context decays with a half-life of a week. What is stored is the use at a fixed day, before which one
@@ -35,33 +34,51 @@ type useKey struct {
 // uses counts the use of contexts in memory until they are flushed.
 type uses struct {
 	mu     sync.Mutex
-	counts map[useKey]uint32
+	counts map[ngram.ModelID]*[256]map[int64]uint32 // by order and hash
+	size   int
 }
 
-// count adds one use of every context that is in memory.
-func (u *uses) count(model ngram.ModelID, keys []contextKey, found []*lookup.Context) {
+// count adds one use for each time that a context is among the keys.
+func (u *uses) count(model ngram.ModelID, keys []contextKey) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.counts == nil {
-		u.counts = map[useKey]uint32{}
+		u.counts = map[ngram.ModelID]*[256]map[int64]uint32{}
 	}
-	for i, key := range keys {
-		if found[i] == nil {
+	orders := u.counts[model]
+	if orders == nil {
+		orders = new([256]map[int64]uint32)
+		u.counts[model] = orders
+	}
+	for _, key := range keys {
+		counts := orders[key.n]
+		if counts == nil {
+			counts = map[int64]uint32{}
+			orders[key.n] = counts
+		}
+		before := len(counts)
+		if u.size >= maxUses && counts[key.hash] == 0 {
 			continue
 		}
-		at := useKey{model, key.n, key.hash}
-		if count, known := u.counts[at]; known || len(u.counts) < maxUses {
-			u.counts[at] = count + 1
-		}
+		counts[key.hash]++
+		u.size += len(counts) - before
 	}
 }
 
 func (u *uses) take() map[useKey]uint32 {
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	counts := u.counts
-	u.counts = nil
-	return counts
+	u.counts, u.size = nil, 0
+	u.mu.Unlock()
+	taken := map[useKey]uint32{}
+	for model, orders := range counts {
+		for n, hashes := range orders {
+			for hash, count := range hashes {
+				taken[useKey{model, uint8(n), hash}] = count
+			}
+		}
+	}
+	return taken
 }
 
 // FlushUses adds the uses counted since the last flush to the store, at the given time. Uses that cannot be written
