@@ -3,6 +3,7 @@ package decoding
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"sort"
 
 	"dbslm/services/ngram/exactmath"
@@ -112,7 +113,7 @@ func (c *chooser) typical(p float64) {
 // share turns the weights into whole numbers whose sum fits into 63 bits, the likeliest token having the largest one.
 // A token whose share rounds to nothing is less likely than 2^-40 of the likeliest, and is never drawn.
 func (c *chooser) share(temperature float64) {
-	c.shares, c.cumulative = c.shares[:0], c.cumulative[:0]
+	c.shares, c.cumulative = slices.Grow(c.shares[:0], len(c.kept)), slices.Grow(c.cumulative[:0], len(c.kept))
 	unit := math.Ldexp(1, min(52, 63-bits.Len(uint(len(c.kept)))))
 	best := c.kept[0].Weight
 	bestLog := 0.0
@@ -121,9 +122,9 @@ func (c *chooser) share(temperature float64) {
 	}
 	last, relative := best, 1.0
 	sum := uint64(0)
-	for _, candidate := range c.kept {
-		if candidate.Weight != last {
-			last = candidate.Weight
+	for i := range c.kept {
+		if weight := c.kept[i].Weight; weight != last {
+			last = weight
 			if temperature == 1 {
 				relative = last / best
 			} else {

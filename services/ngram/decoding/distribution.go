@@ -1,7 +1,10 @@
 package decoding
 
 import (
+	"math"
+
 	"dbslm/services/ngram/lookup"
+	"dbslm/services/ngram/packed"
 )
 
 // Candidate is a token with its weight in the distribution of one step.
@@ -26,15 +29,21 @@ type Candidate struct {
 // A Distribution is reused from step to step and is not safe for concurrent use.
 type Distribution struct {
 	unigrams *lookup.Unigrams
-	slot     []uint32 // by token id: index into explicit, plus one
-	walked   []uint32 // by token id: the mark of the latest walk that read it from a late context
-	marks    uint32   // of walks so far
+	places   []place // by token id
+	marks    uint32  // of walks so far
 	explicit []Candidate
-	tail     float64   // factor on the unigram mass of every token that is neither explicit nor late
-	late     []late    // longest first
-	scales   []float64 // applied to every weight since Base, in their order
-	tokens   []uint32  // buffer
-	eager    bool      // nothing is late; for tests
+	tail     float64        // factor on the unigram mass of every token that is neither explicit nor late
+	late     []late         // longest first
+	scales   []float64      // applied to every weight since Base, in their order
+	groups   []packed.Group // buffer
+	tokens   []uint32       // buffer
+	eager    bool           // nothing is late; for tests
+}
+
+// place is what is known of a token.
+type place struct {
+	slot   uint32 // index into explicit, plus one
+	walked uint32 // the mark of the latest walk that read it from a late context
 }
 
 // late is a context whose followers are not explicit, but for those that were asked for.
@@ -58,14 +67,15 @@ func (d *Distribution) scaled(l *late, mass float64) float64 {
 
 // NewDistribution makes room for the steps of one request: eight bytes per token of the vocabulary.
 func NewDistribution(unigrams *lookup.Unigrams) *Distribution {
-	room := make([]uint32, 2*unigrams.Bound())
-	return &Distribution{unigrams: unigrams, slot: room[:unigrams.Bound()], walked: room[unigrams.Bound():], tail: 1}
+	return &Distribution{unigrams: unigrams, places: make([]place, unigrams.Bound()), tail: 1}
 }
 
 // mark returns the mark of a new walk.
 func (d *Distribution) mark() uint32 {
 	if d.marks++; d.marks == 0 {
-		clear(d.walked)
+		for i := range d.places {
+			d.places[i].walked = 0
+		}
 		d.marks = 1
 	}
 	return d.marks
@@ -76,7 +86,7 @@ func (d *Distribution) mark() uint32 {
 // the longer ones: what Score says, for all tokens at once.
 func (d *Distribution) Base(contexts []*lookup.Context) {
 	for _, candidate := range d.explicit {
-		d.slot[candidate.Token] = 0
+		d.places[candidate.Token].slot = 0
 	}
 	d.explicit = d.explicit[:0]
 	d.late, d.scales = d.late[:0], d.scales[:0]
@@ -103,15 +113,12 @@ func (d *Distribution) Base(contexts []*lookup.Context) {
 // addAll makes the followers of a context explicit that no longer context has; those of the longer ones are.
 func (d *Distribution) addAll(l *late) {
 	walk := l.context.Walk()
-	for {
-		mass, more := walk.Mass()
-		if !more {
-			return
-		}
-		weight := d.scaled(l, mass)
-		d.tokens = walk.Next(d.tokens[:0])
-		for _, token := range d.tokens {
-			if int(token) < len(d.slot) && d.slot[token] == 0 {
+	d.groups, d.tokens = walk.Ahead(d.groups[:0], d.tokens[:0], math.MaxInt32)
+	at := 0
+	for _, group := range d.groups {
+		weight := d.scaled(l, walk.Mass(group))
+		for ; at < group.End; at++ {
+			if token := d.tokens[at]; int(token) < len(d.places) && d.places[token].slot == 0 {
 				d.add(Candidate{Token: token, Matched: l.matched, Weight: weight})
 			}
 		}
@@ -162,9 +169,9 @@ func (d *Distribution) Favour(token uint32, factor float64) {
 // Ban takes the token out of the distribution; the others keep their proportions.
 func (d *Distribution) Ban(token uint32) {
 	switch {
-	case int(token) >= len(d.slot):
-	case d.slot[token] != 0:
-		d.explicit[d.slot[token]-1].Weight = 0
+	case int(token) >= len(d.places):
+	case d.places[token].slot != 0:
+		d.explicit[d.places[token].slot-1].Weight = 0
 	default:
 		d.add(Candidate{Token: token, Matched: unsought})
 	}
@@ -186,7 +193,7 @@ func (d *Distribution) Total() float64 {
 	}
 	rest := 0.0
 	for _, token := range d.unigrams.Sorted() {
-		if d.slot[token] == 0 {
+		if d.places[token].slot == 0 {
 			rest += d.unigrams.Mass(token)
 		}
 	}
@@ -213,13 +220,12 @@ func (d *Distribution) longest() int {
 func (d *Distribution) hasOwn(i int) bool {
 	walk := d.late[i].context.Walk()
 	for {
-		mass, more := walk.Mass()
-		if !more || d.scaled(&d.late[i], mass) == 0 {
+		d.groups, d.tokens = walk.Ahead(d.groups[:0], d.tokens[:0], 1)
+		if len(d.groups) == 0 || d.scaled(&d.late[i], walk.Mass(d.groups[0])) == 0 {
 			return false
 		}
-		d.tokens = walk.Next(d.tokens[:0])
 		for _, token := range d.tokens {
-			if int(token) < len(d.slot) && d.slot[token] == 0 && !d.lateBefore(i, token) {
+			if int(token) < len(d.places) && d.places[token].slot == 0 && !d.lateBefore(i, token) {
 				return true
 			}
 		}
@@ -236,17 +242,17 @@ func (d *Distribution) scaleAll(factor float64) {
 
 func (d *Distribution) add(candidate Candidate) {
 	d.explicit = append(d.explicit, candidate)
-	d.slot[candidate.Token] = uint32(len(d.explicit))
+	d.places[candidate.Token].slot = uint32(len(d.explicit))
 }
 
 func (d *Distribution) find(token uint32) *Candidate {
-	if int(token) >= len(d.slot) {
+	if int(token) >= len(d.places) {
 		return nil
 	}
-	if d.slot[token] == 0 && !d.findLate(token) {
+	if d.places[token].slot == 0 && !d.findLate(token) {
 		return nil
 	}
-	candidate := &d.explicit[d.slot[token]-1]
+	candidate := &d.explicit[d.places[token].slot-1]
 	d.seek(candidate)
 	return candidate
 }

@@ -230,7 +230,7 @@ func (g *Generator) take(contexts []*lookup.Context, choice Choice, at int) Even
 	event := Event{Chosen: g.newChosen()}
 	*event.Chosen = Chosen{
 		Token:      candidate.Token,
-		Log10:      scoring.Score(g.setup.Unigrams, contexts, candidate.Token).Log10,
+		Log10:      scoring.At(g.setup.Unigrams, contexts, candidate.Token, candidate.Matched).Log10,
 		Drawn:      exactmath.Log10(choice.Probability(at)),
 		Matched:    candidate.Matched,
 		Candidates: len(choice.Kept),

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"dbslm/services/ngram/lookup"
+	"dbslm/services/ngram/packed"
 )
 
 // descending walks a distribution from the likeliest token on, ties in byte order of the tokens. It merges three kinds of
@@ -24,8 +25,11 @@ type descending struct {
 	level  []levelToken
 	at     int
 	weight float64
-	next   int    // into the sorted unigrams
-	walked uint32 // marks the tokens that were read from late contexts
+	// The next of the sorted unigrams that is not explicit, and its weight, 0 at their end.
+	next       int
+	token      uint32
+	tailWeight float64
+	walked     uint32 // marks the tokens that were read from late contexts
 }
 
 // explicitToken is a place in the heap.
@@ -41,25 +45,35 @@ type levelToken struct {
 	matched     int
 }
 
-// run is a walk over a late context that takes part.
+// run is a walk over a late context that takes part. It reads some groups ahead.
 type run struct {
 	walk   lookup.Walk
-	weight float64 // of each token of the group that is next; 0 at the end
-	ended  bool    // all its tokens are marked
+	groups []packed.Group
+	tokens []uint32
+	group  int     // the next one
+	begin  int     // of its tokens
+	weight float64 // of each of them; 0 at the end
+	ended  bool    // all tokens are marked
 	late   int
 }
+
+// readAhead is how many tokens a run reads at once.
+const readAhead = 16
 
 // begin starts over: a walk over at most so many tokens, of those found by n-grams of at least the given length and those
 // that are wanted in any case. The distribution must not change meanwhile.
 func (w *descending) begin(d *Distribution, shortest, limit int) {
 	w.d, w.left, w.walked = d, limit, d.mark()
-	w.heap, w.runs, w.level, w.at, w.next = w.heap[:0], w.runs[:0], w.level[:0], 0, 0
-	for i := range d.late {
-		if d.late[i].matched < shortest {
-			break
-		}
-		w.runs = append(w.runs, run{walk: d.late[i].context.Walk(), late: i})
-		w.look(&w.runs[i])
+	w.heap, w.level, w.at = w.heap[:0], w.level[:0], 0
+	taking := 0
+	for taking < len(d.late) && d.late[taking].matched >= shortest {
+		taking++
+	}
+	w.runs = slices.Grow(w.runs[:0], taking)[:taking]
+	for i := range w.runs {
+		r := &w.runs[i]
+		*r = run{walk: d.late[i].context.Walk(), groups: r.groups[:0], tokens: r.tokens[:0], late: i}
+		w.look(r)
 	}
 	for i := range d.explicit {
 		candidate := &d.explicit[i]
@@ -67,28 +81,33 @@ func (w *descending) begin(d *Distribution, shortest, limit int) {
 			w.heap = append(w.heap, explicitToken{candidate.Weight, d.unigrams.Rank(candidate.Token), uint32(i)})
 		}
 	}
-	if shortest > 1 {
-		w.next = len(d.unigrams.Sorted())
-	}
 	for i := len(w.heap)/2 - 1; i >= 0; i-- {
 		w.sink(i)
 	}
+	w.next = 0
+	if shortest > 1 {
+		w.next = len(d.unigrams.Sorted())
+	}
+	w.tail()
 }
 
 // pop returns the next token with a weight above zero.
 func (w *descending) pop() (Candidate, bool) {
 	for {
-		token, tail := w.tail()
-		w.fill(tail)
+		if w.at == len(w.level) {
+			w.fill()
+		}
 		switch {
-		case tail > 0 && !w.before(tail, w.d.unigrams.Rank(token)):
+		case w.tailWeight > 0 && !w.levelBefore(w.tailWeight, w.token) && !w.heapBefore(w.tailWeight, w.token):
+			token, weight := w.token, w.tailWeight
 			w.next++
+			w.tail()
 			if w.longer(len(w.d.late), token) {
 				continue // its weight is smaller, and it came before or comes later
 			}
 			w.left--
-			return Candidate{Token: token, Matched: 1, Weight: tail}, true
-		case w.at < len(w.level) && !w.heapBefore(w.weight, w.level[w.at].rank):
+			return Candidate{Token: token, Matched: 1, Weight: weight}, true
+		case w.at < len(w.level) && !w.heapBefore(w.weight, w.level[w.at].token):
 			next := w.level[w.at]
 			w.at++
 			w.left--
@@ -106,39 +125,47 @@ func (w *descending) pop() (Candidate, bool) {
 	}
 }
 
-// tail returns the next unigram that is not explicit, and its weight; 0 at the end.
-func (w *descending) tail() (token uint32, weight float64) {
+// tail finds the next unigram that is not explicit.
+func (w *descending) tail() {
 	for sorted := w.d.unigrams.Sorted(); w.next < len(sorted); w.next++ {
-		if token = sorted[w.next]; w.d.slot[token] == 0 {
-			return token, float64(w.d.tail * w.d.unigrams.Mass(token))
+		if w.token = sorted[w.next]; w.d.places[w.token].slot == 0 {
+			w.tailWeight = float64(w.d.tail * w.d.unigrams.Mass(w.token))
+			return
 		}
 	}
-	return 0, 0
+	w.tailWeight = 0
 }
 
-// before reports whether an explicit token or one of the level comes before one of that weight and rank.
-func (w *descending) before(weight float64, rank uint32) bool {
-	if w.at < len(w.level) && (w.weight > weight || w.weight == weight && w.level[w.at].rank < rank) {
-		return true
+// levelBefore and heapBefore report whether the next token of the level, and of the heap, comes before one of that weight.
+func (w *descending) levelBefore(weight float64, token uint32) bool {
+	if w.at == len(w.level) || w.weight < weight {
+		return false
 	}
-	return w.heapBefore(weight, rank)
+	return w.weight > weight || w.d.unigrams.Rank(w.level[w.at].token) < w.d.unigrams.Rank(token)
 }
 
-func (w *descending) heapBefore(weight float64, rank uint32) bool {
-	return len(w.heap) > 0 && (w.heap[0].weight > weight || w.heap[0].weight == weight && w.heap[0].rank < rank)
+func (w *descending) heapBefore(weight float64, token uint32) bool {
+	if len(w.heap) == 0 || w.heap[0].weight < weight {
+		return false
+	}
+	return w.heap[0].weight > weight || w.heap[0].rank < w.d.unigrams.Rank(token)
 }
 
-// look finds the weight of the group that is next.
+// look finds the weight of the next group of a run.
 func (w *descending) look(r *run) {
-	mass, more := r.walk.Mass()
-	if r.weight, r.ended = 0, !more; more {
-		r.weight = w.d.scaled(&w.d.late[r.late], mass)
+	if r.group == len(r.groups) {
+		r.group, r.begin = 0, 0
+		if r.groups, r.tokens = r.walk.Ahead(r.groups[:0], r.tokens[:0], readAhead); len(r.groups) == 0 {
+			r.weight, r.ended = 0, true
+			return
+		}
 	}
+	r.weight = w.d.scaled(&w.d.late[r.late], r.walk.Mass(r.groups[r.group]))
 }
 
 // longer reports whether one of the first i late contexts has the token.
 func (w *descending) longer(i int, token uint32) bool {
-	if w.d.walked[token] == w.walked {
+	if w.d.places[token].walked == w.walked {
 		return true
 	}
 	for j := range w.d.late[:i] {
@@ -150,17 +177,19 @@ func (w *descending) longer(i int, token uint32) bool {
 }
 
 // fill reads the next level if it may hold the next token.
-func (w *descending) fill(tail float64) {
+func (w *descending) fill() {
 	for w.at == len(w.level) {
-		weight := 0.0
+		weight, from := 0.0, 0
 		for i := range w.runs {
-			weight = max(weight, w.runs[i].weight)
+			if w.runs[i].weight > weight {
+				weight, from = w.runs[i].weight, i
+			}
 		}
-		if weight == 0 || weight < tail || len(w.heap) > 0 && weight < w.heap[0].weight {
+		if weight == 0 || weight < w.tailWeight || len(w.heap) > 0 && weight < w.heap[0].weight {
 			return
 		}
 		w.level, w.at, w.weight = w.level[:0], 0, weight
-		for i := range w.runs {
+		for i := from; i < len(w.runs); i++ {
 			for r := &w.runs[i]; r.weight == weight; w.look(r) {
 				w.read(r)
 			}
@@ -174,27 +203,29 @@ func (w *descending) fill(tail float64) {
 // read takes the next group of a run into the level, without explicit tokens and those of longer contexts. When as many
 // are there as are wanted, the level is a heap with the last one in byte order at its top, which gives way to earlier ones.
 func (w *descending) read(r *run) {
-	w.d.tokens = r.walk.Next(w.d.tokens[:0])
+	group := r.tokens[r.begin:r.groups[r.group].End]
+	r.begin += len(group)
+	r.group++
 	matched := w.d.late[r.late].matched
-	for _, token := range w.d.tokens {
-		if int(token) >= len(w.d.slot) || w.d.slot[token] != 0 {
+	for _, token := range group {
+		if int(token) >= len(w.d.places) || w.d.places[token].slot != 0 {
 			continue
 		}
-		next := levelToken{w.d.unigrams.Rank(token), token, matched}
 		full := len(w.level) >= w.left
-		if full && next.rank > w.level[0].rank {
+		rank := w.d.unigrams.Rank(token)
+		if full && rank > w.level[0].rank {
 			continue // the walk ends before it would come to the token
 		}
 		if w.longer(r.late, token) {
 			continue
 		}
-		w.d.walked[token] = w.walked
+		w.d.places[token].walked = w.walked
 		if full {
-			w.level[0] = next
+			w.level[0] = levelToken{rank, token, matched}
 			sinkLevel(w.level, 0)
 			continue
 		}
-		w.level = append(w.level, next)
+		w.level = append(w.level, levelToken{rank, token, matched})
 		if len(w.level) == w.left {
 			for i := len(w.level)/2 - 1; i >= 0; i-- {
 				sinkLevel(w.level, i)

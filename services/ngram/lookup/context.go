@@ -194,7 +194,7 @@ func (c *Context) Size() int {
 	return header + len(c.blob) + len(c.index)
 }
 
-// Walk goes through the groups of a context, likeliest first, as far as it is asked to.
+// Walk goes through the groups of a context, likeliest first, as far as it is asked to. The zero value is at its end.
 type Walk struct {
 	walk    packed.Walk
 	context *Context
@@ -203,25 +203,16 @@ type Walk struct {
 // Walk begins at the likeliest group. The context must not be nil.
 func (c *Context) Walk() Walk { return Walk{packed.NewWalk(c.blob, c.book.Width), c} }
 
-// Mass is the mass of each token of the next group, and false at the end.
-func (w *Walk) Mass() (mass float64, ok bool) {
-	if w.context == nil {
-		return 0, false
-	}
-	code, ok := w.walk.Peek()
-	if ok {
-		mass = w.context.book.mass(code)
-	}
-	runtime.KeepAlive(w.context.owner)
-	return mass, ok
+// Ahead reads the next groups, until there are as many tokens as wanted or the end is there, and appends them to dst and
+// their tokens to tokens: ascending in each group, whose End tells where it ends.
+func (w *Walk) Ahead(dst []packed.Group, tokens []uint32, wanted int) ([]packed.Group, []uint32) {
+	dst, tokens = w.walk.Ahead(dst, tokens, wanted)
+	runtime.KeepAlive(w.context)
+	return dst, tokens
 }
 
-// Next moves over the next group and returns its tokens appended to dst, ascending; Mass has told that there is one.
-func (w *Walk) Next(dst []uint32) []uint32 {
-	_, dst, _ = w.walk.Next(dst)
-	runtime.KeepAlive(w.context.owner)
-	return dst
-}
+// Mass is the mass of each token of a group.
+func (w *Walk) Mass(group packed.Group) float64 { return w.context.book.mass(group.Code) }
 
 // Follower is one follower of NewContext.
 type Follower struct {

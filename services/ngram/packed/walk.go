@@ -31,21 +31,55 @@ func (w *Walk) Next(dst []uint32) (code uint64, tokens []uint32, ok bool) {
 	token := uint32(first >> 1)
 	dst = append(dst, token)
 	if first&1 == 1 {
-		var more uint64
-		more, rest = take(rest)
-		for range more + 1 {
-			var distance uint64
-			if rest[0] < 0x80 {
-				distance, rest = uint64(rest[0]), rest[1:]
-			} else {
-				distance, rest = take(rest)
-			}
-			token += uint32(distance) + 1
-			dst = append(dst, token)
-		}
+		dst, rest = following(dst, rest, token)
 	}
 	w.rest = rest
 	return code, dst, true
+}
+
+// Group is a group of Ahead.
+type Group struct {
+	Code uint64
+	End  int // of its tokens
+}
+
+// Ahead reads the next groups, until there are as many tokens as wanted or the end is there. It appends the groups to dst,
+// and their tokens to tokens; nothing is appended at the end.
+func (w *Walk) Ahead(dst []Group, tokens []uint32, wanted int) ([]Group, []uint32) {
+	rest := w.rest
+	for wanted += len(tokens); len(rest) > 0 && len(tokens) < wanted; {
+		var code, first uint64
+		code, rest = takeCode(rest, w.width)
+		if b := rest[0]; b < 0x80 {
+			first, rest = uint64(b), rest[1:]
+		} else {
+			first, rest = take(rest)
+		}
+		token := uint32(first >> 1)
+		tokens = append(tokens, token)
+		if first&1 == 1 {
+			tokens, rest = following(tokens, rest, token)
+		}
+		dst = append(dst, Group{code, len(tokens)})
+	}
+	w.rest = rest
+	return dst, tokens
+}
+
+// following reads the tokens of a group behind its first.
+func following(dst []uint32, rest []byte, token uint32) ([]uint32, []byte) {
+	more, rest := take(rest)
+	for range more + 1 {
+		var distance uint64
+		if rest[0] < 0x80 {
+			distance, rest = uint64(rest[0]), rest[1:]
+		} else {
+			distance, rest = take(rest)
+		}
+		token += uint32(distance) + 1
+		dst = append(dst, token)
+	}
+	return dst, rest
 }
 
 // Peek returns the code of the next group without moving, and false at the end.

@@ -41,6 +41,30 @@ func Score(unigrams *lookup.Unigrams, contexts []*lookup.Context, token uint32) 
 	return Record{Token: token, Log10: backoff + value, Matched: 1}
 }
 
+// At returns what Score does for a token of which it is known how long the n-gram is that is found.
+func At(unigrams *lookup.Unigrams, contexts []*lookup.Context, token uint32, matched int) Record {
+	at := len(contexts) + 1 - matched
+	if at < 0 || at > len(contexts) {
+		return Score(unigrams, contexts, token)
+	}
+	backoff := 0.0
+	for _, context := range contexts[:at] {
+		if context != nil {
+			backoff += context.LogBackoff
+		}
+	}
+	value, found := 0.0, false
+	if matched > 1 {
+		value, found = contexts[at].Log10(token)
+	} else {
+		value, found = unigrams.Log10(token)
+	}
+	if !found {
+		return Score(unigrams, contexts, token)
+	}
+	return Record{Token: token, Log10: backoff + value, Matched: matched}
+}
+
 // ContextAt returns the context of position i of a sentence that begins with <s>: the tokens before it, at most
 // order-1, and none before an unknown token, which matches nothing. An empty context is nil.
 func ContextAt(sentence []uint32, i, order int) []uint32 {
