@@ -36,7 +36,7 @@ func TestUnimplementedRPCs(t *testing.T) {
 		dbslm.Ngram: {
 			ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_corpus_proto, ngramv1.File_dbslm_ngram_v1_build_proto, ngramv1.File_dbslm_ngram_v1_job_proto,
 			ngramv1.File_dbslm_ngram_v1_inference_proto, ngramv1.File_dbslm_ngram_v1_evaluation_proto, ngramv1.File_dbslm_ngram_v1_exchange_proto,
-			ngramv1.File_dbslm_ngram_v1_profile_proto,
+			ngramv1.File_dbslm_ngram_v1_profile_proto, ngramv1.File_dbslm_ngram_v1_rebuild_proto,
 		},
 		dbslm.Memory: {
 			memoryv1.File_dbslm_memory_v1_conversation_proto, memoryv1.File_dbslm_memory_v1_correction_proto,

@@ -31,7 +31,8 @@ func (g *Gateway) forwarded() []forwarding {
 		for _, name := range names {
 			f := forwarding{service: file.Services().ByName(name), peer: peer}
 			switch file {
-			case ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_build_proto, ngramv1.File_dbslm_ngram_v1_corpus_proto, ngramv1.File_dbslm_ngram_v1_exchange_proto:
+			case ngramv1.File_dbslm_ngram_v1_model_proto, ngramv1.File_dbslm_ngram_v1_build_proto, ngramv1.File_dbslm_ngram_v1_corpus_proto, ngramv1.File_dbslm_ngram_v1_exchange_proto,
+				ngramv1.File_dbslm_ngram_v1_rebuild_proto:
 				f.changed = g.published.forgetAll
 			}
 			out = append(out, f)
@@ -42,6 +43,7 @@ func (g *Gateway) forwarded() []forwarding {
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_model_proto, "ModelService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_corpus_proto, "CorpusService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_build_proto, "BuildService")...)
+	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_rebuild_proto, "RebuildService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_job_proto, "JobService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_inference_proto, "InferenceService")...)
 	all = append(all, services(g.peers.Ngram, ngramv1.File_dbslm_ngram_v1_profile_proto, "ProfileService")...)

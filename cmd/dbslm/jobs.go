@@ -29,7 +29,7 @@ type jobSummary struct {
 }
 
 var (
-	jobKinds  = map[string]ngramv1.Job_Kind{"ingest": ngramv1.Job_KIND_INGEST, "build": ngramv1.Job_KIND_BUILD}
+	jobKinds  = map[string]ngramv1.Job_Kind{"ingest": ngramv1.Job_KIND_INGEST, "build": ngramv1.Job_KIND_BUILD, "rebuild": ngramv1.Job_KIND_REBUILD}
 	jobStates = map[string]ngramv1.Job_State{
 		"running": ngramv1.Job_STATE_RUNNING, "done": ngramv1.Job_STATE_DONE, "failed": ngramv1.Job_STATE_FAILED,
 		"cancelled": ngramv1.Job_STATE_CANCELLED, "paused": ngramv1.Job_STATE_PAUSED, "interrupted": ngramv1.Job_STATE_INTERRUPTED,

@@ -30,8 +30,8 @@ func newModels(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "models [NAME]",
-		Short:   "List models, or show one; make or delete one",
-		Example: "  dbslm models\n  dbslm models default --json\n  dbslm models create harbour --order 5\n  dbslm models delete harbour",
+		Short:   "List models, or show one; make, rebuild or delete one",
+		Example: "  dbslm models\n  dbslm models default --json\n  dbslm models create harbour --order 5\n  dbslm models rebuild harbour harbour-5 --order 5\n  dbslm models delete harbour",
 		Args:    atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), false, func(conn *connection) error {
@@ -58,7 +58,7 @@ func newModels(a *app) *cobra.Command {
 		},
 	}
 	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.AddCommand(newModelsCreate(a, &asJSON), newModelsDelete(a, &asJSON))
+	cmd.AddCommand(newModelsCreate(a, &asJSON), newModelsDelete(a, &asJSON), newModelsRebuild(a, &asJSON))
 	return cmd
 }
 

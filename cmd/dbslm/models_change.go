@@ -45,10 +45,7 @@ func newModelsCreate(a *app, asJSON *bool) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&o.order, "order", 0, "longest n-gram: `N` tokens, 1 to 255 (default 3)")
-	flags.StringVar(&o.tokenizer, "tokenizer", "", "`kind` of tokens: words, whitespace or bytes (default words)")
-	flags.StringVar(&o.normalization, "normalization", "", "Unicode `form` of the text: nfc, nfkc or none (default nfc)")
-	flags.StringVar(&o.unk, "unk", "", "`policy` for <unk>, <s> and </s> as tokens of the text: reserved (refused) or literal (words) (default reserved)")
+	o.settingFlags(flags, "3", "words", "nfc", "reserved")
 	return cmd
 }
 

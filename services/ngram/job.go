@@ -7,8 +7,9 @@ type JobKind string
 
 // The kinds.
 const (
-	JobIngest JobKind = "ingest"
-	JobBuild  JobKind = "build"
+	JobIngest  JobKind = "ingest"
+	JobBuild   JobKind = "build"
+	JobRebuild JobKind = "rebuild" // trains another model with kept texts
 )
 
 // JobState says how far a job is.

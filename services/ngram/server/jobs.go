@@ -27,7 +27,7 @@ var (
 	errOutOfTime   = errors.New(errors.Aborted, "JOB_PAUSED", "the time of the job was up; the same call begins the build anew")
 	errShutDown    = errors.New(errors.Aborted, "JOB_INTERRUPTED", "the service was shut down; the same call goes on once it runs again")
 	jobCauses      = map[string]ngram.JobState{"JOB_CANCELLED": ngram.JobCancelled, "JOB_PAUSED": ngram.JobPaused, "JOB_INTERRUPTED": ngram.JobInterrupted}
-	jobKinds       = map[ngramv1.Job_Kind]ngram.JobKind{ngramv1.Job_KIND_INGEST: ngram.JobIngest, ngramv1.Job_KIND_BUILD: ngram.JobBuild}
+	jobKinds       = map[ngramv1.Job_Kind]ngram.JobKind{ngramv1.Job_KIND_INGEST: ngram.JobIngest, ngramv1.Job_KIND_BUILD: ngram.JobBuild, ngramv1.Job_KIND_REBUILD: ngram.JobRebuild}
 	jobProtoStates = map[ngramv1.Job_State]ngram.JobState{
 		ngramv1.Job_STATE_RUNNING: ngram.JobRunning, ngramv1.Job_STATE_DONE: ngram.JobDone, ngramv1.Job_STATE_FAILED: ngram.JobFailed,
 		ngramv1.Job_STATE_CANCELLED: ngram.JobCancelled, ngramv1.Job_STATE_PAUSED: ngram.JobPaused, ngramv1.Job_STATE_INTERRUPTED: ngram.JobInterrupted,

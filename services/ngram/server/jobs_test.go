@@ -15,6 +15,7 @@ import (
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 	"dbslm/services/ngram/store"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -24,6 +25,7 @@ type whole struct {
 	jobs      ngramv1.JobServiceClient
 	inference ngramv1.InferenceServiceClient
 	service   *Server
+	conn      grpc.ClientConnInterface
 }
 
 func dialWhole(t *testing.T, db *database.DB, options Options) whole {
@@ -38,7 +40,7 @@ func dialWhole(t *testing.T, db *database.DB, options Options) whole {
 	conn := server.Local()
 	return whole{
 		trainingClients{ngramv1.NewModelServiceClient(conn), ngramv1.NewCorpusServiceClient(conn), ngramv1.NewBuildServiceClient(conn)},
-		ngramv1.NewJobServiceClient(conn), ngramv1.NewInferenceServiceClient(conn), service,
+		ngramv1.NewJobServiceClient(conn), ngramv1.NewInferenceServiceClient(conn), service, conn,
 	}
 }
 

@@ -103,6 +103,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	ngramv1.RegisterProfileServiceServer(r, &profiles{store: s.store})
 	ngramv1.RegisterCorpusServiceServer(r, &corpus{store: s.store, reader: s.reader, jobs: s.jobs})
 	ngramv1.RegisterBuildServiceServer(r, s.builds)
+	ngramv1.RegisterRebuildServiceServer(r, &rebuilds{store: s.store, jobs: s.jobs})
 	ngramv1.RegisterJobServiceServer(r, s.jobs)
 	ngramv1.RegisterEvaluationServiceServer(r, &evaluations{store: s.store})
 	ngramv1.RegisterExchangeServiceServer(r, &exchanges{store: s.store, reader: s.reader})

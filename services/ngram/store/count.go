@@ -38,7 +38,7 @@ func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document
 	for _, documents := range [][]stored{arriving, leaving} {
 		for i := range documents {
 			if err == nil {
-				err = c.paused()
+				err = t.paused()
 			}
 			if err == nil {
 				err = c.document(&documents[i], decoder)
@@ -79,8 +79,8 @@ var ErrPaused = errors.New(errors.Aborted, ReasonPaused, "the time was up; what 
 func (t *Trainer) PauseAt(at time.Time) { t.pauseAt = at }
 
 // paused is ErrPaused when it is time to stop.
-func (b *batcher) paused() error {
-	if at := b.t.pauseAt; !at.IsZero() && !b.t.store.options.Clock().Before(at) {
+func (t *Trainer) paused() error {
+	if !t.pauseAt.IsZero() && !t.store.options.Clock().Before(t.pauseAt) {
 		return ErrPaused
 	}
 	return nil
@@ -142,7 +142,7 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 		if err := b.apply(); err != nil {
 			return err
 		}
-		return b.paused()
+		return t.paused()
 	})
 	if err == nil {
 		b.cursors = append(b.cursors, cursor{document: d, done: d.size, tokens: tokens, complete: true})

@@ -79,7 +79,7 @@ func (b *batcher) leaving(d *stored, decoder *zstd.Decoder) error {
 		if err := b.apply(); err != nil {
 			return err
 		}
-		return b.paused()
+		return b.t.paused()
 	})
 	if err == nil || errors.Is(err, errCounted) {
 		b.cursors = append(b.cursors, cursor{document: d, done: d.done, tokens: tokens, complete: true})

@@ -33,6 +33,8 @@ const (
 	Job_KIND_INGEST Job_Kind = 1
 	// Derives a build.
 	Job_KIND_BUILD Job_Kind = 2
+	// Trains another model with the texts that a model keeps.
+	Job_KIND_REBUILD Job_Kind = 3
 )
 
 // Enum value maps for Job_Kind.
@@ -41,11 +43,13 @@ var (
 		0: "KIND_UNSPECIFIED",
 		1: "KIND_INGEST",
 		2: "KIND_BUILD",
+		3: "KIND_REBUILD",
 	}
 	Job_Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
 		"KIND_INGEST":      1,
 		"KIND_BUILD":       2,
+		"KIND_REBUILD":     3,
 	}
 )
 
@@ -752,7 +756,7 @@ var File_dbslm_ngram_v1_job_proto protoreflect.FileDescriptor
 
 const file_dbslm_ngram_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x18dbslm/ngram/v1/job.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x05\n" +
+	"\x18dbslm/ngram/v1/job.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x05\n" +
 	"\x03Job\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x14\n" +
@@ -771,12 +775,13 @@ const file_dbslm_ngram_v1_job_proto_rawDesc = "" +
 	"\vupdate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12;\n" +
 	"\vfinish_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"finishTime\"=\n" +
+	"finishTime\"O\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_INGEST\x10\x01\x12\x0e\n" +
 	"\n" +
-	"KIND_BUILD\x10\x02\"\x91\x01\n" +
+	"KIND_BUILD\x10\x02\x12\x10\n" +
+	"\fKIND_REBUILD\x10\x03\"\x91\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_RUNNING\x10\x01\x12\x0e\n" +
