@@ -36,6 +36,7 @@ const (
 	MaxOrder      = 255     // longest n-gram in tokens
 	MaxTokenBytes = 1024    // longest token that can be trained
 	MaxWeight     = 1000000 // greatest weight of a document
+	MaxTokens     = 1 << 24 // different tokens of a model, <unk> and marks included (MEDIUMINT UNSIGNED)
 	MaxNameBytes  = 128
 	DefaultOrder  = 3
 )

@@ -103,8 +103,8 @@ func followersOf(entries map[string]goldentest.Entry) map[string]map[string]floa
 func registerContexts(t testing.TB, db *database.DB, contexts [][]uint32) {
 	t.Helper()
 	for _, tokens := range contexts {
-		_, err := db.Exec(t.Context(), `INSERT INTO tbl_l1_context_registry (model_id, n, context_hash, parent_hash, oldest_token_id, a_total, n1, n2, n3)
-VALUES (1, ?, ?, ?, ?, 9, 1, 2, 3)`, len(tokens)+1, contexthash.Sum(tokens), contexthash.Sum(tokens[1:]), int64(tokens[0]))
+		_, err := db.Exec(t.Context(), `INSERT INTO tbl_l1_context_registry (model_id, n, context_hash, parent_hash, oldest_token_id, a3, n1, n2, n3)
+VALUES (1, ?, ?, ?, ?, 4, 1, 2, 3)`, len(tokens)+1, contexthash.Sum(tokens), contexthash.Sum(tokens[1:]), int64(tokens[0]))
 		if err != nil {
 			t.Fatal(err)
 		}

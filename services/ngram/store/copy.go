@@ -40,7 +40,7 @@ var (
 		{"tbl_l1_vocabulary", "token_id:i token:b is_control:i freq_global:i", cutTokens, "", 0},
 		{"tbl_l1_surface_forms", "token_id:i form:b inner_count:i start_count:i", cutTokens, "", 0},
 		{"tbl_l1_ng_counts_n", "n:i context_hash:i next_token_id:i c:i a:i", cutGrams, "", 0},
-		{"tbl_l1_context_registry", "n:i context_hash:i parent_hash:i oldest_token_id:i a_total:i n1:i n2:i n3:i", cutContexts, "", 0},
+		{"tbl_l1_context_registry", "n:i context_hash:i parent_hash:i oldest_token_id:i n1:i n2:i n3:i a3:i", cutContexts, "", 0},
 		{"tbl_corpus", "label:b document_id:t content_hash:b weight:i state:t text_bytes:i sentences:i tokens:i ngrams:i bytes_done:i text_kept:i stored_bytes:i created_at:i first_version:i", cutNot, "", 0},
 		{"tbl_decode_hparams", "profile:t parameters:t", cutNot, "", 0},
 		{"tbl_decode_cache_weights", "tokens:i weight:f", cutNot, "", 0},

@@ -179,6 +179,10 @@ func (b *batcher) apply() error {
 			complete--
 		}
 	}
+	if size := t.words.size(); size > ngram.MaxTokens {
+		return errors.New(errors.ResourceExhausted, "VOCABULARY_FULL", "model %q would have %d different tokens, and %d is the most; the text of this batch is not counted", t.model.Name, size, ngram.MaxTokens).
+			With("model", t.model.Name)
+	}
 	err := t.store.db.InTx(b.ctx, func(tx *database.Tx) error {
 		if err := t.stillMine(b.ctx, tx); err != nil {
 			return err
@@ -293,7 +297,7 @@ func (t *Trainer) addCounts(ctx context.Context, tx *database.Tx, batch *countin
 			break
 		}
 		resolved = append(resolved, delta)
-		if err := tell(ctx, tx, t.model.ID, delta, totals[delta.N-1]); err != nil {
+		if err := tell(ctx, tx, t.model.ID, t.store.options.Hash(nil), delta, totals[delta.N-1]); err != nil {
 			return err
 		}
 		change, err := delta.Resolve()
@@ -344,7 +348,7 @@ func saveTotals(ctx context.Context, tx *database.Tx, model ngram.ModelID, total
 
 var (
 	countColumns    = []string{"model_id", "n", "context_hash", "next_token_id", "c", "a"}
-	registryColumns = []string{"model_id", "n", "context_hash", "parent_hash", "oldest_token_id", "a_total", "n1", "n2", "n3"}
+	registryColumns = []string{"model_id", "n", "context_hash", "parent_hash", "oldest_token_id", "n1", "n2", "n3", "a3"}
 )
 
 // saveCounts stores a resolved delta: new rows in bulk, changed ones as upserts, all in key order.
@@ -401,22 +405,8 @@ func saveContexts(ctx context.Context, tx *database.Tx, model ngram.ModelID, del
 		return delta.Registry(counting.New, func(row counting.RegistryRow) error {
 			w.Int(int64(model))
 			w.Int(int64(delta.N))
-			w.Int(row.Hash)
-			if delta.N == 1 {
-				w.Null()
-				w.Null()
-			} else {
-				w.Int(row.Parent)
-				w.Int(int64(row.Oldest))
-			}
-			w.Int(row.Adjusted)
-			for _, followers := range row.Followers {
-				if followers == 0 {
-					w.Null()
-				} else {
-					w.Int(int64(followers))
-				}
-			}
+			writeIdentity(w, delta.N, row.Hash, row.Parent, row.Oldest)
+			writeSums(w, row.Adjusted, [3]int64{int64(row.Followers[0]), int64(row.Followers[1]), int64(row.Followers[2])})
 			return w.EndRow()
 		})
 	})
@@ -425,14 +415,15 @@ func saveContexts(ctx context.Context, tx *database.Tx, model ngram.ModelID, del
 	}
 	var rows [][]any
 	err = delta.Registry(counting.Changed, func(row counting.RegistryRow) error {
-		rows = append(rows, []any{int64(model), delta.N, row.Hash, row.Adjusted, orNull(row.Followers[0]), orNull(row.Followers[1]), orNull(row.Followers[2])})
+		f := row.Followers
+		rows = append(rows, []any{int64(model), delta.N, row.Hash, orNull(int64(f[0])), orNull(int64(f[1])), orNull(int64(f[2])), orNull(row.Adjusted - int64(f[0]) - 2*int64(f[1]))})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	columns := slices.Concat(registryColumns[:3], registryColumns[5:])
-	sums := []database.Assign{{Column: "a_total"}, {Column: "n1"}, {Column: "n2"}, {Column: "n3"}}
+	sums := []database.Assign{{Column: "n1"}, {Column: "n2"}, {Column: "n3"}, {Column: "a3"}}
 	if err := tx.Upsert(ctx, "tbl_l1_context_registry", columns, columns[:3], sums, rows); err != nil {
 		return err
 	}
@@ -440,11 +431,37 @@ func saveContexts(ctx context.Context, tx *database.Tx, model ngram.ModelID, del
 }
 
 // orNull is 0 as it is stored: most contexts have followers of one class only.
-func orNull(followers int32) any {
-	if followers == 0 {
+func orNull(sum int64) any {
+	if sum == 0 {
 		return nil
 	}
-	return int64(followers)
+	return sum
+}
+
+// writeIdentity writes who a context of n-grams of order n is. The empty context has no parent, and that of one token has it.
+func writeIdentity(w database.RowWriter, n int, hash, parent int64, oldest uint32) {
+	w.Int(hash)
+	if n <= 2 {
+		w.Null()
+	} else {
+		w.Int(parent)
+	}
+	if n == 1 {
+		w.Null()
+	} else {
+		w.Int(int64(oldest))
+	}
+}
+
+// writeSums writes how many followers have the adjusted counts 1, 2, and 3 or more, and the sum of the last.
+func writeSums(w database.RowWriter, total int64, followers [3]int64) {
+	for _, sum := range [...]int64{followers[0], followers[1], followers[2], total - followers[0] - 2*followers[1]} {
+		if sum == 0 {
+			w.Null()
+		} else {
+			w.Int(sum)
+		}
+	}
 }
 
 // saveWords stores the tokens that are new and refreshes how often the others occurred.

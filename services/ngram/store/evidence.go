@@ -109,7 +109,11 @@ func (v *View) Evidence(ctx context.Context, estimate Estimate, tokens []uint32,
 		}},
 		{&counts, func(row database.Row) { at(row).Count = &evidence.Count{Raw: row.Int(3), Adjusted: row.Int(4)} }},
 		{&contexts, func(row database.Row) {
-			at(row).Context = &evidence.Context{Parent: optional(row, 2), Total: row.Int(4), Followers: [3]int64{row.Int(5), row.Int(6), row.Int(7)}}
+			parent := optional(row, 2)
+			if empty := contexthash.Sum(nil); row.Int(0) == 2 {
+				parent = &empty // NULL in the row
+			}
+			at(row).Context = &evidence.Context{Parent: parent, Total: row.Int(4), Followers: [3]int64{row.Int(5), row.Int(6), row.Int(7)}}
 		}},
 		{&totals, func(row database.Row) {
 			if known := at(row).Context; known != nil {

@@ -185,8 +185,8 @@ func (i *importer) word(word []byte, at exchange.Position) (uint32, error) {
 		if i.allowed != nil && !i.allowed[string(word)] {
 			return 0, exchange.Malformed(at, fmt.Sprintf("a word of model %q", i.in.Vocabulary), strconv.Quote(string(word)))
 		}
-		if uint64(id) >= math.MaxInt32 {
-			return 0, exchange.Malformed(at, fmt.Sprintf("at most %d words", math.MaxInt32), "one more")
+		if id >= ngram.MaxTokens {
+			return 0, exchange.Malformed(at, fmt.Sprintf("at most %d words", ngram.MaxTokens-ngram.FirstWord), "one more")
 		}
 		i.words = append(i.words, string(word))
 		i.counts = append(i.counts, 0)

@@ -241,13 +241,8 @@ func saveOwners(ctx context.Context, tx *database.Tx, model ngram.ModelID, n int
 		for _, o := range owners {
 			w.Int(int64(model))
 			w.Int(int64(n))
-			w.Int(o.own)
-			w.Int(o.parent)
-			w.Int(int64(o.oldest))
-			w.Int(0)
-			w.Null()
-			w.Null()
-			w.Null()
+			writeIdentity(w, n, o.own, o.parent, o.oldest)
+			writeSums(w, 0, [3]int64{})
 			if err := w.EndRow(); err != nil {
 				return err
 			}
@@ -396,22 +391,8 @@ func (r *countRows) flush(ctx context.Context) error {
 			for _, c := range r.contexts {
 				w.Int(model)
 				w.Int(int64(r.n))
-				w.Int(c.own)
-				if r.n == 1 {
-					w.Null()
-					w.Null()
-				} else {
-					w.Int(c.parent)
-					w.Int(int64(c.oldest))
-				}
-				w.Int(c.total)
-				for _, followers := range c.followers {
-					if followers == 0 {
-						w.Null()
-					} else {
-						w.Int(followers)
-					}
-				}
+				writeIdentity(w, r.n, c.own, c.parent, c.oldest)
+				writeSums(w, c.total, c.followers)
 				if err := w.EndRow(); err != nil {
 					return err
 				}

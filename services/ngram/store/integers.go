@@ -176,6 +176,7 @@ func (r *integers) rows(ctx context.Context, tx *database.Tx, from, to int64) er
 	c := &r.counts
 	c.Tokens, c.Adjusted, r.raw = c.Tokens[:0], c.Adjusted[:0], r.raw[:0]
 	r.id = parentage{}
+	empty := r.d.t.store.options.Hash(nil)
 	var known []parentage
 	if r.p.n > 1 {
 		err := tx.Stream(ctx, selectParentage, args, func(row database.Row) error {
@@ -194,7 +195,9 @@ func (r *integers) rows(ctx context.Context, tx *database.Tx, from, to int64) er
 			if len(known) == 0 || known[0].hash != r.id.hash {
 				return inconsistentCounts("their contexts").With("order", fmt.Sprint(r.p.n)).With("context_hash", fmt.Sprint(r.id.hash))
 			}
-			r.id, known = known[0], known[1:]
+			if r.id, known = known[0], known[1:]; r.p.n == 2 {
+				r.id.parent = empty
+			}
 		}
 		return r.end()
 	}

@@ -51,15 +51,19 @@ func readTotals(ctx context.Context, q database.Querier, model ngram.ModelID, or
 }
 
 // tell tells a delta what is stored of it. Contexts that are new have only new followers, so only those of known ones
-// are read.
-func tell(ctx context.Context, tx *database.Tx, model ngram.ModelID, delta *counting.Delta, totals orderTotals) error {
+// are read. empty is the hash of the empty context.
+func tell(ctx context.Context, tx *database.Tx, model ngram.ModelID, empty int64, delta *counting.Delta, totals orderTotals) error {
 	if totals.Contexts == 0 {
 		return nil
 	}
 	base := []any{int64(model), delta.N}
 	registry := func(row database.Row) error {
 		sums := counting.Sums{Adjusted: row.Int(3), Followers: [3]int32{int32(row.Int(4)), int32(row.Int(5)), int32(row.Int(6))}}
-		return delta.SetContext(row.Int(0), row.Int(1), uint32(row.Int(2)), sums)
+		parent := row.Int(1)
+		if delta.N == 2 {
+			parent = empty // NULL, but in rows of earlier releases
+		}
+		return delta.SetContext(row.Int(0), parent, uint32(row.Int(2)), sums)
 	}
 	// A scan costs a third of a look-up per row.
 	if int64(len(delta.Contexts))*3 > totals.Contexts {
