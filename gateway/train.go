@@ -160,6 +160,8 @@ func trainEvent(in *ngramv1.IngestResponse) *gatewayv1.TrainResponse {
 		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Progress{Progress: event.Progress}}
 	case *ngramv1.IngestResponse_Acknowledged:
 		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Acknowledged{Acknowledged: event.Acknowledged}}
+	case *ngramv1.IngestResponse_Probe:
+		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Probe{Probe: event.Probe}}
 	case *ngramv1.IngestResponse_Paused:
 		return &gatewayv1.TrainResponse{Event: &gatewayv1.TrainResponse_Paused{Paused: event.Paused}}
 	default:

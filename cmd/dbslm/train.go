@@ -28,6 +28,7 @@ type trainOptions struct {
 	model, tokenizer, normalization, unk string
 	reading
 	estimation
+	probe                                                  probing
 	order                                                  int
 	weight                                                 uint32
 	replace, dropText                                      bool
@@ -56,6 +57,7 @@ are never touched.`,
 		Example: `  dbslm train books/ --recursive
   dbslm train corpus.txt --model harbour --order 5 --storage exact
   dbslm train notes.txt.gz tickets.ndjson --mapping tickets.mapping.yaml
+  dbslm train letters/ --probe heldout.txt --every 100 --metrics metrics.ndjson
   dbslm train corpus.txt --reset`,
 		Annotations: map[string]string{afterInterrupt: "; run the same command again to complete what was begun"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,6 +85,7 @@ are never touched.`,
 	flags.BoolVar(&o.noPublish, "no-publish", false, "derive a build but let the old one serve")
 	flags.DurationVar(&o.maxRuntime, "max-runtime", 0, "stop at a checkpoint after so `long`, as 90s or 2h; the same command goes on")
 	flags.BoolVar(&o.json, "json", false, "print a JSON summary")
+	o.probe.register(flags)
 	return cmd
 }
 
@@ -146,6 +149,11 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 	if err != nil {
 		return err
 	}
+	probed, cleanup, err := a.probeInput(ctx, o)
+	defer cleanup()
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, true, func(conn *connection) error {
 		model, err := a.findModel(ctx, conn, o.model)
 		if err != nil {
@@ -157,6 +165,9 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 		}
 		inputs = laidOut(inputs, settings.Tokenizer)
 		if err := checkTokens(ctx, inputs, settings, o.encoding); err != nil {
+			return err
+		}
+		if header.Ingest.Probe, err = o.probe.options(laidOut([]input{probed}, settings.Tokenizer)[0], o.encoding); err != nil {
 			return err
 		}
 		if o.reset && model != nil {
@@ -263,6 +274,7 @@ type trainSummary struct {
 	Tokens    uint64             `json:"tokens"`
 	NGrams    uint64             `json:"ngrams"`
 	Build     *buildSummary      `json:"build,omitempty"`
+	Probe     *metric            `json:"probe,omitempty"` // the last one
 	Paused    bool               `json:"paused,omitempty"`
 	Store     string             `json:"store"`
 
@@ -281,6 +293,11 @@ type documentSummary struct {
 }
 
 func (a *app) runTraining(ctx context.Context, conn *connection, header *gatewayv1.TrainHeader, inputs []input, o trainOptions) error {
+	metrics, err := o.probe.open()
+	if err != nil {
+		return err
+	}
+	defer metrics.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stream, err := conn.gateway.Train(ctx)
@@ -299,7 +316,7 @@ func (a *app) runTraining(ctx context.Context, conn *connection, header *gateway
 			summary.Documents = append(summary.Documents, summary.divided[in.label])
 		}
 	}
-	if err := a.receiveTraining(stream, inputs, summary, o); err != nil {
+	if err := a.receiveTraining(stream, inputs, summary, metrics, o); err != nil {
 		if ctx.Err() != nil {
 			for _, job := range summary.jobs {
 				a.cancelJob(ctx, conn, job)
@@ -369,7 +386,7 @@ var outcomes = map[ngramv1.DocumentAcknowledged_Outcome]string{
 	ngramv1.DocumentAcknowledged_OUTCOME_EMPTY:     "skipped",
 }
 
-func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, inputs []input, summary *trainSummary, o trainOptions) error {
+func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, inputs []input, summary *trainSummary, metrics *metrics, o trainOptions) error {
 	bars := newProgress(a.streams)
 	defer bars.close()
 	var total, done uint64
@@ -404,6 +421,15 @@ func (a *app) receiveTraining(stream gatewayv1.GatewayService_TrainClient, input
 			done += event.Acknowledged.GetDocument().GetSizeBytes()
 			bars.set("counting", done, total, true)
 			a.document(bars, summary, event.Acknowledged, resumed[event.Acknowledged.Label], o)
+		case *gatewayv1.TrainResponse_Probe:
+			m := summariseProbe(o.model, event.Probe)
+			summary.Probe = &m
+			if !o.json {
+				m.print(bars.lines)
+			}
+			if err := metrics.write(m); err != nil {
+				return err
+			}
 		case *gatewayv1.TrainResponse_BuildProgress:
 			bars.set("build: "+event.BuildProgress.Phase, event.BuildProgress.Done, event.BuildProgress.Total, false)
 		case *gatewayv1.TrainResponse_Build:

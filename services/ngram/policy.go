@@ -41,3 +41,18 @@ func (h HeldOut) LossBits() float64 {
 }
 
 func perplexity(log10 float64, tokens int64) float64 { return math.Pow(10, -log10/float64(tokens)) }
+
+// Probe is how well the counts of a model predict a text, as an exact build of modified Kneser-Ney of them would.
+type Probe struct {
+	Documents, Tokens int64 // counted in the model
+	CountsVersion     int64
+	Sentences         int64 // of the text
+	Events            int64 // its tokens and ends of sentences
+	OOV               int64
+	Log10, Log10OOV   float64 // of all events, and of unknown tokens among them
+}
+
+// Perplexity over all events, and over those of known tokens. NaN without any.
+func (p Probe) Perplexity() (includingOOV, excludingOOV float64) {
+	return perplexity(p.Log10, p.Events), perplexity(p.Log10-p.Log10OOV, p.Events-p.OOV)
+}

@@ -53,6 +53,9 @@ func (s *corpus) Ingest(stream ingestStream) error {
 				in.until = j.now.Created.Add(time.Duration(header.MaxRuntimeSeconds) * time.Second)
 				t.PauseAt(in.until)
 			}
+			if err := probeWith(t, header.Probe, stream); err != nil {
+				return err
+			}
 			i := &ingest{stream: stream, in: in, trainer: t, job: j, dropText: header.DropText, survive: header.KeepRunning}
 			return i.run(ctx, model)
 		})
@@ -61,6 +64,24 @@ func (s *corpus) Ingest(stream ingestStream) error {
 		err = nil // the last message said so
 	}
 	return err
+}
+
+// probeWith has the trainer measure its counts on a text, and tell the client.
+func probeWith(t *store.Trainer, options *ngramv1.ProbeOptions, stream ingestStream) error {
+	if options == nil {
+		return nil
+	}
+	return t.Probe(store.Probing{
+		Text: options.Text, Documents: int64(options.EveryDocuments), Tokens: int64(options.EveryTokens), Tell: func(p ngram.Probe) error {
+			including, excluding := p.Perplexity()
+			_ = stream.Send(&ngramv1.IngestResponse{Event: &ngramv1.IngestResponse_Probe{Probe: &ngramv1.IngestProbe{
+				Documents: uint64(p.Documents), Tokens: uint64(p.Tokens), CountsVersion: uint64(p.CountsVersion),
+				Sentences: uint64(p.Sentences), Events: uint64(p.Events), Oov: uint64(p.OOV), Log10: p.Log10,
+				PerplexityIncludingOov: including, PerplexityExcludingOov: excluding,
+			}}}) // a client that has gone ends the context
+			return nil
+		},
+	})
 }
 
 // createOrCheck finds the model, or makes it. Settings that differ from its own are FailedPrecondition here.
@@ -180,6 +201,9 @@ func (i *ingest) run(ctx context.Context, model ngram.Model) error {
 	}
 	if err == nil {
 		err = i.receive(ctx)
+	}
+	if err == nil {
+		err = i.trainer.ProbeLast(ctx)
 	}
 	switch {
 	case i.survive && i.in.gone.Err() != nil && ctx.Err() == nil:

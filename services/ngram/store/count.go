@@ -135,7 +135,10 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 		b.ids = t.words.add(b.ids[:0], sentence, d.Weight)
 		b.batch.Add(b.ids, d.Weight)
 		tokens += int64(len(b.ids))
-		if b.batch.Len()*t.model.Settings.Order < t.store.options.BatchWindows {
+		if p := t.probing; p != nil {
+			p.tokens += int64(len(b.ids))
+		}
+		if b.batch.Len()*t.model.Settings.Order < t.store.options.BatchWindows && !t.probing.due() {
 			return nil
 		}
 		b.cursors = append(b.cursors, cursor{document: d, done: from + sentence.End, tokens: tokens})
@@ -144,10 +147,16 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 		}
 		return t.paused()
 	})
-	if err == nil {
-		b.cursors = append(b.cursors, cursor{document: d, done: d.size, tokens: tokens, complete: true})
+	if err != nil {
+		return err
 	}
-	return err
+	b.cursors = append(b.cursors, cursor{document: d, done: d.size, tokens: tokens, complete: true})
+	if p := t.probing; p != nil {
+		if p.documents++; p.due() {
+			return b.apply()
+		}
+	}
+	return nil
 }
 
 const (
@@ -225,6 +234,9 @@ func (b *batcher) apply() error {
 		}
 	}
 	b.batch, b.cursors = nil, b.cursors[:0]
+	if t.probing.due() {
+		return t.probe(b.ctx)
+	}
 	return nil
 }
 

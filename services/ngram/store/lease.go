@@ -30,8 +30,9 @@ type Trainer struct {
 	pending   []*incoming
 	waiting   int // bytes of text in pending
 	pauseAt   time.Time
-	hidden    bool // the generation is being imported and has no name yet
-	immediate bool // rows of counts and builds stay written when their transaction fails
+	probing   *Probing // nil for not at all
+	hidden    bool     // the generation is being imported and has no name yet
+	immediate bool     // rows of counts and builds stay written when their transaction fails
 }
 
 // Train runs f as the only trainer of the model. While somebody else trains it, Aborted says who and until when. The context

@@ -1505,6 +1505,7 @@ type TrainResponse struct {
 	//	*TrainResponse_Build
 	//	*TrainResponse_Paused
 	//	*TrainResponse_BuildJobId
+	//	*TrainResponse_Probe
 	Event         isTrainResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1610,6 +1611,15 @@ func (x *TrainResponse) GetBuildJobId() string {
 	return ""
 }
 
+func (x *TrainResponse) GetProbe() *v11.IngestProbe {
+	if x != nil {
+		if x, ok := x.Event.(*TrainResponse_Probe); ok {
+			return x.Probe
+		}
+	}
+	return nil
+}
+
 type isTrainResponse_Event interface {
 	isTrainResponse_Event()
 }
@@ -1649,6 +1659,11 @@ type TrainResponse_BuildJobId struct {
 	BuildJobId string `protobuf:"bytes,31,opt,name=build_job_id,json=buildJobId,proto3,oneof"`
 }
 
+type TrainResponse_Probe struct {
+	// The counts were measured on the text of the header's probe.
+	Probe *v11.IngestProbe `protobuf:"bytes,32,opt,name=probe,proto3,oneof"`
+}
+
 func (*TrainResponse_Opened) isTrainResponse_Event() {}
 
 func (*TrainResponse_Progress) isTrainResponse_Event() {}
@@ -1662,6 +1677,8 @@ func (*TrainResponse_Build) isTrainResponse_Event() {}
 func (*TrainResponse_Paused) isTrainResponse_Event() {}
 
 func (*TrainResponse_BuildJobId) isTrainResponse_Event() {}
+
+func (*TrainResponse_Probe) isTrainResponse_Event() {}
 
 // EvaluateRequest is one message of an evaluation.
 type EvaluateRequest struct {
@@ -2687,7 +2704,7 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x05start\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.DocumentStartH\x00R\x05start\x12!\n" +
 	"\x05chunk\x18\x03 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x12/\n" +
 	"\x03end\x18\x04 \x01(\v2\x1b.dbslm.ngram.v1.DocumentEndH\x00R\x03endB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\xad\x03\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xe2\x03\n" +
 	"\rTrainResponse\x126\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1c.dbslm.ngram.v1.IngestOpenedH\x00R\x06opened\x12<\n" +
 	"\bprogress\x18\x02 \x01(\v2\x1e.dbslm.ngram.v1.IngestProgressH\x00R\bprogress\x12J\n" +
@@ -2696,7 +2713,8 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x05build\x18\x05 \x01(\v2\x15.dbslm.ngram.v1.BuildH\x00R\x05build\x126\n" +
 	"\x06paused\x18\x1e \x01(\v2\x1c.dbslm.ngram.v1.IngestPausedH\x00R\x06paused\x12\"\n" +
 	"\fbuild_job_id\x18\x1f \x01(\tH\x00R\n" +
-	"buildJobIdB\a\n" +
+	"buildJobId\x123\n" +
+	"\x05probe\x18  \x01(\v2\x1b.dbslm.ngram.v1.IngestProbeH\x00R\x05probeB\a\n" +
 	"\x05event\"T\n" +
 	"\x0fEvaluateRequest\x12A\n" +
 	"\arequest\x18\x01 \x01(\v2\x1f.dbslm.ngram.v1.EvaluateRequestB\x06\xbaH\x03\xc8\x01\x01R\arequest\"P\n" +
@@ -2856,14 +2874,15 @@ var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(*v11.BuildProgress)(nil),          // 55: dbslm.ngram.v1.BuildProgress
 	(*v11.Build)(nil),                  // 56: dbslm.ngram.v1.Build
 	(*v11.IngestPaused)(nil),           // 57: dbslm.ngram.v1.IngestPaused
-	(*v11.EvaluateRequest)(nil),        // 58: dbslm.ngram.v1.EvaluateRequest
-	(*v11.EvaluateResponse)(nil),       // 59: dbslm.ngram.v1.EvaluateResponse
-	(*v1.Window)(nil),                  // 60: dbslm.memory.v1.Window
-	(*v1.CorrectionMatch)(nil),         // 61: dbslm.memory.v1.CorrectionMatch
-	(*v1.Fact)(nil),                    // 62: dbslm.memory.v1.Fact
-	(*v12.Span)(nil),                   // 63: dbslm.concept.v1.Span
-	(*v1.PrivacySubject)(nil),          // 64: dbslm.memory.v1.PrivacySubject
-	(*v11.Model)(nil),                  // 65: dbslm.ngram.v1.Model
+	(*v11.IngestProbe)(nil),            // 58: dbslm.ngram.v1.IngestProbe
+	(*v11.EvaluateRequest)(nil),        // 59: dbslm.ngram.v1.EvaluateRequest
+	(*v11.EvaluateResponse)(nil),       // 60: dbslm.ngram.v1.EvaluateResponse
+	(*v1.Window)(nil),                  // 61: dbslm.memory.v1.Window
+	(*v1.CorrectionMatch)(nil),         // 62: dbslm.memory.v1.CorrectionMatch
+	(*v1.Fact)(nil),                    // 63: dbslm.memory.v1.Fact
+	(*v12.Span)(nil),                   // 64: dbslm.concept.v1.Span
+	(*v1.PrivacySubject)(nil),          // 65: dbslm.memory.v1.PrivacySubject
+	(*v11.Model)(nil),                  // 66: dbslm.ngram.v1.Model
 }
 var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	35, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
@@ -2901,51 +2920,52 @@ var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	55, // 32: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
 	56, // 33: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
 	57, // 34: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
-	58, // 35: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
-	59, // 36: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
-	44, // 37: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	44, // 38: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	38, // 39: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	60, // 40: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
-	61, // 41: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
-	62, // 42: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
-	63, // 43: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
-	64, // 44: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	33, // 45: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
-	65, // 46: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
-	1,  // 47: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
-	3,  // 48: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
-	7,  // 49: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
-	11, // 50: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
-	13, // 51: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
-	15, // 52: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
-	18, // 53: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
-	20, // 54: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
-	22, // 55: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
-	24, // 56: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
-	26, // 57: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
-	28, // 58: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
-	30, // 59: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
-	32, // 60: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
-	2,  // 61: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
-	6,  // 62: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
-	10, // 63: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
-	12, // 64: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
-	14, // 65: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
-	16, // 66: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
-	19, // 67: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
-	21, // 68: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
-	23, // 69: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
-	25, // 70: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
-	27, // 71: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
-	29, // 72: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
-	31, // 73: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
-	34, // 74: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
-	61, // [61:75] is the sub-list for method output_type
-	47, // [47:61] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	58, // 35: dbslm.gateway.v1.TrainResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
+	59, // 36: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
+	60, // 37: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
+	44, // 38: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	44, // 39: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	38, // 40: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	61, // 41: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
+	62, // 42: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
+	63, // 43: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
+	64, // 44: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
+	65, // 45: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	33, // 46: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
+	66, // 47: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
+	1,  // 48: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
+	3,  // 49: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
+	7,  // 50: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
+	11, // 51: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
+	13, // 52: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
+	15, // 53: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
+	18, // 54: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
+	20, // 55: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
+	22, // 56: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
+	24, // 57: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
+	26, // 58: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
+	28, // 59: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
+	30, // 60: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
+	32, // 61: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
+	2,  // 62: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
+	6,  // 63: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
+	10, // 64: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
+	12, // 65: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
+	14, // 66: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
+	16, // 67: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
+	19, // 68: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
+	21, // 69: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
+	23, // 70: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
+	25, // 71: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
+	27, // 72: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
+	29, // 73: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
+	31, // 74: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
+	34, // 75: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
+	62, // [62:76] is the sub-list for method output_type
+	48, // [48:62] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_gateway_proto_init() }
@@ -2974,6 +2994,7 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 		(*TrainResponse_Build)(nil),
 		(*TrainResponse_Paused)(nil),
 		(*TrainResponse_BuildJobId)(nil),
+		(*TrainResponse_Probe)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

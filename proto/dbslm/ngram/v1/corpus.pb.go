@@ -81,7 +81,7 @@ func (x DocumentAcknowledged_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DocumentAcknowledged_Outcome.Descriptor instead.
 func (DocumentAcknowledged_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{8, 0}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // IngestRequest is one message of an ingest stream.
@@ -224,8 +224,10 @@ type IngestHeader struct {
 	// Stop at a checkpoint after so many seconds: the last message says so, what is counted stays counted, and sending the
 	// documents again goes on from there. 0 without a limit.
 	MaxRuntimeSeconds uint32 `protobuf:"varint,31,opt,name=max_runtime_seconds,json=maxRuntimeSeconds,proto3" json:"max_runtime_seconds,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Measure the counts on a text while they grow; absent for not at all.
+	Probe         *ProbeOptions `protobuf:"bytes,32,opt,name=probe,proto3" json:"probe,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IngestHeader) Reset() {
@@ -307,6 +309,78 @@ func (x *IngestHeader) GetMaxRuntimeSeconds() uint32 {
 	return 0
 }
 
+func (x *IngestHeader) GetProbe() *ProbeOptions {
+	if x != nil {
+		return x.Probe
+	}
+	return nil
+}
+
+// ProbeOptions say on what the counts are measured, and when. Counting stops meanwhile. The end of an ingest that counted
+// something is measured too.
+type ProbeOptions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The text, UTF-8, at most 1 MiB; best one that is not trained.
+	Text []byte `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// After every so many documents counted to their end; 0 for never.
+	EveryDocuments uint32 `protobuf:"varint,2,opt,name=every_documents,json=everyDocuments,proto3" json:"every_documents,omitempty"`
+	// After the sentence with which so many tokens are counted; 0 for never.
+	EveryTokens   uint64 `protobuf:"varint,3,opt,name=every_tokens,json=everyTokens,proto3" json:"every_tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProbeOptions) Reset() {
+	*x = ProbeOptions{}
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProbeOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProbeOptions) ProtoMessage() {}
+
+func (x *ProbeOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProbeOptions.ProtoReflect.Descriptor instead.
+func (*ProbeOptions) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ProbeOptions) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *ProbeOptions) GetEveryDocuments() uint32 {
+	if x != nil {
+		return x.EveryDocuments
+	}
+	return 0
+}
+
+func (x *ProbeOptions) GetEveryTokens() uint64 {
+	if x != nil {
+		return x.EveryTokens
+	}
+	return 0
+}
+
 // DocumentStart begins a document.
 type DocumentStart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -325,7 +399,7 @@ type DocumentStart struct {
 
 func (x *DocumentStart) Reset() {
 	*x = DocumentStart{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[2]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +411,7 @@ func (x *DocumentStart) String() string {
 func (*DocumentStart) ProtoMessage() {}
 
 func (x *DocumentStart) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[2]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +424,7 @@ func (x *DocumentStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentStart.ProtoReflect.Descriptor instead.
 func (*DocumentStart) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{2}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DocumentStart) GetLabel() string {
@@ -392,7 +466,7 @@ type DocumentEnd struct {
 
 func (x *DocumentEnd) Reset() {
 	*x = DocumentEnd{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[3]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -404,7 +478,7 @@ func (x *DocumentEnd) String() string {
 func (*DocumentEnd) ProtoMessage() {}
 
 func (x *DocumentEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[3]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -417,7 +491,7 @@ func (x *DocumentEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentEnd.ProtoReflect.Descriptor instead.
 func (*DocumentEnd) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{3}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DocumentEnd) GetSha256() []byte {
@@ -438,6 +512,7 @@ type IngestResponse struct {
 	//	*IngestResponse_Progress
 	//	*IngestResponse_Acknowledged
 	//	*IngestResponse_Paused
+	//	*IngestResponse_Probe
 	Event         isIngestResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -445,7 +520,7 @@ type IngestResponse struct {
 
 func (x *IngestResponse) Reset() {
 	*x = IngestResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[4]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -457,7 +532,7 @@ func (x *IngestResponse) String() string {
 func (*IngestResponse) ProtoMessage() {}
 
 func (x *IngestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[4]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -470,7 +545,7 @@ func (x *IngestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestResponse.ProtoReflect.Descriptor instead.
 func (*IngestResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *IngestResponse) GetEvent() isIngestResponse_Event {
@@ -516,6 +591,15 @@ func (x *IngestResponse) GetPaused() *IngestPaused {
 	return nil
 }
 
+func (x *IngestResponse) GetProbe() *IngestProbe {
+	if x != nil {
+		if x, ok := x.Event.(*IngestResponse_Probe); ok {
+			return x.Probe
+		}
+	}
+	return nil
+}
+
 type isIngestResponse_Event interface {
 	isIngestResponse_Event()
 }
@@ -540,6 +624,11 @@ type IngestResponse_Paused struct {
 	Paused *IngestPaused `protobuf:"bytes,30,opt,name=paused,proto3,oneof"`
 }
 
+type IngestResponse_Probe struct {
+	// The counts were measured.
+	Probe *IngestProbe `protobuf:"bytes,31,opt,name=probe,proto3,oneof"`
+}
+
 func (*IngestResponse_Opened) isIngestResponse_Event() {}
 
 func (*IngestResponse_Progress) isIngestResponse_Event() {}
@@ -547,6 +636,127 @@ func (*IngestResponse_Progress) isIngestResponse_Event() {}
 func (*IngestResponse_Acknowledged) isIngestResponse_Event() {}
 
 func (*IngestResponse_Paused) isIngestResponse_Event() {}
+
+func (*IngestResponse_Probe) isIngestResponse_Event() {}
+
+// IngestProbe is how well the counts predict the text of ProbeOptions: what an exact build of modified Kneser-Ney of them would
+// give, computed from the rows of counts that the text needs, without a build.
+type IngestProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Documents in the counts.
+	Documents uint64 `protobuf:"varint,1,opt,name=documents,proto3" json:"documents,omitempty"`
+	// Tokens in the counts, times their weights.
+	Tokens uint64 `protobuf:"varint,2,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Version of the counts.
+	CountsVersion uint64 `protobuf:"varint,3,opt,name=counts_version,json=countsVersion,proto3" json:"counts_version,omitempty"`
+	// Sentences of the text.
+	Sentences uint64 `protobuf:"varint,4,opt,name=sentences,proto3" json:"sentences,omitempty"`
+	// Tokens of the text and ends of its sentences.
+	Events uint64 `protobuf:"varint,5,opt,name=events,proto3" json:"events,omitempty"`
+	// Tokens of the text that the counts do not know.
+	Oov uint64 `protobuf:"varint,6,opt,name=oov,proto3" json:"oov,omitempty"`
+	// Sum of the base-ten logarithms of the probabilities of all events.
+	Log10 float64 `protobuf:"fixed64,7,opt,name=log10,proto3" json:"log10,omitempty"`
+	// Perplexity over all events, unknown tokens scored as <unk>.
+	PerplexityIncludingOov float64 `protobuf:"fixed64,8,opt,name=perplexity_including_oov,json=perplexityIncludingOov,proto3" json:"perplexity_including_oov,omitempty"`
+	// Perplexity over the events of known tokens.
+	PerplexityExcludingOov float64 `protobuf:"fixed64,9,opt,name=perplexity_excluding_oov,json=perplexityExcludingOov,proto3" json:"perplexity_excluding_oov,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
+}
+
+func (x *IngestProbe) Reset() {
+	*x = IngestProbe{}
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IngestProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IngestProbe) ProtoMessage() {}
+
+func (x *IngestProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IngestProbe.ProtoReflect.Descriptor instead.
+func (*IngestProbe) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *IngestProbe) GetDocuments() uint64 {
+	if x != nil {
+		return x.Documents
+	}
+	return 0
+}
+
+func (x *IngestProbe) GetTokens() uint64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *IngestProbe) GetCountsVersion() uint64 {
+	if x != nil {
+		return x.CountsVersion
+	}
+	return 0
+}
+
+func (x *IngestProbe) GetSentences() uint64 {
+	if x != nil {
+		return x.Sentences
+	}
+	return 0
+}
+
+func (x *IngestProbe) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *IngestProbe) GetOov() uint64 {
+	if x != nil {
+		return x.Oov
+	}
+	return 0
+}
+
+func (x *IngestProbe) GetLog10() float64 {
+	if x != nil {
+		return x.Log10
+	}
+	return 0
+}
+
+func (x *IngestProbe) GetPerplexityIncludingOov() float64 {
+	if x != nil {
+		return x.PerplexityIncludingOov
+	}
+	return 0
+}
+
+func (x *IngestProbe) GetPerplexityExcludingOov() float64 {
+	if x != nil {
+		return x.PerplexityExcludingOov
+	}
+	return 0
+}
 
 // IngestPaused says what is left when the time of an ingest is up.
 type IngestPaused struct {
@@ -559,7 +769,7 @@ type IngestPaused struct {
 
 func (x *IngestPaused) Reset() {
 	*x = IngestPaused{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -571,7 +781,7 @@ func (x *IngestPaused) String() string {
 func (*IngestPaused) ProtoMessage() {}
 
 func (x *IngestPaused) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -584,7 +794,7 @@ func (x *IngestPaused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestPaused.ProtoReflect.Descriptor instead.
 func (*IngestPaused) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IngestPaused) GetUnfinishedLabels() []string {
@@ -609,7 +819,7 @@ type IngestOpened struct {
 
 func (x *IngestOpened) Reset() {
 	*x = IngestOpened{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +831,7 @@ func (x *IngestOpened) String() string {
 func (*IngestOpened) ProtoMessage() {}
 
 func (x *IngestOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +844,7 @@ func (x *IngestOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestOpened.ProtoReflect.Descriptor instead.
 func (*IngestOpened) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *IngestOpened) GetModel() *Model {
@@ -673,7 +883,7 @@ type IngestProgress struct {
 
 func (x *IngestProgress) Reset() {
 	*x = IngestProgress{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +895,7 @@ func (x *IngestProgress) String() string {
 func (*IngestProgress) ProtoMessage() {}
 
 func (x *IngestProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +908,7 @@ func (x *IngestProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestProgress.ProtoReflect.Descriptor instead.
 func (*IngestProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *IngestProgress) GetLabel() string {
@@ -737,7 +947,7 @@ type DocumentAcknowledged struct {
 
 func (x *DocumentAcknowledged) Reset() {
 	*x = DocumentAcknowledged{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +959,7 @@ func (x *DocumentAcknowledged) String() string {
 func (*DocumentAcknowledged) ProtoMessage() {}
 
 func (x *DocumentAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +972,7 @@ func (x *DocumentAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentAcknowledged.ProtoReflect.Descriptor instead.
 func (*DocumentAcknowledged) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DocumentAcknowledged) GetLabel() string {
@@ -815,7 +1025,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +1037,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +1050,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Document) GetDocumentId() string {
@@ -930,7 +1140,7 @@ type ListDocumentsRequest struct {
 
 func (x *ListDocumentsRequest) Reset() {
 	*x = ListDocumentsRequest{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1152,7 @@ func (x *ListDocumentsRequest) String() string {
 func (*ListDocumentsRequest) ProtoMessage() {}
 
 func (x *ListDocumentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1165,7 @@ func (x *ListDocumentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDocumentsRequest.ProtoReflect.Descriptor instead.
 func (*ListDocumentsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListDocumentsRequest) GetTenant() string {
@@ -999,7 +1209,7 @@ type ListDocumentsResponse struct {
 
 func (x *ListDocumentsResponse) Reset() {
 	*x = ListDocumentsResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1221,7 @@ func (x *ListDocumentsResponse) String() string {
 func (*ListDocumentsResponse) ProtoMessage() {}
 
 func (x *ListDocumentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1234,7 @@ func (x *ListDocumentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDocumentsResponse.ProtoReflect.Descriptor instead.
 func (*ListDocumentsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListDocumentsResponse) GetDocuments() []*Document {
@@ -1060,7 +1270,7 @@ type ForgetDocumentRequest struct {
 
 func (x *ForgetDocumentRequest) Reset() {
 	*x = ForgetDocumentRequest{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1282,7 @@ func (x *ForgetDocumentRequest) String() string {
 func (*ForgetDocumentRequest) ProtoMessage() {}
 
 func (x *ForgetDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1295,7 @@ func (x *ForgetDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetDocumentRequest.ProtoReflect.Descriptor instead.
 func (*ForgetDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ForgetDocumentRequest) GetTenant() string {
@@ -1139,7 +1349,7 @@ type ForgetSentDocumentRequest struct {
 
 func (x *ForgetSentDocumentRequest) Reset() {
 	*x = ForgetSentDocumentRequest{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1361,7 @@ func (x *ForgetSentDocumentRequest) String() string {
 func (*ForgetSentDocumentRequest) ProtoMessage() {}
 
 func (x *ForgetSentDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1374,7 @@ func (x *ForgetSentDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetSentDocumentRequest.ProtoReflect.Descriptor instead.
 func (*ForgetSentDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ForgetSentDocumentRequest) GetPart() isForgetSentDocumentRequest_Part {
@@ -1221,7 +1431,7 @@ type ForgetSentDocumentResponse struct {
 
 func (x *ForgetSentDocumentResponse) Reset() {
 	*x = ForgetSentDocumentResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1443,7 @@ func (x *ForgetSentDocumentResponse) String() string {
 func (*ForgetSentDocumentResponse) ProtoMessage() {}
 
 func (x *ForgetSentDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1456,7 @@ func (x *ForgetSentDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetSentDocumentResponse.ProtoReflect.Descriptor instead.
 func (*ForgetSentDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ForgetSentDocumentResponse) GetResponse() *ForgetDocumentResponse {
@@ -1286,7 +1496,7 @@ type ForgetDocumentResponse struct {
 
 func (x *ForgetDocumentResponse) Reset() {
 	*x = ForgetDocumentResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1508,7 @@ func (x *ForgetDocumentResponse) String() string {
 func (*ForgetDocumentResponse) ProtoMessage() {}
 
 func (x *ForgetDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1521,7 @@ func (x *ForgetDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetDocumentResponse.ProtoReflect.Descriptor instead.
 func (*ForgetDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ForgetDocumentResponse) GetPhase() string {
@@ -1387,7 +1597,7 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\x05start\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.DocumentStartH\x00R\x05start\x12!\n" +
 	"\x05chunk\x18\x03 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x12/\n" +
 	"\x03end\x18\x04 \x01(\v2\x1b.dbslm.ngram.v1.DocumentEndH\x00R\x03endB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\xbf\x02\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xf3\x02\n" +
 	"\fIngestHeader\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12?\n" +
 	"\x05model\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$R\x05model\x129\n" +
@@ -1395,7 +1605,12 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\atrainer\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\atrainer\x12\x1b\n" +
 	"\tdrop_text\x18\x05 \x01(\bR\bdropText\x12!\n" +
 	"\fkeep_running\x18\x1e \x01(\bR\vkeepRunning\x12.\n" +
-	"\x13max_runtime_seconds\x18\x1f \x01(\rR\x11maxRuntimeSeconds\"\x8d\x01\n" +
+	"\x13max_runtime_seconds\x18\x1f \x01(\rR\x11maxRuntimeSeconds\x122\n" +
+	"\x05probe\x18  \x01(\v2\x1c.dbslm.ngram.v1.ProbeOptionsR\x05probe\"\x89\x01\n" +
+	"\fProbeOptions\x12\x1f\n" +
+	"\x04text\x18\x01 \x01(\fB\v\xbaH\bz\x06\x10\x01\x18\x80\x80@R\x04text\x12'\n" +
+	"\x0fevery_documents\x18\x02 \x01(\rR\x0eeveryDocuments\x12/\n" +
+	"\fevery_tokens\x18\x03 \x01(\x04B\f\xbaH\t2\a\x18\x80\xa0\x94\xa5\x8d\x1dR\veveryTokens\"\x8d\x01\n" +
 	"\rDocumentStart\x12 \n" +
 	"\x05label\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x04R\x05label\x12!\n" +
@@ -1404,13 +1619,24 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\n" +
 	"size_bytes\x18\x04 \x01(\x04R\tsizeBytes\".\n" +
 	"\vDocumentEnd\x12\x1f\n" +
-	"\x06sha256\x18\x01 \x01(\fB\a\xbaH\x04z\x02\x18 R\x06sha256\"\x93\x02\n" +
+	"\x06sha256\x18\x01 \x01(\fB\a\xbaH\x04z\x02\x18 R\x06sha256\"\xc8\x02\n" +
 	"\x0eIngestResponse\x126\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1c.dbslm.ngram.v1.IngestOpenedH\x00R\x06opened\x12<\n" +
 	"\bprogress\x18\x02 \x01(\v2\x1e.dbslm.ngram.v1.IngestProgressH\x00R\bprogress\x12J\n" +
 	"\facknowledged\x18\x03 \x01(\v2$.dbslm.ngram.v1.DocumentAcknowledgedH\x00R\facknowledged\x126\n" +
-	"\x06paused\x18\x1e \x01(\v2\x1c.dbslm.ngram.v1.IngestPausedH\x00R\x06pausedB\a\n" +
-	"\x05event\";\n" +
+	"\x06paused\x18\x1e \x01(\v2\x1c.dbslm.ngram.v1.IngestPausedH\x00R\x06paused\x123\n" +
+	"\x05probe\x18\x1f \x01(\v2\x1b.dbslm.ngram.v1.IngestProbeH\x00R\x05probeB\a\n" +
+	"\x05event\"\xbc\x02\n" +
+	"\vIngestProbe\x12\x1c\n" +
+	"\tdocuments\x18\x01 \x01(\x04R\tdocuments\x12\x16\n" +
+	"\x06tokens\x18\x02 \x01(\x04R\x06tokens\x12%\n" +
+	"\x0ecounts_version\x18\x03 \x01(\x04R\rcountsVersion\x12\x1c\n" +
+	"\tsentences\x18\x04 \x01(\x04R\tsentences\x12\x16\n" +
+	"\x06events\x18\x05 \x01(\x04R\x06events\x12\x10\n" +
+	"\x03oov\x18\x06 \x01(\x04R\x03oov\x12\x14\n" +
+	"\x05log10\x18\a \x01(\x01R\x05log10\x128\n" +
+	"\x18perplexity_including_oov\x18\b \x01(\x01R\x16perplexityIncludingOov\x128\n" +
+	"\x18perplexity_excluding_oov\x18\t \x01(\x01R\x16perplexityExcludingOov\";\n" +
 	"\fIngestPaused\x12+\n" +
 	"\x11unfinished_labels\x18\x01 \x03(\tR\x10unfinishedLabels\"y\n" +
 	"\fIngestOpened\x12+\n" +
@@ -1502,59 +1728,63 @@ func file_dbslm_ngram_v1_corpus_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_corpus_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_corpus_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_dbslm_ngram_v1_corpus_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_dbslm_ngram_v1_corpus_proto_goTypes = []any{
 	(DocumentAcknowledged_Outcome)(0),  // 0: dbslm.ngram.v1.DocumentAcknowledged.Outcome
 	(*IngestRequest)(nil),              // 1: dbslm.ngram.v1.IngestRequest
 	(*IngestHeader)(nil),               // 2: dbslm.ngram.v1.IngestHeader
-	(*DocumentStart)(nil),              // 3: dbslm.ngram.v1.DocumentStart
-	(*DocumentEnd)(nil),                // 4: dbslm.ngram.v1.DocumentEnd
-	(*IngestResponse)(nil),             // 5: dbslm.ngram.v1.IngestResponse
-	(*IngestPaused)(nil),               // 6: dbslm.ngram.v1.IngestPaused
-	(*IngestOpened)(nil),               // 7: dbslm.ngram.v1.IngestOpened
-	(*IngestProgress)(nil),             // 8: dbslm.ngram.v1.IngestProgress
-	(*DocumentAcknowledged)(nil),       // 9: dbslm.ngram.v1.DocumentAcknowledged
-	(*Document)(nil),                   // 10: dbslm.ngram.v1.Document
-	(*ListDocumentsRequest)(nil),       // 11: dbslm.ngram.v1.ListDocumentsRequest
-	(*ListDocumentsResponse)(nil),      // 12: dbslm.ngram.v1.ListDocumentsResponse
-	(*ForgetDocumentRequest)(nil),      // 13: dbslm.ngram.v1.ForgetDocumentRequest
-	(*ForgetSentDocumentRequest)(nil),  // 14: dbslm.ngram.v1.ForgetSentDocumentRequest
-	(*ForgetSentDocumentResponse)(nil), // 15: dbslm.ngram.v1.ForgetSentDocumentResponse
-	(*ForgetDocumentResponse)(nil),     // 16: dbslm.ngram.v1.ForgetDocumentResponse
-	(*ModelSettings)(nil),              // 17: dbslm.ngram.v1.ModelSettings
-	(*Model)(nil),                      // 18: dbslm.ngram.v1.Model
-	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
+	(*ProbeOptions)(nil),               // 3: dbslm.ngram.v1.ProbeOptions
+	(*DocumentStart)(nil),              // 4: dbslm.ngram.v1.DocumentStart
+	(*DocumentEnd)(nil),                // 5: dbslm.ngram.v1.DocumentEnd
+	(*IngestResponse)(nil),             // 6: dbslm.ngram.v1.IngestResponse
+	(*IngestProbe)(nil),                // 7: dbslm.ngram.v1.IngestProbe
+	(*IngestPaused)(nil),               // 8: dbslm.ngram.v1.IngestPaused
+	(*IngestOpened)(nil),               // 9: dbslm.ngram.v1.IngestOpened
+	(*IngestProgress)(nil),             // 10: dbslm.ngram.v1.IngestProgress
+	(*DocumentAcknowledged)(nil),       // 11: dbslm.ngram.v1.DocumentAcknowledged
+	(*Document)(nil),                   // 12: dbslm.ngram.v1.Document
+	(*ListDocumentsRequest)(nil),       // 13: dbslm.ngram.v1.ListDocumentsRequest
+	(*ListDocumentsResponse)(nil),      // 14: dbslm.ngram.v1.ListDocumentsResponse
+	(*ForgetDocumentRequest)(nil),      // 15: dbslm.ngram.v1.ForgetDocumentRequest
+	(*ForgetSentDocumentRequest)(nil),  // 16: dbslm.ngram.v1.ForgetSentDocumentRequest
+	(*ForgetSentDocumentResponse)(nil), // 17: dbslm.ngram.v1.ForgetSentDocumentResponse
+	(*ForgetDocumentResponse)(nil),     // 18: dbslm.ngram.v1.ForgetDocumentResponse
+	(*ModelSettings)(nil),              // 19: dbslm.ngram.v1.ModelSettings
+	(*Model)(nil),                      // 20: dbslm.ngram.v1.Model
+	(*timestamppb.Timestamp)(nil),      // 21: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_corpus_proto_depIdxs = []int32{
 	2,  // 0: dbslm.ngram.v1.IngestRequest.header:type_name -> dbslm.ngram.v1.IngestHeader
-	3,  // 1: dbslm.ngram.v1.IngestRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
-	4,  // 2: dbslm.ngram.v1.IngestRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	17, // 3: dbslm.ngram.v1.IngestHeader.settings:type_name -> dbslm.ngram.v1.ModelSettings
-	7,  // 4: dbslm.ngram.v1.IngestResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
-	8,  // 5: dbslm.ngram.v1.IngestResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
-	9,  // 6: dbslm.ngram.v1.IngestResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
-	6,  // 7: dbslm.ngram.v1.IngestResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
-	18, // 8: dbslm.ngram.v1.IngestOpened.model:type_name -> dbslm.ngram.v1.Model
-	0,  // 9: dbslm.ngram.v1.DocumentAcknowledged.outcome:type_name -> dbslm.ngram.v1.DocumentAcknowledged.Outcome
-	10, // 10: dbslm.ngram.v1.DocumentAcknowledged.document:type_name -> dbslm.ngram.v1.Document
-	19, // 11: dbslm.ngram.v1.Document.create_time:type_name -> google.protobuf.Timestamp
-	10, // 12: dbslm.ngram.v1.ListDocumentsResponse.documents:type_name -> dbslm.ngram.v1.Document
-	13, // 13: dbslm.ngram.v1.ForgetSentDocumentRequest.request:type_name -> dbslm.ngram.v1.ForgetDocumentRequest
-	16, // 14: dbslm.ngram.v1.ForgetSentDocumentResponse.response:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
-	10, // 15: dbslm.ngram.v1.ForgetDocumentResponse.document:type_name -> dbslm.ngram.v1.Document
-	1,  // 16: dbslm.ngram.v1.CorpusService.Ingest:input_type -> dbslm.ngram.v1.IngestRequest
-	11, // 17: dbslm.ngram.v1.CorpusService.ListDocuments:input_type -> dbslm.ngram.v1.ListDocumentsRequest
-	13, // 18: dbslm.ngram.v1.CorpusService.ForgetDocument:input_type -> dbslm.ngram.v1.ForgetDocumentRequest
-	14, // 19: dbslm.ngram.v1.CorpusService.ForgetSentDocument:input_type -> dbslm.ngram.v1.ForgetSentDocumentRequest
-	5,  // 20: dbslm.ngram.v1.CorpusService.Ingest:output_type -> dbslm.ngram.v1.IngestResponse
-	12, // 21: dbslm.ngram.v1.CorpusService.ListDocuments:output_type -> dbslm.ngram.v1.ListDocumentsResponse
-	16, // 22: dbslm.ngram.v1.CorpusService.ForgetDocument:output_type -> dbslm.ngram.v1.ForgetDocumentResponse
-	15, // 23: dbslm.ngram.v1.CorpusService.ForgetSentDocument:output_type -> dbslm.ngram.v1.ForgetSentDocumentResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	4,  // 1: dbslm.ngram.v1.IngestRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
+	5,  // 2: dbslm.ngram.v1.IngestRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
+	19, // 3: dbslm.ngram.v1.IngestHeader.settings:type_name -> dbslm.ngram.v1.ModelSettings
+	3,  // 4: dbslm.ngram.v1.IngestHeader.probe:type_name -> dbslm.ngram.v1.ProbeOptions
+	9,  // 5: dbslm.ngram.v1.IngestResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
+	10, // 6: dbslm.ngram.v1.IngestResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
+	11, // 7: dbslm.ngram.v1.IngestResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
+	8,  // 8: dbslm.ngram.v1.IngestResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
+	7,  // 9: dbslm.ngram.v1.IngestResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
+	20, // 10: dbslm.ngram.v1.IngestOpened.model:type_name -> dbslm.ngram.v1.Model
+	0,  // 11: dbslm.ngram.v1.DocumentAcknowledged.outcome:type_name -> dbslm.ngram.v1.DocumentAcknowledged.Outcome
+	12, // 12: dbslm.ngram.v1.DocumentAcknowledged.document:type_name -> dbslm.ngram.v1.Document
+	21, // 13: dbslm.ngram.v1.Document.create_time:type_name -> google.protobuf.Timestamp
+	12, // 14: dbslm.ngram.v1.ListDocumentsResponse.documents:type_name -> dbslm.ngram.v1.Document
+	15, // 15: dbslm.ngram.v1.ForgetSentDocumentRequest.request:type_name -> dbslm.ngram.v1.ForgetDocumentRequest
+	18, // 16: dbslm.ngram.v1.ForgetSentDocumentResponse.response:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
+	12, // 17: dbslm.ngram.v1.ForgetDocumentResponse.document:type_name -> dbslm.ngram.v1.Document
+	1,  // 18: dbslm.ngram.v1.CorpusService.Ingest:input_type -> dbslm.ngram.v1.IngestRequest
+	13, // 19: dbslm.ngram.v1.CorpusService.ListDocuments:input_type -> dbslm.ngram.v1.ListDocumentsRequest
+	15, // 20: dbslm.ngram.v1.CorpusService.ForgetDocument:input_type -> dbslm.ngram.v1.ForgetDocumentRequest
+	16, // 21: dbslm.ngram.v1.CorpusService.ForgetSentDocument:input_type -> dbslm.ngram.v1.ForgetSentDocumentRequest
+	6,  // 22: dbslm.ngram.v1.CorpusService.Ingest:output_type -> dbslm.ngram.v1.IngestResponse
+	14, // 23: dbslm.ngram.v1.CorpusService.ListDocuments:output_type -> dbslm.ngram.v1.ListDocumentsResponse
+	18, // 24: dbslm.ngram.v1.CorpusService.ForgetDocument:output_type -> dbslm.ngram.v1.ForgetDocumentResponse
+	17, // 25: dbslm.ngram.v1.CorpusService.ForgetSentDocument:output_type -> dbslm.ngram.v1.ForgetSentDocumentResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_corpus_proto_init() }
@@ -1569,13 +1799,14 @@ func file_dbslm_ngram_v1_corpus_proto_init() {
 		(*IngestRequest_Chunk)(nil),
 		(*IngestRequest_End)(nil),
 	}
-	file_dbslm_ngram_v1_corpus_proto_msgTypes[4].OneofWrappers = []any{
+	file_dbslm_ngram_v1_corpus_proto_msgTypes[5].OneofWrappers = []any{
 		(*IngestResponse_Opened)(nil),
 		(*IngestResponse_Progress)(nil),
 		(*IngestResponse_Acknowledged)(nil),
 		(*IngestResponse_Paused)(nil),
+		(*IngestResponse_Probe)(nil),
 	}
-	file_dbslm_ngram_v1_corpus_proto_msgTypes[13].OneofWrappers = []any{
+	file_dbslm_ngram_v1_corpus_proto_msgTypes[15].OneofWrappers = []any{
 		(*ForgetSentDocumentRequest_Request)(nil),
 		(*ForgetSentDocumentRequest_Chunk)(nil),
 	}
@@ -1585,7 +1816,7 @@ func file_dbslm_ngram_v1_corpus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_corpus_proto_rawDesc), len(file_dbslm_ngram_v1_corpus_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
