@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 // Evaluation is the result of measuring a text with a build.

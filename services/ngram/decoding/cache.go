@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 // The session cache is a mixture, P = lambda*P_cache + (1-lambda)*P_base, that draws a reply towards the content words

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sort"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 // Choice is what is left of a distribution after temperature and truncation: the kept tokens, likeliest first, with

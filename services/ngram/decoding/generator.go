@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram/lookup"
 	"dbslm/services/ngram/scoring"
 )

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram/lookup"
 )
 

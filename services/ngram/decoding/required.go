@@ -3,7 +3,7 @@ package decoding
 import (
 	"slices"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 // requiredStrength makes the first token of a sequence that must be said likelier until it has been said, in log10 units.

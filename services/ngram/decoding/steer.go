@@ -3,7 +3,7 @@ package decoding
 import (
 	"slices"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram/lookup"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram/lookup"
 )
 

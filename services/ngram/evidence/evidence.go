@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"strings"
 
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram"
-	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/smoothing"
 )
 

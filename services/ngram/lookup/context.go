@@ -11,7 +11,7 @@ import (
 	"runtime"
 	"slices"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram/packed"
 )
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 // Unigrams is the empty context of a build, resident and ready for random access: the probability of every token by

@@ -18,7 +18,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 // Kind says what a codebook is for.

@@ -3,7 +3,7 @@ package scoring
 import (
 	"math"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 // Tally adds up the records of a text.

@@ -8,11 +8,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"dbslm/pkg/errors"
+	"dbslm/pkg/exactmath"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/contexthash"
 	"dbslm/services/ngram/evidence"
-	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/lookup"
 	"dbslm/services/ngram/scoring"
 	"dbslm/services/ngram/store"

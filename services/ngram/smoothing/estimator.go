@@ -6,8 +6,8 @@ import (
 	"strconv"
 
 	"dbslm/pkg/errors"
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram"
-	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/packed"
 	"dbslm/services/ngram/quant"
 )

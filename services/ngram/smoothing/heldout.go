@@ -3,8 +3,8 @@ package smoothing
 import (
 	"math"
 
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram"
-	"dbslm/services/ngram/exactmath"
 )
 
 // HeldOut estimates the weights of Jelinek-Mercer interpolation from the counts themselves: every token of the training text

@@ -3,7 +3,7 @@ package smoothing
 import (
 	"slices"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 // level is what the next order needs of one order.

@@ -3,10 +3,10 @@ package smoothing_test
 import (
 	"slices"
 
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/contexthash"
 	"dbslm/services/ngram/counting"
-	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/goldentest"
 	"dbslm/services/ngram/packed"
 	"dbslm/services/ngram/smoothing"

@@ -5,9 +5,9 @@ import (
 	"slices"
 
 	"dbslm/pkg/errors"
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/contexthash"
-	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/quant"
 )
 

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram/packed"
 	"dbslm/services/ngram/quant"
 )

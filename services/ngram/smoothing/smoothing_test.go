@@ -8,9 +8,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"dbslm/pkg/exactmath"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/contexthash"
-	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/goldentest"
 	"dbslm/services/ngram/packed"
 	"dbslm/services/ngram/smoothing"

@@ -10,9 +10,9 @@ import (
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
+	"dbslm/pkg/exactmath"
 	"dbslm/pkg/text"
 	"dbslm/services/ngram"
-	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/packed"
 	"dbslm/services/ngram/scoring"
 	"dbslm/services/ngram/smoothing"

@@ -8,7 +8,7 @@ import (
 	"math"
 	"os"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 func main() {

@@ -12,7 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"dbslm/services/ngram/exactmath"
+	"dbslm/pkg/exactmath"
 )
 
 var functions = map[string]func(float64) float64{
