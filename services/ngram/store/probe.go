@@ -8,9 +8,9 @@ import (
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
+	"dbslm/pkg/exactmath"
 	"dbslm/pkg/text"
 	"dbslm/services/ngram"
-	"dbslm/services/ngram/exactmath"
 	"dbslm/services/ngram/lookup"
 	"dbslm/services/ngram/scoring"
 	"dbslm/services/ngram/smoothing"
