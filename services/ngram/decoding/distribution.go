@@ -22,22 +22,25 @@ type Candidate struct {
 
 // Distribution is the distribution of the next token over the whole vocabulary, <unk> included. Tokens about which the
 // longer contexts, the cache or a bias say something are explicit; all others are the unigrams times one factor, so
-// that a step costs the followers of its contexts and not the vocabulary. Where the contexts can be searched fast, their
-// followers are late: only those are explicit that something asks for by name, and a walk reads the others from the
-// contexts as far as it comes.
+// that a step costs the followers of its contexts and not the vocabulary. The followers of contexts are late: only those
+// are explicit that something asks for by name, and a walk reads the others from the contexts as far as it comes.
 //
 // A Distribution is reused from step to step and is not safe for concurrent use.
 type Distribution struct {
 	unigrams *lookup.Unigrams
 	places   []place // by token id
 	marks    uint32  // of walks so far
+	owners   []owner // by token id; nil until there is a context that is scanned
+	bases    uint32  // so far
 	explicit []Candidate
 	tail     float64        // factor on the unigram mass of every token that is neither explicit nor late
 	late     []late         // longest first
 	scales   []float64      // applied to every weight since Base, in their order
 	groups   []packed.Group // buffer
 	tokens   []uint32       // buffer
+	scanned  []uint32       // buffer
 	eager    bool           // nothing is late; for tests
+	scans    bool           // every context is scanned; for tests
 }
 
 // place is what is known of a token.
@@ -51,7 +54,11 @@ type late struct {
 	context *lookup.Context
 	matched int
 	factor  float64
+	scanned bool // the owners tell which tokens it has
 }
+
+// owner is the first scanned context that has a token, as a place among the late ones.
+type owner struct{ base, late uint32 }
 
 // unsought is the length of the n-gram of a token that was banned before anybody asked where it was found.
 const unsought = 0
@@ -90,20 +97,17 @@ func (d *Distribution) Base(contexts []*lookup.Context) {
 	}
 	d.explicit = d.explicit[:0]
 	d.late, d.scales = d.late[:0], d.scales[:0]
-	lately := !d.eager
-	for _, context := range contexts {
-		lately = lately && (context == nil || context.HasIndex() || !context.Many())
-	}
+	d.bases++
 	factor := 1.0
 	for i, context := range contexts {
 		if context == nil {
 			continue
 		}
-		matched := len(contexts) - i + 1
-		if lately {
-			d.late = append(d.late, late{context, matched, factor})
+		l := late{context: context, matched: len(contexts) - i + 1, factor: factor}
+		if d.eager {
+			d.addAll(&l)
 		} else {
-			d.addAll(&late{context, matched, factor})
+			d.late = append(d.late, l)
 		}
 		factor = float64(factor * context.Backoff)
 	}
@@ -128,11 +132,41 @@ func (d *Distribution) addAll(l *late) {
 // lateBefore reports whether one of the first i late contexts has the token.
 func (d *Distribution) lateBefore(i int, token uint32) bool {
 	for j := range d.late[:i] {
-		if d.late[j].context.Has(token) {
+		if d.has(j, token) {
 			return true
 		}
 	}
 	return false
+}
+
+// has reports whether a late context has the token, which none of those has that were asked before it. A context that
+// cannot be searched fast is read once for all tokens.
+func (d *Distribution) has(i int, token uint32) bool {
+	l := &d.late[i]
+	if (l.context.HasIndex() || !l.context.Many()) && !d.scans {
+		return l.context.Has(token)
+	}
+	if int(token) >= len(d.places) {
+		return false
+	}
+	if !l.scanned {
+		d.scan(l, i)
+	}
+	return d.owners[token] == owner{d.bases, uint32(i)}
+}
+
+func (d *Distribution) scan(l *late, i int) {
+	if d.owners == nil {
+		d.owners = make([]owner, len(d.places))
+	}
+	l.scanned = true
+	walk := l.context.Walk()
+	d.groups, d.scanned = walk.Ahead(d.groups[:0], d.scanned[:0], math.MaxInt32)
+	for _, token := range d.scanned {
+		if int(token) < len(d.owners) && d.owners[token].base != d.bases {
+			d.owners[token] = owner{d.bases, uint32(i)}
+		}
+	}
 }
 
 // Weight is the weight of the token, 0 for one that is not an event of the build.
@@ -260,8 +294,9 @@ func (d *Distribution) find(token uint32) *Candidate {
 // findLate makes the token explicit if a late context has it.
 func (d *Distribution) findLate(token uint32) bool {
 	for i := range d.late {
-		l := &d.late[i]
-		if group, found := l.context.Find(token); found {
+		if d.has(i, token) {
+			l := &d.late[i]
+			group, _ := l.context.Find(token)
 			d.add(Candidate{Token: token, Matched: l.matched, Weight: d.scaled(l, group.Mass)})
 			return true
 		}
@@ -276,7 +311,7 @@ func (d *Distribution) seek(candidate *Candidate) {
 	}
 	candidate.Matched = 1
 	for i := range d.late {
-		if d.late[i].context.Has(candidate.Token) {
+		if d.has(i, candidate.Token) {
 			candidate.Matched = d.late[i].matched
 			return
 		}

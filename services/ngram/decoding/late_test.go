@@ -16,6 +16,7 @@ func TestLateFollowersChangeNothing(t *testing.T) {
 		model := drawToy(t)
 		early, late := NewDistribution(model.unigrams), NewDistribution(model.unigrams)
 		early.eager = true
+		late.scans = rapid.Bool().Draw(t, "scans")
 		for range 3 {
 			context := drawContext(t, len(model.words), rapid.IntRange(1, model.order).Draw(t, "length"))[1:]
 			chain := model.chain(context)

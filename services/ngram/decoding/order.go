@@ -169,7 +169,7 @@ func (w *descending) longer(i int, token uint32) bool {
 		return true
 	}
 	for j := range w.d.late[:i] {
-		if (j >= len(w.runs) || !w.runs[j].ended) && w.d.late[j].context.Has(token) {
+		if (j >= len(w.runs) || !w.runs[j].ended) && w.d.has(j, token) {
 			return true
 		}
 	}

@@ -115,6 +115,32 @@ func TestAppendRefuses(t *testing.T) {
 	}
 }
 
+// Check finds in a damaged blob what Decode finds.
+func TestCheckIsDecode(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		width := rapid.SampledFrom([]packed.Width{packed.Width8, packed.Width16, packed.WidthExact}).Draw(t, "width")
+		code := rapid.Uint64Range(0, 255)
+		token := rapid.OneOf(rapid.Uint32Range(0, 300), rapid.Uint32())
+		followers := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) packed.Follower {
+			return packed.Follower{Code: code.Draw(t, "code"), Token: token.Draw(t, "token")}
+		}), 0, 40).Draw(t, "followers")
+		slices.SortFunc(followers, packed.Before)
+		blob, err := packed.Append(nil, width, slices.Compact(followers))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rapid.Bool().Draw(t, "damaged") && len(blob) > 0 {
+			at := rapid.IntRange(0, len(blob)-1).Draw(t, "at")
+			blob[at] = rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte{0, 0x7f, 0x80, 0xff})).Draw(t, "byte")
+			blob = blob[:rapid.IntRange(0, len(blob)).Draw(t, "length")]
+		}
+		_, want := decode(blob, width)
+		if got := packed.Check(blob, width); (got == nil) != (want == nil) {
+			t.Fatalf("%x: Decode says %v, Check %v", blob, want, got)
+		}
+	})
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte{0xff, 4, 3, 1, 0, 0xab, 2}, uint8(0))
 	f.Add([]byte{0xff, 0xff, 0x80, 0x80, 0x80, 0x80, 0x10}, uint8(1))
@@ -122,6 +148,9 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, blob []byte, kind uint8) {
 		width := []packed.Width{packed.Width8, packed.Width16, packed.WidthExact}[kind%3]
 		followers, err := decode(blob, width)
+		if checked := packed.Check(blob, width); (checked == nil) != (err == nil) {
+			t.Fatalf("%x: Decode says %v, Check %v", blob, err, checked)
+		}
 		if err != nil {
 			return
 		}

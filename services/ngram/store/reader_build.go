@@ -117,11 +117,14 @@ func (r *Reader) surfaceForms(ctx context.Context, b *loadedBuild) (map[string]s
 // readUnigrams reads the empty context.
 func (r *Reader) readUnigrams(ctx context.Context, b *loadedBuild) (*lookup.Unigrams, error) {
 	key := contextKey{build: b.Build.ID, n: 1, hash: contexthash.Sum(nil)}
-	found, err := r.fetch(ctx, b, []contextKey{key})
+	var rows rowReader
+	if err := rows.read(ctx, r.db, b, []contextKey{key}); err != nil {
+		return nil, err
+	}
+	empty, err := rows.kept(b, key)
 	if err != nil {
 		return nil, err
 	}
-	empty := found[key]
 	if empty == nil {
 		return nil, errors.New(errors.FailedPrecondition, "MODEL_EMPTY",
 			"build %d of model %q holds no words; train the model on a text and build it again", b.Build.ID, b.Build.Name)

@@ -206,12 +206,16 @@ func (r *Reader) Warm(ctx context.Context, tenant, model string) error {
 		if r.contexts.WeightedSize() > r.contexts.GetMaximum()/2 {
 			return nil
 		}
-		found, err := r.fetch(ctx, view.loadedBuild, part)
-		if err != nil {
+		var rows rowReader
+		if err := rows.read(ctx, r.db, view.loadedBuild, part); err != nil {
 			return err
 		}
 		for _, key := range part {
-			r.keep(key, found[key])
+			context, err := rows.kept(view.loadedBuild, key)
+			if err != nil {
+				return err
+			}
+			r.keep(key, context)
 		}
 	}
 	return nil

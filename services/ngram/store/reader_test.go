@@ -32,7 +32,9 @@ func TestContextsAreReadThroughTheKey(t *testing.T) {
 		for i := range int64(40) {
 			keys = append(keys, contextKey{1, uint8(2 + i/20), i * 7 * 1_000_003})
 		}
-		query, args := contextsQuery(b.Build, keys)
+		var reader rowReader
+		reader.prepare(b.Build, keys)
+		query, args := reader.query, reader.args
 		if db.Dialect() == database.MySQL {
 			var table, op, kind, text string
 			if err := db.QueryRow(t.Context(), "ANALYZE TABLE tbl_l1_ng_topk_n").Scan(&table, &op, &kind, &text); err != nil {
