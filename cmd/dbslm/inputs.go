@@ -26,6 +26,7 @@ type input struct {
 	text  int64     // bytes of the text, once it was checked
 	once  bool      // a pipe or a device, which can be read only once
 	from  io.Reader // standard input; nil for what has a path
+	spool *os.File  // what was read once and kept; nil for what has a path
 
 	dialogues *dialogues // nil for plain text
 }
@@ -149,9 +150,12 @@ func (in input) spooled(ctx context.Context) (_ input, cleanup func(), err error
 	if err != nil {
 		return in, cleanup, usagef("%s cannot be kept in the temporary directory: %v", in.label, reason(err))
 	}
-	cleanup = func() { _ = os.Remove(f.Name()) }
+	_ = os.Remove(f.Name()) // so that a killed process leaves nothing; where an open file cannot be removed, cleanup does it
+	cleanup = func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name())
+	}
 	size, err := io.Copy(f, interruptible(ctx, from))
-	err = errors.Join(err, f.Close())
 	if ctx.Err() != nil {
 		return in, cleanup, ctx.Err()
 	}
@@ -162,7 +166,7 @@ func (in input) spooled(ctx context.Context) (_ input, cleanup func(), err error
 	if err != nil {
 		return in, cleanup, usagef("%s cannot be kept in %s: %v", in.label, f.Name(), reason(err))
 	}
-	return input{label: in.label, path: f.Name(), size: size, dialogues: in.dialogues}, cleanup, nil
+	return input{label: in.label, spool: f, size: size, dialogues: in.dialogues}, cleanup, nil
 }
 
 // pipe is opened by its first read and closed at its end: opening a named pipe waits until somebody writes to it.

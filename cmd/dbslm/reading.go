@@ -169,9 +169,14 @@ func laidOut(inputs []input, tokenizer ngramv1.TokenizerKind) []input {
 
 // content returns what a file holds as UTF-8, unpacked; passed, if it is not nil, counts the bytes of the file that were read.
 func (in input) content(encoding string, passed *uint64) (io.ReadCloser, error) {
-	f, err := os.Open(in.path)
-	if err != nil {
-		return nil, usagef("cannot read %s: %v", in.label, reason(err))
+	var f io.ReadCloser
+	if in.spool != nil {
+		f = io.NopCloser(io.NewSectionReader(in.spool, 0, in.size))
+	} else {
+		var err error
+		if f, err = os.Open(in.path); err != nil {
+			return nil, usagef("cannot read %s: %v", in.label, reason(err))
+		}
 	}
 	var file io.Reader = f
 	if passed != nil {

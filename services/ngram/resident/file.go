@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Mapping is a file in memory. What reads Bytes keeps the Mapping alive; once nothing does, the memory is given back, and the
@@ -31,6 +32,7 @@ func WriteFile(path string, fill func(io.Writer) error) (err error) {
 			_ = os.Remove(file.Name())
 		}
 	}()
+	lock(file) // until it is closed
 	buffered := bufio.NewWriterSize(file, 1<<20)
 	err = fill(buffered)
 	if err == nil {
@@ -50,6 +52,22 @@ func WriteFile(path string, fill func(io.Writer) error) (err error) {
 
 // TempMark is in the name of every file that is being written.
 const TempMark = ".writing-"
+
+// fresh is how long a file may be there before whoever writes it has locked it.
+const fresh = time.Second
+
+// stale is after how long a file that is being written is taken for one that a killed process left, where locks do not tell.
+const stale = time.Hour
+
+// Left reports whether a file with TempMark in its name was left by a process that is gone.
+func Left(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	age := time.Since(info.ModTime())
+	return age > stale || age > fresh && unlocked(path)
+}
 
 // syncDir makes a rename last. A file system that cannot is no worse off: the file would be made again.
 func syncDir(dir string) error {

@@ -31,3 +31,16 @@ func Map(path string) (*Mapping, error) {
 	runtime.AddCleanup(m, func(data []byte) { _ = syscall.Munmap(data) }, data)
 	return m, nil
 }
+
+// lock marks a file as being written until it is closed, which the end of the process does too.
+func lock(file *os.File) { _ = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+
+// unlocked says whether surely nobody writes the file.
+func unlocked(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -229,5 +230,43 @@ func TestFile(t *testing.T) {
 	}
 	if _, err := resident.Map(path); err == nil {
 		t.Error("an empty file was mapped")
+	}
+}
+
+// A file that somebody writes is told from one that a killed process left, however old.
+func TestLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "build-1-x.resident")
+	age := func(name string, age time.Duration) {
+		t.Helper()
+		if err := os.Chtimes(name, time.Now().Add(-age), time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := resident.WriteFile(path, func(out io.Writer) error {
+		names, err := filepath.Glob(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+resident.TempMark+"*"))
+		if err != nil || len(names) != 1 {
+			t.Fatal(names, err)
+		}
+		for _, old := range []time.Duration{0, time.Minute} {
+			age(names[0], old)
+			if resident.Left(names[0]) {
+				t.Errorf("the writer of a file of %v is taken for dead", old)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := path + resident.TempMark + "7"
+	if err := os.WriteFile(killed, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if resident.Left(killed) {
+		t.Error("a file that was begun this moment is taken for left")
+	}
+	age(killed, time.Minute)
+	if !resident.Left(killed) || resident.Left(killed+"0") {
+		t.Error("a file that a killed process left is not found")
 	}
 }

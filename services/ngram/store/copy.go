@@ -90,6 +90,9 @@ func (s *Store) CopyTo(ctx context.Context, to *Store, tenant, model, target str
 	if err := to.free(ctx, tenant, target); err != nil {
 		return ngram.Model{}, err
 	}
+	if err := to.clearDead(ctx, tenant, target); err != nil {
+		return ngram.Model{}, err
+	}
 	err := s.Train(ctx, tenant, model, "a copy to "+target, func(ctx context.Context, t *Trainer) error {
 		if t.model.Published != 0 && t.model.Serving != t.model.ID {
 			return errors.New(errors.FailedPrecondition, "RESET_UNFINISHED",
@@ -138,7 +141,7 @@ type copier struct {
 }
 
 const (
-	insertCopying  = `INSERT INTO tbl_l1_models (model_id, tenant, name, state, retired_at, request_id, created_at, max_order, tokenizer, tokenizer_parameters, normalization, unk_policy, counts_version, vocabulary_size, documents, sentences, tokens) VALUES (?, ?, ?, 'copying', ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertCopying  = `INSERT INTO tbl_l1_models (model_id, tenant, name, state, retired_at, request_id, created_at, max_order, tokenizer, tokenizer_parameters, normalization, unk_policy, counts_version, vocabulary_size, documents, sentences, tokens) VALUES (?, ?, ?, 'copying', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	touchCopying   = `UPDATE tbl_l1_models SET retired_at = ? WHERE model_id = ? AND state = 'copying'`
 	finishCopying  = `UPDATE tbl_l1_models SET state = 'live', retired_at = NULL WHERE model_id = ? AND state = 'copying'`
 	retireCopying  = `UPDATE tbl_l1_models SET state = 'retired' WHERE model_id = ? AND state = 'copying'`
@@ -153,11 +156,15 @@ func (c *copier) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() {
-		if err != nil { // what is left is removed in the background; if even this fails, after a while
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		if err != nil { // what is not removed now goes with a later purge
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 			defer cancel()
-			if _, retireErr := c.to.db.Exec(ctx, retireCopying, int64(c.model)); retireErr != nil {
-				c.to.options.Logger.WarnContext(ctx, "retiring an incomplete copy failed; it is removed later", "model", c.target, "error", retireErr)
+			_, purgeErr := c.to.db.Exec(ctx, retireCopying, int64(c.model))
+			if purgeErr == nil {
+				purgeErr = c.to.purge(ctx, c.model, func() {})
+			}
+			if purgeErr != nil {
+				c.to.options.Logger.WarnContext(ctx, "removing an incomplete copy failed; it is removed later", "model", c.target, "error", purgeErr)
 			}
 		}
 	}()
@@ -214,7 +221,7 @@ func (c *copier) begin(ctx context.Context) error {
 			return err
 		}
 		c.model = ngram.ModelID(number)
-		_, err = tx.Exec(ctx, insertCopying, append([]any{number, c.tenant, c.target, c.to.now(), c.to.now()}, model[0]...)...)
+		_, err = tx.Exec(ctx, insertCopying, append([]any{number, c.tenant, c.target, c.to.now(), c.to.holder(), c.to.now()}, model[0]...)...)
 		if err != nil || len(build) == 0 {
 			return err
 		}

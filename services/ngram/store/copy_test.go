@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -135,6 +137,76 @@ func TestKilledCopy(t *testing.T) {
 		var generations, rows int64
 		if err := db.QueryRow(t.Context(), `SELECT (SELECT COUNT(*) FROM tbl_l1_models), (SELECT COUNT(DISTINCT model_id) FROM tbl_l1_ng_counts_n)`).Scan(&generations, &rows); err != nil || generations != 2 || rows != 2 {
 			t.Errorf("%d generations, counts of %d, error %v; want the original and the copy", generations, rows, err)
+		}
+	})
+}
+
+// What a copy and an import left whose process was killed goes when the same is done again, not only after a while.
+func TestLeftByADeadProcess(t *testing.T) {
+	golden, err := os.ReadFile("../testdata/golden/tiny.arpa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
+		s := store.New(db, store.Options{PartRows: 5})
+		train(t, s, "m", whitespace, ngram.BuildOptions{}, strings.Join(sentences(3, 30), "\n"))
+		makes := map[string]func(progress func()) error{
+			"copy": func(progress func()) error {
+				_, err := s.CopyTo(t.Context(), s, tenant, "m", "copy", func(string, int64) { progress() })
+				return err
+			},
+			"import": func(progress func()) error {
+				_, _, err := s.Import(t.Context(), tenant, "import", store.Import{Format: store.FormatARPA, File: bytes.NewReader(golden)}, func(phase string, _, _ int64) {
+					if phase == "write" {
+						progress()
+					}
+				})
+				return err
+			},
+		}
+		generations := func(name string) (all, live int64) {
+			t.Helper()
+			if err := db.QueryRow(t.Context(), `SELECT COUNT(*), SUM(CASE WHEN state = 'live' THEN 1 ELSE 0 END) FROM tbl_l1_models WHERE name = ?`, name).Scan(&all, &live); err != nil {
+				t.Fatal(err)
+			}
+			return all, live
+		}
+		for name, make := range makes {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s: it was not killed", name)
+					}
+				}()
+				steps := 0
+				_ = make(func() {
+					if steps++; steps > 3 {
+						panic("killed")
+					}
+				})
+			}()
+			if all, live := generations(name); all != 1 || live != 0 {
+				t.Fatalf("%s: %d generations, %d live, after the kill", name, all, live)
+			}
+			// The pid of whoever made it is another process's by now.
+			var holder string
+			if err := db.QueryRow(t.Context(), `SELECT request_id FROM tbl_l1_models WHERE name = ?`, name).Scan(&holder); err != nil {
+				t.Fatal(err)
+			}
+			fields := strings.Fields(holder)
+			fields[3] = "1"
+			if _, err := db.Exec(t.Context(), `UPDATE tbl_l1_models SET request_id = ? WHERE name = ?`, strings.Join(fields, " "), name); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Exec(t.Context(), `UPDATE tbl_l1_model_names SET lease_until = 0`); err != nil {
+				t.Fatal(err)
+			}
+			if err := make(func() {}); err != nil {
+				t.Fatal(err)
+			}
+			if all, live := generations(name); all != 1 || live != 1 {
+				t.Errorf("%s: %d generations, %d live", name, all, live)
+			}
 		}
 	})
 }

@@ -41,7 +41,7 @@ func TestModelOfADeadProcessIsFree(t *testing.T) {
 				return err
 			}
 			fields := strings.Fields(mine)
-			if len(fields) != 4 {
+			if len(fields) != 5 {
 				t.Fatalf("the holder is %q", mine)
 			}
 			become := func(boot, namespace, pid, began string) {
@@ -70,6 +70,18 @@ func TestModelOfADeadProcessIsFree(t *testing.T) {
 		model, err := s.Model(t.Context(), tenant, "m")
 		if err != nil || model.Documents != 1 || model.Tokens != 3 {
 			t.Errorf("%+v, error %v", model, err)
+		}
+		// One of this process that could not give the model back, as when the database was down at that moment.
+		func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer func() { cancel(); _ = recover() }()
+			_ = s.Train(ctx, tenant, "m", "lost", func(context.Context, *store.Trainer) error { panic("ended without a word") })
+		}()
+		if model, err := s.Model(t.Context(), tenant, "m"); err != nil || model.TrainingBy != "lost" {
+			t.Errorf("%+v, error %v", model, err)
+		}
+		if err := second(); err != nil {
+			t.Errorf("after a trainer that did not give the model back: %v", err)
 		}
 	})
 }

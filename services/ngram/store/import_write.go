@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	hideGeneration = `UPDATE tbl_l1_models SET state = 'retired', retired_at = ?, vocabulary_size = ? WHERE model_id = ?`
+	hideGeneration = `UPDATE tbl_l1_models SET state = 'retired', retired_at = ?, vocabulary_size = ?, request_id = ? WHERE model_id = ?`
 	keepHidden     = `UPDATE tbl_l1_models SET retired_at = ? WHERE model_id = ? AND state = 'retired'`
 	setImported    = `UPDATE tbl_l1_models SET counts_version = ?, sentences = ?, tokens = ? WHERE model_id = ? AND state = 'retired'`
 	reveal         = `UPDATE tbl_l1_models SET state = 'live', retired_at = NULL WHERE model_id = ? AND state = 'retired'`
@@ -65,13 +65,16 @@ func (i *importer) hide(ctx context.Context) error {
 	model := &i.trainer.model
 	model.VocabularySize = int64(len(i.words)) + int64(ngram.FirstWord)
 	model.TokenEnd = model.VocabularySize
+	if err := i.store.clearDead(ctx, model.Tenant, model.Name); err != nil {
+		return err
+	}
 	return i.store.db.InTx(ctx, func(tx *database.Tx) error {
 		id, err := i.store.newGeneration(ctx, tx, model.Tenant, model.Name, model.Settings, "")
 		if err != nil {
 			return err
 		}
 		model.ID = id
-		if _, err := tx.Exec(ctx, hideGeneration, i.expiry(), model.VocabularySize, int64(id)); err != nil {
+		if _, err := tx.Exec(ctx, hideGeneration, i.expiry(), model.VocabularySize, i.store.holder(), int64(id)); err != nil {
 			return err
 		}
 		return saveTotals(ctx, tx, id, i.totals) // what Purge goes by

@@ -39,6 +39,8 @@ type Trainer struct {
 // of f ends when the lease is lost. owner is what others are shown.
 func (s *Store) Train(ctx context.Context, tenant, model, owner string, f func(ctx context.Context, t *Trainer) error) (err error) {
 	token := uuid.NewString()
+	s.leases.Store(token, nil)
+	defer s.leases.Delete(token) // and if giving the lease back failed, whoever asks this process finds it free
 	t := &Trainer{store: s}
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		n, err := s.lockFree(ctx, tx, tenant, model)

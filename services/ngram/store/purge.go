@@ -129,6 +129,9 @@ func (s *Store) Purge(ctx context.Context, grace time.Duration) (gone int, err e
 // PurgeNow deletes the rows of the retired generations of a name without a grace, and counts ranges of about sweepRows rows.
 // Their builds are dropped, so that whoever still reads one finds out.
 func (s *Store) PurgeNow(ctx context.Context, tenant, name string, progress ngram.Progress) error {
+	if err := s.clearDead(ctx, tenant, name); err != nil {
+		return err
+	}
 	retired, err := s.retired(ctx, tenant, name)
 	if err != nil {
 		return err

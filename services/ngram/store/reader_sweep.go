@@ -8,11 +8,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"dbslm/pkg/database"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/lookup"
+	"dbslm/services/ngram/resident"
 )
 
 // Served is a build that serves, and its model.
@@ -20,9 +20,6 @@ type Served struct {
 	Tenant, Model string
 	Build         ngram.BuildID
 }
-
-// staleWriting is after how long a file that is being written is taken for one that a killed process left.
-const staleWriting = time.Hour
 
 const selectAllServing = `SELECT b.build_id, b.model_id, b.tenant, b.name, b.storage, b.max_order, b.vocabulary_end, COALESCE(b.unigram_codebook, 0),
   COALESCE(b.logprob_codebook, 0), COALESCE(b.backoff_codebook, 0), b.created_at
@@ -76,7 +73,7 @@ func (r *Reader) Sweep(ctx context.Context) (removed []string, err error) {
 	for _, name := range names {
 		file, _, writing := strings.Cut(strings.TrimPrefix(name, "."), writingMark)
 		path := filepath.Join(r.residents.dir, name)
-		if wanted[file] && (!writing || !left(path)) {
+		if wanted[file] && (!writing || !resident.Left(path)) {
 			continue
 		}
 		switch err := os.Remove(path); {
@@ -90,12 +87,6 @@ func (r *Reader) Sweep(ctx context.Context) (removed []string, err error) {
 		failed = append(failed, err)
 	}
 	return removed, errors.Join(failed...)
-}
-
-// left reports whether a file that is being written was left by a process that is gone.
-func left(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && time.Since(info.ModTime()) > staleWriting
 }
 
 // files lists the names of the files of resident builds, whole and in the making.

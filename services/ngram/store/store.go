@@ -18,6 +18,9 @@ package store
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync"
 	"time"
 
 	"dbslm/pkg/database"
@@ -26,8 +29,10 @@ import (
 
 // Store changes models. It is safe for concurrent use.
 type Store struct {
-	db      *database.DB
-	options Options
+	db       *database.DB
+	options  Options
+	instance string   // tells this store from others of the process
+	leases   sync.Map // tokens of the leases that trainers of this store hold
 }
 
 // Options of a Store. The zero value is right for a service.
@@ -72,7 +77,7 @@ func New(db *database.DB, options Options) *Store {
 	if options.Hash == nil {
 		options.Hash = contexthash.Sum
 	}
-	return &Store{db: db, options: options}
+	return &Store{db: db, options: options, instance: strconv.FormatUint(rand.Uint64(), 36)}
 }
 
 // now is the present as it is stored: microseconds since 1970.
