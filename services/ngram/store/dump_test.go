@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -201,12 +200,6 @@ func text(tokenizer ngram.Tokenizer, lines []string) string {
 		end = "\n\n"
 	}
 	return strings.Join(lines, end) + end
-}
-
-func reversed(lines []string) []string {
-	out := slices.Clone(lines)
-	slices.Reverse(out)
-	return out
 }
 
 // float reads a packed code back.

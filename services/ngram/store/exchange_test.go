@@ -223,7 +223,7 @@ var anyExchanged = rapid.Custom(func(t *rapid.T) exchanged {
 	}
 	return exchanged{
 		settings: ngram.Settings{Order: rapid.IntRange(1, 5).Draw(t, "order"), Tokenizer: rapid.SampledFrom([]ngram.Tokenizer{ngram.TokenizerWhitespace, ngram.TokenizerBytes}).Draw(t, "tokenizer")},
-		storage:  rapid.SampledFrom([]ngram.Storage{ngram.Storage8, ngram.Storage16, ngram.StorageExact}).Draw(t, "storage"),
+		storage:  rapid.SampledFrom([]ngram.Storage{ngram.Storage8, ngram.StorageExact, ngram.Storage8, ngram.StorageExact, ngram.Storage16}).Draw(t, "storage"),
 		text:     text.String(),
 		more:     rapid.Bool().Draw(t, "more"),
 	}

@@ -113,7 +113,7 @@ func TestForget(t *testing.T) {
 		s := store.New(db, small)
 		ctx := t.Context()
 		settings := ngram.Settings{Tokenizer: ngram.TokenizerWords}
-		options := ngram.BuildOptions{Storage: ngram.Storage16}
+		options := ngram.BuildOptions{Storage: ngram.StorageExact}
 		shared := text(settings.Tokenizer, sentences(1, 40))
 		secret := text(settings.Tokenizer, sentences(2, 20)) + "The Quokka saw a dog. Then the quokka saw the Xylophone!\n\n"
 		mustReceive(t, s, "m", settings, source("kept", shared))
@@ -378,11 +378,12 @@ func TestKilledForgettingIsCompletedByTheNext(t *testing.T) {
 			t.Fatal(err)
 		}
 		whole := observer.statements.Load() - begin
-		for round := range int64(10) {
+		rounds := int64(cases(t, 4))
+		for round := range rounds {
 			name := fmt.Sprintf("killed-%d", round)
 			train(t, store.New(db, options), name, settings, ngram.BuildOptions{}, kept, secret)
 			kills := 0
-			for pause := 3 + whole*round/10; ; pause += pause/2 + 5 {
+			for pause := 3 + whole*round/rounds; ; pause += pause/2 + 5 {
 				ctx, cancel := context.WithCancel(context.Background())
 				observer.cancel.Store(&cancel)
 				observer.after.Store(observer.statements.Load() + pause)
@@ -404,7 +405,7 @@ func TestKilledForgettingIsCompletedByTheNext(t *testing.T) {
 				t.Fatalf("round %d, %d kills: %s", round, kills, diff)
 			}
 			checkNothingLeft(t, db, name)
-			if kills == 0 && round < 9 {
+			if kills == 0 && round < rounds-1 {
 				t.Errorf("round %d: nothing was killed", round)
 			}
 		}

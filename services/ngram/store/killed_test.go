@@ -53,10 +53,7 @@ func TestKilledTrainingIsCompletedByTheNext(t *testing.T) {
 			t.Fatal("one build for two texts")
 		}
 
-		rounds := int64(12)
-		if target.Engine() == database.Hybrid && !databasetest.Whole() {
-			rounds = 3 // every statement on Aria is flushed
-		}
+		rounds := int64(cases(t, 4))
 		for round := range rounds {
 			name := fmt.Sprintf("killed-%d", round)
 			train(t, store.New(db, options), name, settings, ngram.BuildOptions{}, texts[0])

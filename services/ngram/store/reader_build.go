@@ -51,24 +51,16 @@ func (r *Reader) codebook(ctx context.Context, build ngram.Build, id int64, widt
 	if build.Storage == ngram.StorageExact {
 		return book, nil
 	}
-	rows, err := r.db.Query(ctx, selectCodebook, id)
-	if err != nil {
-		return book, err
-	}
-	defer rows.Close()
 	bits := 0
-	for rows.Next() {
-		var code int
-		var log10, mass float64
-		if err := rows.Scan(&code, &log10, &mass, &bits); err != nil {
-			return book, err
+	err := r.db.Stream(ctx, selectCodebook, []any{id}, func(row database.Row) error {
+		if row.Int(0) != int64(len(book.Log10)) {
+			return damaged(build, "codebook %d has no code %d", id, len(book.Log10))
 		}
-		if code != len(book.Log10) {
-			return book, damaged(build, "codebook %d has no code %d", id, len(book.Log10))
-		}
-		book.Log10, book.Mass = append(book.Log10, log10), append(book.Mass, mass)
-	}
-	if err := rows.Err(); err != nil {
+		book.Log10, book.Mass = append(book.Log10, row.Float(1)), append(book.Mass, row.Float(2))
+		bits = int(row.Int(3))
+		return nil
+	})
+	if err != nil {
 		return book, err
 	}
 	if bits == 0 || len(book.Log10) != 1<<bits {

@@ -23,8 +23,14 @@ import (
 // scored is every record of a fixed text.
 func scored(t testing.TB, view *store.View) []scoring.Record {
 	t.Helper()
+	return recordsOf(t, view, sentences(9, 60))
+}
+
+// recordsOf is every record of some sentences, each with a word that no model has.
+func recordsOf(t testing.TB, view *store.View, lines []string) []scoring.Record {
+	t.Helper()
 	var ids [][]uint32
-	for _, line := range sentences(9, 60) {
+	for _, line := range lines {
 		sentence := []uint32{ngram.SentenceStart}
 		for _, word := range strings.Fields(line + " unheard") {
 			sentence = append(sentence, view.Token([]byte(word)))

@@ -49,46 +49,6 @@ func train(t testing.TB, s *store.Store, name string, settings ngram.Settings, o
 	return build
 }
 
-// One text in one transaction, or in many documents, batches, trainings and builds, in another order: the tables say the
-// same.
-func TestAnyHistoryGivesTheSameRows(t *testing.T) {
-	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
-		choices := []ngram.BuildOptions{
-			{},
-			{Smoothing: ngram.JelinekMercer},
-			{Smoothing: ngram.WittenBell},
-			{Pruning: ngram.Pruning{Cutoffs: []int64{0, 1}}},
-			{Pruning: ngram.Pruning{Threshold: 1e-3}},
-			{Smoothing: ngram.JelinekMercer, Pruning: ngram.Pruning{TargetNGrams: 60}},
-			{},
-			{Pruning: ngram.Pruning{TargetBytes: 9000}},
-		}
-		for seed := range uint64(len(choices)) {
-			for _, storage := range []ngram.Storage{ngram.Storage8, ngram.StorageExact}[:1+seed%2] {
-				order := 1 + int(seed)%5
-				lines := sentences(seed, 60)
-				settings := ngram.Settings{Order: order, Tokenizer: []ngram.Tokenizer{ngram.TokenizerWhitespace, ngram.TokenizerWords}[seed%2]}
-				options := choices[seed]
-				options.Storage = storage
-				whole := fmt.Sprintf("whole-%d-%s", seed, storage)
-				build := train(t, store.New(db, store.Options{}), whole, settings, options, text(settings.Tokenizer, lines))
-				want := read(t, db, whole, build.ID)
-
-				pieces := fmt.Sprintf("pieces-%d-%s", seed, storage)
-				s := store.New(db, small)
-				var texts []string
-				for i := 0; i < len(lines); i += 20 {
-					texts = append(texts, text(settings.Tokenizer, reversed(lines)[i:i+20]))
-					build = train(t, s, pieces, settings, options, texts...)
-				}
-				if diff := cmp.Diff(want, read(t, db, pieces, build.ID)); diff != "" {
-					t.Fatalf("seed %d, order %d, storage %s: %s", seed, order, storage, diff)
-				}
-			}
-		}
-	})
-}
-
 // Earlier builds stay what they were, whatever is built after them.
 func TestKeptBuildsDoNotChange(t *testing.T) {
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
