@@ -12,9 +12,10 @@ export CGO_ENABLED := 0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BIN     := $(CURDIR)/bin
 
-# Time for each fuzz target, and cases for each property in the long run.
+# Time for each fuzz target, cases for each property in the long run, and rounds of kills for each engine.
 FUZZTIME  ?= 30s
 LONG_CASES ?= 20000
+ROUNDS     ?= 100
 
 # Packages with goroutines of their own; the pure ones would only make the race build longer.
 # `make test-race RACE_PACKAGES=.` adds the fault tests of the whole system, which take many minutes under the detector.
@@ -74,6 +75,10 @@ durability-long: mariadb ## Kill the database 20 times under 64 writers on 1,000
 .PHONY: test-hybrid
 test-hybrid: mariadb ## Run the tests of the stores and services on a hybrid store (Aria, MyRocks) too; takes long
 	DBSLM_TEST_HYBRID=1 go test -timeout 1h ./pkg/database/... ./services/... ./gateway/...
+
+.PHONY: crash-rounds
+crash-rounds: mariadb ## Kill commands, the service and the database ROUNDS (100) times on each engine; SEED repeats a run
+	DBSLM_CRASH_ROUNDS=$(ROUNDS) DBSLM_CRASH_SEED=$(SEED) go test -timeout 4h -v -count 1 -run TestCrashRounds ./cmd/dbslm
 
 .PHONY: match-long
 match-long: mariadb ## Measure matching against a million corrections

@@ -28,7 +28,7 @@ import (
 // DBSLM_CRASH_ROUNDS is the number of rounds for each engine, DBSLM_CRASH_SEED repeats a run as far as chance allows: what is
 // killed and drawn is the same, where a process is at that moment is not.
 func TestCrashRounds(t *testing.T) {
-	rounds, seed := crashNumber(t, "DBSLM_CRASH_ROUNDS", 5), crashNumber(t, "DBSLM_CRASH_SEED", rand.Uint64N(1<<32))
+	rounds, seed := crashNumber(t, "DBSLM_CRASH_ROUNDS", 4), crashNumber(t, "DBSLM_CRASH_SEED", rand.Uint64N(1<<32))
 	t.Logf("DBSLM_CRASH_ROUNDS=%d DBSLM_CRASH_SEED=%d", rounds, seed)
 	t.Run("sqlite", func(t *testing.T) { newCrash(t, nil, seed).rounds(int(rounds)) })
 	t.Run("mysql", func(t *testing.T) { newCrash(t, databasetest.Start(t), seed).rounds(int(rounds)) })

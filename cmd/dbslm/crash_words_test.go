@@ -186,7 +186,6 @@ var leftovers = map[string]string{
 	"documents on their way":                `SELECT COUNT(*) FROM tbl_corpus_aside c JOIN tbl_l1_models m ON m.model_id = c.model_id WHERE m.state = 'live'`,
 	"texts of no document":                  `SELECT COUNT(*) FROM tbl_corpus_text t WHERE NOT EXISTS (SELECT 1 FROM tbl_corpus c WHERE c.model_id = t.model_id AND c.document_id = t.document_id)`,
 	"incomplete copies":                     `SELECT COUNT(*) FROM tbl_l1_models WHERE state = 'copying'`,
-	"leases":                                `SELECT COUNT(*) FROM tbl_l1_model_names WHERE lease_owner IS NOT NULL`,
 	"live models without a name":            `SELECT COUNT(*) FROM tbl_l1_models m WHERE m.state = 'live' AND NOT EXISTS (SELECT 1 FROM tbl_l1_model_names n WHERE n.name = m.name AND n.tenant = m.tenant)`,
 }
 

@@ -205,9 +205,13 @@ func running(pid int) bool {
 	return !strings.HasPrefix(after, "Z")
 }
 
-// Restart starts the private server again on the same data and socket after Kill or Stop.
-func (s *Server) Restart(t testing.TB) {
+// Restart starts the private server again on the same data and socket after Kill or Stop; with options, those take the place
+// of what Start was given.
+func (s *Server) Restart(t testing.TB, args ...string) {
 	t.Helper()
+	if len(args) > 0 {
+		s.args = append(s.args[:1:1], args...)
+	}
 	old, oldShell := s.guard, s.shell
 	if err := s.launch(); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -394,5 +395,50 @@ func TestPolicies(t *testing.T) {
 		if _, err := w.builds.SetBuildPolicy(ctx, &ngramv1.SetBuildPolicyRequest{Model: "none", Policy: &ngramv1.BuildPolicy{}}); errors.KindOf(err) != errors.NotFound {
 			t.Errorf("error %v", err)
 		}
+	})
+}
+
+// A schedule builds once so long after the last build, if counts changed since, however many replicas look.
+func TestSchedule(t *testing.T) {
+	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
+		var passed atomic.Int64
+		options := Options{PolicyEvery: 20 * time.Millisecond, Clock: func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }}
+		w := dialWhole(t, db, options)
+		dialWhole(t, db, options)
+		w.take(t, "m", map[string]string{"a": lines(1, 20)})
+		builds := func() int {
+			list, err := w.builds.ListBuilds(t.Context(), &ngramv1.ListBuildsRequest{Model: "m", IncludeEnded: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(list.Builds) > 0 && !list.Builds[0].Published {
+				return len(list.Builds) - 1
+			}
+			return len(list.Builds)
+		}
+		expect := func(when string, want int) {
+			t.Helper()
+			for end := time.Now().Add(30 * time.Second); builds() < want && time.Now().Before(end); {
+				time.Sleep(10 * time.Millisecond)
+			}
+			time.Sleep(100 * time.Millisecond) // five looks of two replicas
+			if got := builds(); got != want {
+				t.Errorf("%s: %d builds, want %d", when, got, want)
+			}
+		}
+		expect("without a policy", 0)
+		if _, err := w.builds.SetBuildPolicy(t.Context(), &ngramv1.SetBuildPolicyRequest{Model: "m", Policy: &ngramv1.BuildPolicy{EverySeconds: 3600}}); err != nil {
+			t.Fatal(err)
+		}
+		expect("there was no build yet", 1)
+		w.take(t, "m", map[string]string{"b": lines(2, 20)})
+		passed.Add(int64(59 * time.Minute))
+		expect("an hour has not passed", 1)
+		passed.Add(int64(2 * time.Minute))
+		expect("an hour has passed", 2)
+		passed.Add(int64(24 * time.Hour))
+		expect("nothing changed", 2)
+		w.take(t, "m", map[string]string{"c": lines(3, 20)})
+		expect("text arrived a day later", 3)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"dbslm/pkg/errors"
 	"dbslm/services/ngram/store"
 )
 
@@ -30,6 +31,7 @@ func (s *Server) served(ctx context.Context) {
 
 func (s *Server) sweep(ctx context.Context) {
 	removed, err := s.reader.Sweep(ctx)
+	s.unswept.Store(err != nil)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -50,7 +52,7 @@ func (s *Server) refresh() {
 	ready := map[store.Served]bool{}
 	swept := time.Time{}
 	for {
-		if time.Since(swept) >= sweepEvery {
+		if time.Since(swept) >= sweepEvery || s.unswept.Load() {
 			s.sweep(s.lifetime)
 			swept = time.Now()
 		}
@@ -89,6 +91,9 @@ func (s *Server) makeReady(before map[store.Served]bool) map[store.Served]bool {
 			}
 			if err != nil {
 				s.log.WarnContext(s.lifetime, "a model is not ready before it is asked for", "model", served.Model, "error", err)
+			}
+			if errors.KindOf(err) == errors.Unavailable { // the database is down; once it is back, the model is made ready
+				continue
 			}
 		}
 		ready[served] = true

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dbslm/pkg/database"
@@ -57,6 +58,7 @@ type Server struct {
 	log       *slog.Logger
 	warm      bool
 	changed   chan struct{} // what serves has changed
+	unswept   atomic.Bool   // local files could not be swept
 	jobs      *jobs
 	builds    *builds
 
