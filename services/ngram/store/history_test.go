@@ -29,7 +29,7 @@ func TestAnyHistory(t *testing.T) {
 	databasetest.EachTarget(t, func(t *testing.T, target database.Target) {
 		observer := &killer{}
 		db := databasetest.Open(t, target, store.Schema, database.Options{Observer: observer})
-		for c := range cases(t, 50) {
+		for c := range min(cases(t, 50), 3000) {
 			h := newHistory(t, db, observer, uint64(c))
 			for range 3 + h.random.IntN(5) {
 				h.step()
