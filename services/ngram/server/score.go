@@ -102,24 +102,29 @@ func (s *Inference) Score(ctx context.Context, request *ngramv1.ScoreRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	explainer, err := build.explainer(ctx, request.GetExplain())
+	response := &ngramv1.ScoreResponse{BuildId: uint32(build.Build.ID)}
+	response.Scores, response.Explained, err = build.scoreExplained(ctx, request.GetTexts(), "texts", request.GetTokens(), request.GetExplain())
 	if err != nil {
 		return nil, err
-	}
-	scores, records, err := build.scoreTexts(ctx, request.GetTexts(), "texts", request.GetTokens() || explainer != nil)
-	if err != nil {
-		return nil, err
-	}
-	response := &ngramv1.ScoreResponse{BuildId: uint32(build.Build.ID), Scores: scores}
-	if explainer != nil {
-		if err := records.explain(ctx, explainer); err != nil {
-			return nil, err
-		}
-		if response.Explained, err = explainer.finish(ctx); err != nil {
-			return nil, err
-		}
 	}
 	return response, build.Verify(ctx)
+}
+
+// scoreExplained scores texts, and adds the rows behind each token where options ask for them.
+func (o opened) scoreExplained(ctx context.Context, texts []string, field string, tokens bool, options *ngramv1.ExplainOptions) ([]*ngramv1.TextScore, *ngramv1.ExplanationSummary, error) {
+	explainer, err := o.explainer(ctx, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	scores, records, err := o.scoreTexts(ctx, texts, field, tokens || explainer != nil)
+	if err != nil || explainer == nil {
+		return scores, nil, err
+	}
+	if err := records.explain(ctx, explainer); err != nil {
+		return nil, nil, err
+	}
+	summary, err := explainer.finish(ctx)
+	return scores, summary, err
 }
 
 // scoreTexts scores texts; field names them in an error.

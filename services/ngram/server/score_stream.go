@@ -34,11 +34,11 @@ func (s *Inference) ScoreStream(stream ngramv1.InferenceService_ScoreStreamServe
 		if batch.err != nil {
 			return batch.err
 		}
-		scores, _, err := build.scoreTexts(ctx, batch.texts, "batch.texts", header.GetTokens())
+		scores, explained, err := build.scoreExplained(ctx, batch.texts, "batch.texts", header.GetTokens(), header.GetExplain())
 		if err != nil {
 			return err
 		}
-		if !header.GetSentences() && !header.GetTokens() {
+		if !header.GetSentences() && !header.GetTokens() && header.GetExplain() == nil {
 			for _, score := range scores {
 				score.Sentences = nil
 			}
@@ -46,7 +46,8 @@ func (s *Inference) ScoreStream(stream ngramv1.InferenceService_ScoreStreamServe
 		if err := build.Verify(ctx); err != nil {
 			return err
 		}
-		if err := stream.Send(&ngramv1.ScoreStreamResponse{Scores: scores, BuildId: uint32(build.Build.ID)}); err != nil {
+		response := &ngramv1.ScoreStreamResponse{Scores: scores, BuildId: uint32(build.Build.ID), Explained: explained}
+		if err := stream.Send(response); err != nil {
 			return err
 		}
 	}

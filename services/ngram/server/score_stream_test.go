@@ -6,13 +6,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"dbslm/pkg/database"
+	"dbslm/pkg/database/databasetest"
 	"dbslm/pkg/errors"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	"dbslm/services/ngram"
+	"dbslm/services/ngram/ngramtest"
 	"dbslm/services/ngram/store"
 )
 
@@ -119,6 +124,41 @@ func TestScoreStreamRefusals(t *testing.T) {
 			} else if err != nil {
 				t.Logf("%s: %v", name, err)
 			}
+		}
+	})
+}
+
+// A stream explains each batch as a call of its own would be explained.
+func TestScoreStreamExplains(t *testing.T) {
+	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
+		ngramtest.Train(t, db, "told", ngram.Settings{Order: 3, Tokenizer: ngram.TokenizerWhitespace}, ngram.BuildOptions{}, "the cat sat\nthe dog sat\nthe cat ran\n")
+		client := dial(t, db, store.ReaderOptions{})
+		options := &ngramv1.ExplainOptions{MaxTokens: 3, Sql: true, Documents: true}
+		stream := openScores(t, client, &ngramv1.ScoreStreamHeader{Model: "told", Explain: options})
+		for _, texts := range [][]string{{"the cat sat"}, {"a dog ran", "the cat"}} {
+			if err := stream.Send(scoreBatch(texts...)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := stream.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := client.Score(t.Context(), &ngramv1.ScoreRequest{Model: "told", Texts: texts, Explain: options})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, &ngramv1.ScoreResponse{Scores: got.GetScores(), BuildId: got.GetBuildId(), Explained: got.GetExplained()}, protocmp.Transform()); diff != "" {
+				t.Errorf("%q: Score against the stream:\n%s", texts, diff)
+			}
+			if first := got.GetScores()[0].GetSentences()[0].GetTokens()[0]; first.GetExplanation() == nil || got.GetExplained().GetExplained() != 3 {
+				t.Errorf("%q: the first token has the explanation %v, %d are explained", texts, first.GetExplanation(), got.GetExplained().GetExplained())
+			}
+		}
+		if err := stream.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+			t.Errorf("behind the last batch comes %v", err)
 		}
 	})
 }

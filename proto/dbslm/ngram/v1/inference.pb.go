@@ -985,7 +985,10 @@ type ScoreStreamHeader struct {
 	// Return the scores of the sentences of every text; otherwise only sums over each text.
 	Sentences bool `protobuf:"varint,4,opt,name=sentences,proto3" json:"sentences,omitempty"`
 	// Return a record per token, and with them the sentences.
-	Tokens        bool `protobuf:"varint,5,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	Tokens bool `protobuf:"varint,5,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Return the rows that each token's score came from; implies `tokens`. Every batch is explained as a call of Score would
+	// be: the bounds hold for each. Unset returns none.
+	Explain       *ExplainOptions `protobuf:"bytes,20,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1053,6 +1056,13 @@ func (x *ScoreStreamHeader) GetTokens() bool {
 		return x.Tokens
 	}
 	return false
+}
+
+func (x *ScoreStreamHeader) GetExplain() *ExplainOptions {
+	if x != nil {
+		return x.Explain
+	}
+	return nil
 }
 
 // ScoreBatch is texts to score.
@@ -1194,7 +1204,9 @@ type ScoreStreamResponse struct {
 	// Scores in the order of the texts.
 	Scores []*TextScore `protobuf:"bytes,1,rep,name=scores,proto3" json:"scores,omitempty"`
 	// Build that was used; the same in all answers of a stream.
-	BuildId       uint32 `protobuf:"varint,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	BuildId uint32 `protobuf:"varint,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	// What was explained in this batch, when asked for.
+	Explained     *ExplanationSummary `protobuf:"bytes,20,opt,name=explained,proto3" json:"explained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1241,6 +1253,13 @@ func (x *ScoreStreamResponse) GetBuildId() uint32 {
 		return x.BuildId
 	}
 	return 0
+}
+
+func (x *ScoreStreamResponse) GetExplained() *ExplanationSummary {
+	if x != nil {
+		return x.Explained
+	}
+	return nil
 }
 
 // SequenceBias prefers or suppresses a text sequence, or writes it in the place of another one. Words of a preferred
@@ -3764,24 +3783,26 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\rScoreResponse\x121\n" +
 	"\x06scores\x18\x01 \x03(\v2\x19.dbslm.ngram.v1.TextScoreR\x06scores\x12\x19\n" +
 	"\bbuild_id\x18\x02 \x01(\rR\abuildId\x12@\n" +
-	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xa7\x01\n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xe1\x01\n" +
 	"\x11ScoreStreamHeader\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12\x1c\n" +
 	"\tsentences\x18\x04 \x01(\bR\tsentences\x12\x16\n" +
-	"\x06tokens\x18\x05 \x01(\bR\x06tokens\"/\n" +
+	"\x06tokens\x18\x05 \x01(\bR\x06tokens\x128\n" +
+	"\aexplain\x18\x14 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\aexplain\"/\n" +
 	"\n" +
 	"ScoreBatch\x12!\n" +
 	"\x05texts\x18\x01 \x03(\tB\v\xbaH\b\x92\x01\x05\b\x01\x10\x90NR\x05texts\"\x94\x01\n" +
 	"\x12ScoreStreamRequest\x12;\n" +
 	"\x06header\x18\x01 \x01(\v2!.dbslm.ngram.v1.ScoreStreamHeaderH\x00R\x06header\x122\n" +
 	"\x05batch\x18\x02 \x01(\v2\x1a.dbslm.ngram.v1.ScoreBatchH\x00R\x05batchB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"c\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xa5\x01\n" +
 	"\x13ScoreStreamResponse\x121\n" +
 	"\x06scores\x18\x01 \x03(\v2\x19.dbslm.ngram.v1.TextScoreR\x06scores\x12\x19\n" +
-	"\bbuild_id\x18\x02 \x01(\rR\abuildId\"\xff\x01\n" +
+	"\bbuild_id\x18\x02 \x01(\rR\abuildId\x12@\n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xff\x01\n" +
 	"\fSequenceBias\x12\x1e\n" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\bR\x04text\x12@\n" +
@@ -4123,59 +4144,61 @@ var file_dbslm_ngram_v1_inference_proto_depIdxs = []int32{
 	10, // 13: dbslm.ngram.v1.TextScore.sentences:type_name -> dbslm.ngram.v1.SentenceScore
 	11, // 14: dbslm.ngram.v1.ScoreResponse.scores:type_name -> dbslm.ngram.v1.TextScore
 	44, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	13, // 16: dbslm.ngram.v1.ScoreStreamRequest.header:type_name -> dbslm.ngram.v1.ScoreStreamHeader
-	14, // 17: dbslm.ngram.v1.ScoreStreamRequest.batch:type_name -> dbslm.ngram.v1.ScoreBatch
-	11, // 18: dbslm.ngram.v1.ScoreStreamResponse.scores:type_name -> dbslm.ngram.v1.TextScore
-	17, // 19: dbslm.ngram.v1.DecodeParameters.biases:type_name -> dbslm.ngram.v1.SequenceBias
-	18, // 20: dbslm.ngram.v1.DecodeParameters.extension:type_name -> dbslm.ngram.v1.ExtensionWord
-	19, // 21: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	41, // 22: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
-	1,  // 23: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
-	22, // 24: dbslm.ngram.v1.GeneratedToken.stages:type_name -> dbslm.ngram.v1.CandidateStages
-	23, // 25: dbslm.ngram.v1.GeneratedToken.replaced:type_name -> dbslm.ngram.v1.ReplacedTokens
-	43, // 26: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
-	1,  // 27: dbslm.ngram.v1.CandidateStages.token:type_name -> dbslm.ngram.v1.Token
-	19, // 28: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	24, // 29: dbslm.ngram.v1.GenerateHeader.extension:type_name -> dbslm.ngram.v1.ExtensionToken
-	21, // 30: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
-	0,  // 31: dbslm.ngram.v1.GenerateCandidate.reason:type_name -> dbslm.ngram.v1.FinishReason
-	0,  // 32: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
-	27, // 33: dbslm.ngram.v1.GenerateFinish.candidates:type_name -> dbslm.ngram.v1.GenerateCandidate
-	44, // 34: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	25, // 35: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
-	26, // 36: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
-	28, // 37: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
-	41, // 38: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
-	30, // 39: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
-	32, // 40: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
-	33, // 41: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
-	45, // 42: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
-	35, // 43: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
-	10, // 44: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
-	34, // 45: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
-	44, // 46: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	1,  // 47: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
-	38, // 48: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
-	39, // 49: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
-	2,  // 50: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
-	5,  // 51: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
-	8,  // 52: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
-	15, // 53: dbslm.ngram.v1.InferenceService.ScoreStream:input_type -> dbslm.ngram.v1.ScoreStreamRequest
-	20, // 54: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
-	31, // 55: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
-	37, // 56: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
-	4,  // 57: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
-	7,  // 58: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
-	12, // 59: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
-	16, // 60: dbslm.ngram.v1.InferenceService.ScoreStream:output_type -> dbslm.ngram.v1.ScoreStreamResponse
-	29, // 61: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
-	36, // 62: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
-	40, // 63: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
-	57, // [57:64] is the sub-list for method output_type
-	50, // [50:57] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	41, // 16: dbslm.ngram.v1.ScoreStreamHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	13, // 17: dbslm.ngram.v1.ScoreStreamRequest.header:type_name -> dbslm.ngram.v1.ScoreStreamHeader
+	14, // 18: dbslm.ngram.v1.ScoreStreamRequest.batch:type_name -> dbslm.ngram.v1.ScoreBatch
+	11, // 19: dbslm.ngram.v1.ScoreStreamResponse.scores:type_name -> dbslm.ngram.v1.TextScore
+	44, // 20: dbslm.ngram.v1.ScoreStreamResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	17, // 21: dbslm.ngram.v1.DecodeParameters.biases:type_name -> dbslm.ngram.v1.SequenceBias
+	18, // 22: dbslm.ngram.v1.DecodeParameters.extension:type_name -> dbslm.ngram.v1.ExtensionWord
+	19, // 23: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	41, // 24: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	1,  // 25: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
+	22, // 26: dbslm.ngram.v1.GeneratedToken.stages:type_name -> dbslm.ngram.v1.CandidateStages
+	23, // 27: dbslm.ngram.v1.GeneratedToken.replaced:type_name -> dbslm.ngram.v1.ReplacedTokens
+	43, // 28: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
+	1,  // 29: dbslm.ngram.v1.CandidateStages.token:type_name -> dbslm.ngram.v1.Token
+	19, // 30: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	24, // 31: dbslm.ngram.v1.GenerateHeader.extension:type_name -> dbslm.ngram.v1.ExtensionToken
+	21, // 32: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
+	0,  // 33: dbslm.ngram.v1.GenerateCandidate.reason:type_name -> dbslm.ngram.v1.FinishReason
+	0,  // 34: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
+	27, // 35: dbslm.ngram.v1.GenerateFinish.candidates:type_name -> dbslm.ngram.v1.GenerateCandidate
+	44, // 36: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	25, // 37: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
+	26, // 38: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
+	28, // 39: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
+	41, // 40: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	30, // 41: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
+	32, // 42: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
+	33, // 43: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
+	45, // 44: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
+	35, // 45: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
+	10, // 46: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
+	34, // 47: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
+	44, // 48: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	1,  // 49: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
+	38, // 50: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
+	39, // 51: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
+	2,  // 52: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
+	5,  // 53: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
+	8,  // 54: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
+	15, // 55: dbslm.ngram.v1.InferenceService.ScoreStream:input_type -> dbslm.ngram.v1.ScoreStreamRequest
+	20, // 56: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
+	31, // 57: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
+	37, // 58: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
+	4,  // 59: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
+	7,  // 60: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
+	12, // 61: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
+	16, // 62: dbslm.ngram.v1.InferenceService.ScoreStream:output_type -> dbslm.ngram.v1.ScoreStreamResponse
+	29, // 63: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
+	36, // 64: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
+	40, // 65: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
+	59, // [59:66] is the sub-list for method output_type
+	52, // [52:59] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_inference_proto_init() }
