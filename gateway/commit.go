@@ -30,7 +30,7 @@ func (t *turn) commit(work context.Context) (*gatewayv1.RespondResponse, error) 
 	})
 	switch kind := errors.KindOf(err); {
 	case err == nil:
-	case kind == errors.InvalidArgument, kind == errors.ResourceExhausted: // repeating it would not help
+	case kind == errors.InvalidArgument, kind == errors.ResourceExhausted, errors.ReasonOf(err) == buildForgotten: // repeating it would not help
 		return nil, t.fail(work, err)
 	default:
 		return nil, err

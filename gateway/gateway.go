@@ -59,6 +59,7 @@ type Gateway struct {
 	corrections   memoryv1.CorrectionServiceClient
 	traces        memoryv1.TraceServiceClient
 	privacy       memoryv1.PrivacyServiceClient
+	forgetting    memoryv1.ForgettingServiceClient
 	decisions     conceptv1.DecisionServiceClient
 	erasure       conceptv1.ErasureServiceClient
 	signals       conceptv1.SignalServiceClient
@@ -94,6 +95,7 @@ func New(peers Peers, options Options) *Gateway {
 		corrections:   memoryv1.NewCorrectionServiceClient(peers.Memory),
 		traces:        memoryv1.NewTraceServiceClient(peers.Memory),
 		privacy:       memoryv1.NewPrivacyServiceClient(peers.Memory),
+		forgetting:    memoryv1.NewForgettingServiceClient(peers.Memory),
 		decisions:     conceptv1.NewDecisionServiceClient(peers.Concept),
 		erasure:       conceptv1.NewErasureServiceClient(peers.Concept),
 		signals:       conceptv1.NewSignalServiceClient(peers.Concept),

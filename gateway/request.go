@@ -50,11 +50,9 @@ func once(ctx context.Context, req *gatewayv1.RespondRequest) (named func(error)
 		return func(err error) error { return err }, nil
 	}
 	noRetry(ctx)
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, errors.Wrap(err, errors.Unavailable, "NO_RANDOMNESS", "no id could be made; try again")
+	if req.RequestId, err = newRequestID(); err != nil {
+		return nil, err
 	}
-	req.RequestId = id.String()
 	return func(err error) error {
 		if e, ok := errors.AsType[*errors.Error](err); ok {
 			return e.With("request_id", req.RequestId)
@@ -121,3 +119,12 @@ func segmentSeed(seed uint64, segment int) uint64 {
 }
 
 func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }
+
+// newRequestID names a request whose caller did not.
+func newRequestID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", errors.Wrap(err, errors.Unavailable, "NO_RANDOMNESS", "no id could be made; try again")
+	}
+	return id.String(), nil
+}

@@ -9,7 +9,6 @@ import (
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 
-	"github.com/google/uuid"
 	"google.golang.org/grpc"
 )
 
@@ -75,12 +74,12 @@ func (g *Gateway) checkPruning(ctx context.Context, header *gatewayv1.TrainHeade
 }
 
 func (g *Gateway) reset(ctx context.Context, ingest *ngramv1.IngestHeader) error {
-	id, err := uuid.NewV7()
+	id, err := newRequestID()
 	if err != nil {
-		return errors.Wrap(err, errors.Unavailable, "NO_RANDOMNESS", "no id could be made; try again")
+		return err
 	}
 	_, err = g.models.ResetModel(ctx, &ngramv1.ResetModelRequest{
-		Tenant: ingest.Tenant, Model: ingest.Model, Settings: ingest.Settings, RequestId: id.String(),
+		Tenant: ingest.Tenant, Model: ingest.Model, Settings: ingest.Settings, RequestId: id,
 	})
 	if errors.KindOf(err) == errors.NotFound {
 		return nil // nothing to empty

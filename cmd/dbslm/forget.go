@@ -6,14 +6,14 @@ import (
 	"io"
 	"strings"
 
-	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 
 	"github.com/spf13/cobra"
 )
 
 // forgetOptions are the flags of forget.
 type forgetOptions struct {
-	model, text string
+	model, text, replies string
 	reading
 	dryRun, yes, json bool
 }
@@ -23,10 +23,12 @@ func newForget(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget DOCUMENT",
 		Short: "Take a document out of a model, as if it had never been there",
-		Long: `Subtract a document, named by its label, from the counts of a model and remove it from everything else that level 1
-keeps: words, forms, text, uses, and every build that saw it, with the local files of those builds. If one of them
-serves, a build of what is left is derived first and published in its place. Replies that a dropped build wrote stay
-in their conversations, but cannot be replayed any more.
+		Long: `Subtract a document, named by its label, from the counts of a model and remove it from everything else: words, forms,
+text, uses, and every build that saw it, with the local files of those builds. If one of them serves, a build of what is
+left is derived first and published in its place. Replies that a dropped build wrote stay in their conversations, but lose
+their traces of level 1 and cannot be replayed any more; their sentences with a word that only this document had are
+replaced by […] (--replies words), or every sentence that level 1 wrote in them (--replies all). What people said stays:
+see dbslm erase.
 
 Interrupted at any moment, the same command goes on where it stopped; once it says that there is no such document, it
 had ended. Where the text was not kept (train --drop-text), name the file with --text; it is checked by its hash.`,
@@ -41,7 +43,8 @@ had ended. Where the text was not kept (train --drop-text), name the file with -
 	flags.StringVar(&o.model, "model", "default", "`name` of the model")
 	flags.StringVar(&o.text, "text", "", "`file` with the document, where its text was not kept")
 	o.register(flags)
-	flags.BoolVar(&o.dryRun, "dry-run", false, "only list the builds and files that would go")
+	flags.StringVar(&o.replies, "replies", "words", "which `sentences` of replies go: words (those with a word that only the document had) or all")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "only list the builds, files and replies that would be touched")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
@@ -56,12 +59,24 @@ type forgetSummary struct {
 	Served    uint32         `json:"served_build,omitempty"`
 	Successor uint32         `json:"successor_build,omitempty"`
 	Files     []string       `json:"files"`
+	Traces    uint64         `json:"traces"`
+	Shortened uint64         `json:"shortened_replies"`
+}
+
+// repliesToForget are the values of --replies.
+var repliesToForget = map[string]gatewayv1.RepliesToForget{
+	"words": gatewayv1.RepliesToForget_REPLIES_TO_FORGET_WORDS,
+	"all":   gatewayv1.RepliesToForget_REPLIES_TO_FORGET_ALL,
 }
 
 func (a *app) forget(ctx context.Context, label string, o forgetOptions) error {
+	replies, ok := repliesToForget[o.replies]
+	if !ok {
+		return usagef("--replies %s is impossible; use words or all", o.replies)
+	}
 	return a.with(ctx, false, func(conn *connection) error {
-		req := &ngramv1.ForgetDocumentRequest{Tenant: a.tenant, Model: o.model, Label: label, DryRun: true}
-		last, err := a.forgetting(ctx, conn, req, o)
+		header := &gatewayv1.ForgetHeader{Tenant: a.tenant, Model: o.model, Label: label, DryRun: true, Replies: replies}
+		last, err := a.forgetting(ctx, conn, header, o)
 		if err != nil {
 			return err
 		}
@@ -69,14 +84,19 @@ func (a *app) forget(ctx context.Context, label string, o forgetOptions) error {
 			if err := a.confirmForget(ctx, conn, label, o); err != nil {
 				return err
 			}
-			req.DryRun = false
-			if last, err = a.forgetting(ctx, conn, req, o); err != nil {
+			header.DryRun, header.TextFollows = false, o.text != ""
+			if last, err = a.forgetting(ctx, conn, header, o); err != nil {
 				return err
 			}
 		}
+		d := last.Document
 		s := forgetSummary{
-			Model: o.model, Document: summariseDocument(last.Document), DryRun: o.dryRun, Dropped: append([]uint32{}, last.DroppedBuildIds...),
-			Served: last.PublishedBuildId, Successor: last.SuccessorBuildId, Files: append([]string{}, last.Files...),
+			Model: o.model, Document: storedDocument{Label: label}, DryRun: o.dryRun, Dropped: append([]uint32{}, d.GetDroppedBuildIds()...),
+			Served: d.GetPublishedBuildId(), Successor: d.GetSuccessorBuildId(), Files: append([]string{}, d.GetFiles()...),
+			Traces: last.Traces, Shortened: last.Shortened,
+		}
+		if d != nil { // else level 1 had ended before
+			s.Document = summariseDocument(d.Document)
 		}
 		if o.json {
 			return printJSON(a.out, s)
@@ -103,33 +123,24 @@ func (a *app) confirmForget(ctx context.Context, conn *connection, label string,
 }
 
 // forgetting makes the request, with the text if there is one to send, and returns the last message of the answer.
-func (a *app) forgetting(ctx context.Context, conn *connection, req *ngramv1.ForgetDocumentRequest, o forgetOptions) (*ngramv1.ForgetDocumentResponse, error) {
-	client := ngramv1.NewCorpusServiceClient(conn)
-	var next func() (*ngramv1.ForgetDocumentResponse, error)
-	if o.text == "" || req.DryRun {
-		stream, err := client.ForgetDocument(ctx, req)
-		if err != nil {
-			return nil, err
-		}
-		next = stream.Recv
-	} else {
-		stream, err := client.ForgetSentDocument(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := a.sendForgotten(ctx, conn, stream, req, o); err != nil {
-			return nil, err
-		}
-		next = func() (*ngramv1.ForgetDocumentResponse, error) {
-			resp, err := stream.Recv()
-			return resp.GetResponse(), err
-		}
+func (a *app) forgetting(ctx context.Context, conn *connection, header *gatewayv1.ForgetHeader, o forgetOptions) (*gatewayv1.ForgetResponse, error) {
+	stream, err := conn.gateway.Forget(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if header.TextFollows {
+		err = a.sendForgotten(ctx, conn, stream, header, o)
+	} else if err = stream.Send(&gatewayv1.ForgetRequest{Part: &gatewayv1.ForgetRequest_Header{Header: header}}); err == nil || err == io.EOF {
+		err = stream.CloseSend() // where the gateway ended first, its status says why
+	}
+	if err != nil {
+		return nil, err
 	}
 	bars := newProgress(a.streams)
 	defer bars.close()
-	var last *ngramv1.ForgetDocumentResponse
+	var last *gatewayv1.ForgetResponse
 	for {
-		resp, err := next()
+		resp, err := stream.Recv()
 		switch {
 		case err == io.EOF && last != nil:
 			return last, nil
@@ -144,21 +155,21 @@ func (a *app) forgetting(ctx context.Context, conn *connection, req *ngramv1.For
 }
 
 // sendForgotten streams the request and the text. It ends quietly when the server ended first: its status says why.
-func (a *app) sendForgotten(ctx context.Context, conn *connection, stream ngramv1.CorpusService_ForgetSentDocumentClient, req *ngramv1.ForgetDocumentRequest, o forgetOptions) error {
+func (a *app) sendForgotten(ctx context.Context, conn *connection, stream gatewayv1.GatewayService_ForgetClient, header *gatewayv1.ForgetHeader, o forgetOptions) error {
 	in, err := oneFile(o.text)
 	if err == nil {
 		err = o.recognise(&in)
 	}
 	if err == nil {
-		in, err = a.laidOutFor(ctx, conn, req.Model, in)
+		in, err = a.laidOutFor(ctx, conn, header.Model, in)
 	}
 	if err != nil {
 		return err
 	}
 	if in.dialogues.divided() { // of which the label names one
-		document, ok := strings.CutPrefix(req.Label, in.part(""))
+		document, ok := strings.CutPrefix(header.Label, in.part(""))
 		if !ok {
-			_, document, _ = strings.Cut(req.Label, "#")
+			_, document, _ = strings.Cut(header.Label, "#")
 		}
 		in.dialogues.document = document
 	}
@@ -167,12 +178,12 @@ func (a *app) sendForgotten(ctx context.Context, conn *connection, stream ngramv
 		return err
 	}
 	defer text.Close()
-	err = stream.Send(&ngramv1.ForgetSentDocumentRequest{Part: &ngramv1.ForgetSentDocumentRequest_Request{Request: req}})
+	err = stream.Send(&gatewayv1.ForgetRequest{Part: &gatewayv1.ForgetRequest_Header{Header: header}})
 	for err == nil {
 		buf := make([]byte, chunkSize) // gRPC may keep it after Send
 		n, readErr := io.ReadFull(text, buf)
 		if n > 0 {
-			err = stream.Send(&ngramv1.ForgetSentDocumentRequest{Part: &ngramv1.ForgetSentDocumentRequest_Chunk{Chunk: buf[:n]}})
+			err = stream.Send(&gatewayv1.ForgetRequest{Part: &gatewayv1.ForgetRequest_Chunk{Chunk: buf[:n]}})
 		}
 		if readErr == io.EOF || readErr == io.ErrUnexpectedEOF {
 			break
@@ -196,6 +207,14 @@ func (s forgetSummary) print(out io.Writer) {
 		did, drop = "would forget", "would drop"
 	}
 	fmt.Fprintf(out, "%s document %q of model %q: %s\n", did, s.Document.Label, s.Model, plural(s.Document.Tokens, "token", "tokens"))
+	defer func() {
+		switch {
+		case s.Traces > 0 && s.DryRun:
+			fmt.Fprintf(out, "would strip the traces of %s that they wrote, and take out sentences\n", plural(s.Traces, "reply", "replies"))
+		case s.Traces > 0:
+			fmt.Fprintf(out, "stripped the traces of %s that they wrote; sentences were taken out of %s of them\n", plural(s.Traces, "reply", "replies"), count(s.Shortened))
+		}
+	}()
 	if len(s.Dropped) > 0 {
 		ids := make([]string, len(s.Dropped))
 		for i, id := range s.Dropped {

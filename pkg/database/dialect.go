@@ -32,6 +32,15 @@ func (d Dialect) ForUpdate() string {
 	return ""
 }
 
+// ForShare is the clause that keeps the rows a SELECT of a write transaction read as they are until it ends, while others may
+// hold them so too: " LOCK IN SHARE MODE" on MySQL, nothing on SQLite.
+func (d Dialect) ForShare() string {
+	if d == MySQL {
+		return " LOCK IN SHARE MODE"
+	}
+	return ""
+}
+
 // SkipLocked is ForUpdate for queues: rows that another transaction holds are left out instead of waited for.
 func (d Dialect) SkipLocked() string {
 	if d == MySQL {

@@ -115,6 +115,28 @@ func (db *DB) liteDSN(writer bool) string {
 	return "file://" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
+// Overwrite has the store's files hold nothing any more of what was deleted or changed: an embedded store moves its log into its
+// file, where deleted content is overwritten, and empties it. Unavailable while a reader holds on to the log for long: what was
+// deleted is deleted, and the call can be repeated. On a server there is nothing to do here: InnoDB uses its pages again in its own time.
+func (db *DB) Overwrite(ctx context.Context) error {
+	if db.lite == nil || db.lite.memory != nil {
+		return nil
+	}
+	var busy, frames, moved int64
+	for range overwriteTrials {
+		if err := db.write.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved); err != nil {
+			return mapError(ctx, err)
+		}
+		if busy == 0 {
+			return nil
+		}
+	}
+	return errors.New(errors.Unavailable, "LOG_IN_USE", "the log of %s is being read and could not be emptied of what was deleted; repeat the request", db.lite.file)
+}
+
+// overwriteTrials bounds how often Overwrite waits for readers, each time as long as a writer waits.
+const overwriteTrials = 3
+
 // exists reports whether the schema's file holds anything.
 func (s *liteStore) exists() bool {
 	info, err := os.Stat(s.file)

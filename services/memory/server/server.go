@@ -59,6 +59,7 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	memoryv1.RegisterBiasServiceServer(r, biases{Service: s})
 	memoryv1.RegisterTraceServiceServer(r, traces{Service: s})
 	memoryv1.RegisterPrivacyServiceServer(r, privacy{Service: s})
+	memoryv1.RegisterForgettingServiceServer(r, forgetting{Service: s})
 }
 
 // Ready implements rpc.Service: the store answers and has the tables that this program knows.

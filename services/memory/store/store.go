@@ -7,6 +7,7 @@
 //	turns.go          what ends a turn
 //	corrections.go    record, supersede, revoke; scopes.go: the lock of a scope
 //	facts.go, biases.go, traces.go
+//	erase.go          everything about a person goes; forgetting.go: what forgotten builds wrote
 //
 // Locks are taken in one order everywhere: scope, then conversation. Every decision is made after the lock, from rows read
 // under it. Methods take the time as a parameter; a request that changes nothing but must close an expired turn commits
@@ -30,6 +31,8 @@ type Store struct {
 	packer  *zstd.Encoder
 	opener  *zstd.Decoder
 	lockRow string // ends a SELECT whose row is to be changed
+
+	shareRow string // ends a SELECT whose row is not to change before the transaction ends
 }
 
 // New returns a store over a migrated schema. It keeps nothing in memory between calls.
@@ -42,7 +45,7 @@ func New(db *database.DB) (*Store, error) {
 	if err != nil {
 		return nil, errors.Wrap(err, errors.Internal, "ZSTD", "the decompressor cannot be set up")
 	}
-	return &Store{db: db, packer: packer, opener: opener, lockRow: db.Dialect().ForUpdate()}, nil
+	return &Store{db: db, packer: packer, opener: opener, lockRow: db.Dialect().ForUpdate(), shareRow: db.Dialect().ForShare()}, nil
 }
 
 // Ready returns nil when the store answers and its tables are those this program knows.

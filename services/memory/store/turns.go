@@ -183,7 +183,7 @@ func (s *Store) CommitTurn(ctx context.Context, tenant, id string, reply Reply, 
 			return err
 		}
 		if reply.Trace != nil {
-			if err := writeTrace(ctx, tx, tenant, m, *reply.Trace, body); err != nil {
+			if err := s.writeTrace(ctx, tx, tenant, m, *reply.Trace, body); err != nil {
 				return err
 			}
 		}

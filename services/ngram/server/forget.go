@@ -80,3 +80,12 @@ func (s *corpus) forget(ctx context.Context, req *ngramv1.ForgetDocumentRequest,
 	}
 	return send(last)
 }
+
+// FindGoneTokens implements CorpusService.
+func (s *corpus) FindGoneTokens(ctx context.Context, req *ngramv1.FindGoneTokensRequest) (*ngramv1.FindGoneTokensResponse, error) {
+	gone, err := s.store.GoneTokens(ctx, tenantOf(req.Tenant), req.Model, req.TokenIds)
+	if err != nil {
+		return nil, err
+	}
+	return &ngramv1.FindGoneTokensResponse{TokenIds: gone}, nil
+}

@@ -188,19 +188,20 @@ func (t *Trainer) anotherText(d *stored) error {
 
 const (
 	selectSeen = `SELECT build_id FROM tbl_l1_builds WHERE model_id = ? AND tenant = ? AND name = ? AND counts_version > ? AND counts_version < ?
-  AND (state = 'ready' OR state = 'dropped' AND failure = ?) ORDER BY build_id`
-	dropSeen  = `UPDATE tbl_l1_builds SET state = 'dropped', swept = 0, served_seq = NULL, failure = ? WHERE build_id = ? AND state = 'ready'`
+  AND state IN ('ready', 'dropped') ORDER BY build_id`
+	dropSeen  = `UPDATE tbl_l1_builds SET state = 'dropped', swept = 0, served_seq = NULL, failure = ? WHERE build_id = ? AND (state = 'ready' OR COALESCE(failure, '') <> ?)`
 	unpublish = `UPDATE tbl_l1_model_names SET published_build = NULL WHERE tenant = ? AND name = ?`
 )
 
-// seenBy lists the builds that saw a document, those included that are dropped for it already.
+// seenBy lists the builds that saw a document, those included that are dropped already, for it or by retention: replies that they
+// wrote may still say its words.
 func seenBy(ctx context.Context, q database.Querier, model ngram.Model, d *stored) ([]ngram.BuildID, error) {
 	first, last := *d.firstVersion(model.CountsVersion), model.CountsVersion+1
 	if d.last != nil {
 		last = *d.last
 	}
 	var builds []ngram.BuildID
-	err := q.Stream(ctx, selectSeen, []any{int64(model.ID), model.Tenant, model.Name, first, last, ForgottenBuild}, func(row database.Row) error {
+	err := q.Stream(ctx, selectSeen, []any{int64(model.ID), model.Tenant, model.Name, first, last}, func(row database.Row) error {
 		builds = append(builds, ngram.BuildID(row.Int(0)))
 		return nil
 	})
@@ -231,7 +232,7 @@ func (t *Trainer) erase(ctx context.Context, d *stored, progress ngram.Progress)
 		}
 		for _, build := range f.Builds {
 			if err == nil {
-				_, err = tx.Exec(ctx, dropSeen, ForgottenBuild, int64(build))
+				_, err = tx.Exec(ctx, dropSeen, ForgottenBuild, int64(build), ForgottenBuild)
 			}
 		}
 		return err
@@ -247,6 +248,9 @@ func (t *Trainer) erase(ctx context.Context, d *stored, progress ngram.Progress)
 		return f, err
 	}
 	if err := t.store.PurgeNow(ctx, t.model.Tenant, t.model.Name, nil); err != nil {
+		return f, err
+	}
+	if err := t.store.db.Overwrite(ctx); err != nil {
 		return f, err
 	}
 	progress.Report("remove", 1, 1)

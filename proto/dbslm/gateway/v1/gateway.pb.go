@@ -86,6 +86,60 @@ func (Noticing) EnumDescriptor() ([]byte, []int) {
 	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{0}
 }
 
+// RepliesToForget says what happens to the texts of replies that a forgotten document's builds wrote. Their traces lose
+// what level 1 wrote in any case.
+type RepliesToForget int32
+
+const (
+	// As WORDS.
+	RepliesToForget_REPLIES_TO_FORGET_UNSPECIFIED RepliesToForget = 0
+	// Sentences of level 1 that hold a word which only the document had are replaced by a mark, "[…]".
+	RepliesToForget_REPLIES_TO_FORGET_WORDS RepliesToForget = 1
+	// Every sentence that level 1 wrote from these builds is replaced by the mark.
+	RepliesToForget_REPLIES_TO_FORGET_ALL RepliesToForget = 2
+)
+
+// Enum value maps for RepliesToForget.
+var (
+	RepliesToForget_name = map[int32]string{
+		0: "REPLIES_TO_FORGET_UNSPECIFIED",
+		1: "REPLIES_TO_FORGET_WORDS",
+		2: "REPLIES_TO_FORGET_ALL",
+	}
+	RepliesToForget_value = map[string]int32{
+		"REPLIES_TO_FORGET_UNSPECIFIED": 0,
+		"REPLIES_TO_FORGET_WORDS":       1,
+		"REPLIES_TO_FORGET_ALL":         2,
+	}
+)
+
+func (x RepliesToForget) Enum() *RepliesToForget {
+	p := new(RepliesToForget)
+	*p = x
+	return p
+}
+
+func (x RepliesToForget) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RepliesToForget) Descriptor() protoreflect.EnumDescriptor {
+	return file_dbslm_gateway_v1_gateway_proto_enumTypes[1].Descriptor()
+}
+
+func (RepliesToForget) Type() protoreflect.EnumType {
+	return &file_dbslm_gateway_v1_gateway_proto_enumTypes[1]
+}
+
+func (x RepliesToForget) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RepliesToForget.Descriptor instead.
+func (RepliesToForget) EnumDescriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{1}
+}
+
 // StartConversationRequest asks for a conversation.
 type StartConversationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2586,6 +2640,311 @@ func (x *GetStatusResponse) GetVersion() string {
 	return ""
 }
 
+// ForgetHeader names the document to forget.
+type ForgetHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant; empty means "default".
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Caller's id of this forgetting; empty lets the gateway make one.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Language model; empty means "default".
+	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	// Label of the document.
+	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	// Only list what would be touched.
+	DryRun bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// What happens to the texts of replies.
+	Replies RepliesToForget `protobuf:"varint,6,opt,name=replies,proto3,enum=dbslm.gateway.v1.RepliesToForget" json:"replies,omitempty"`
+	// The document's text follows.
+	TextFollows   bool `protobuf:"varint,7,opt,name=text_follows,json=textFollows,proto3" json:"text_follows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetHeader) Reset() {
+	*x = ForgetHeader{}
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetHeader) ProtoMessage() {}
+
+func (x *ForgetHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetHeader.ProtoReflect.Descriptor instead.
+func (*ForgetHeader) Descriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ForgetHeader) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ForgetHeader) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ForgetHeader) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ForgetHeader) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *ForgetHeader) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *ForgetHeader) GetReplies() RepliesToForget {
+	if x != nil {
+		return x.Replies
+	}
+	return RepliesToForget_REPLIES_TO_FORGET_UNSPECIFIED
+}
+
+func (x *ForgetHeader) GetTextFollows() bool {
+	if x != nil {
+		return x.TextFollows
+	}
+	return false
+}
+
+// ForgetRequest is one message of a request to forget a document.
+type ForgetRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What this message carries.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ForgetRequest_Header
+	//	*ForgetRequest_Chunk
+	Part          isForgetRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetRequest) Reset() {
+	*x = ForgetRequest{}
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetRequest) ProtoMessage() {}
+
+func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
+func (*ForgetRequest) Descriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ForgetRequest) GetPart() isForgetRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ForgetRequest) GetHeader() *ForgetHeader {
+	if x != nil {
+		if x, ok := x.Part.(*ForgetRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *ForgetRequest) GetChunk() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*ForgetRequest_Chunk); ok {
+			return x.Chunk
+		}
+	}
+	return nil
+}
+
+type isForgetRequest_Part interface {
+	isForgetRequest_Part()
+}
+
+type ForgetRequest_Header struct {
+	// First message of the stream, exactly once.
+	Header *ForgetHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type ForgetRequest_Chunk struct {
+	// Next piece of the document's text, at most 1 MiB.
+	Chunk []byte `protobuf:"bytes,2,opt,name=chunk,proto3,oneof"`
+}
+
+func (*ForgetRequest_Header) isForgetRequest_Part() {}
+
+func (*ForgetRequest_Chunk) isForgetRequest_Part() {}
+
+// ForgetResponse reports progress and, last, the result.
+type ForgetResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Service at work: "ngram", then "memory".
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// What it is doing there; see ForgetDocumentResponse. In memory: "replies".
+	Phase string `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
+	// Units done in this phase.
+	Done uint64 `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	// Units in this phase; 0 when unknown.
+	Total uint64 `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	// True on the last message.
+	Finished bool `protobuf:"varint,5,opt,name=finished,proto3" json:"finished,omitempty"`
+	// On the last message: what level 1 forgot. Absent when that had ended in an earlier request.
+	Document *v11.ForgetDocumentResponse `protobuf:"bytes,6,opt,name=document,proto3" json:"document,omitempty"`
+	// On the last message: replies whose traces lost what level 1 wrote, or with dry_run would.
+	Traces uint64 `protobuf:"varint,7,opt,name=traces,proto3" json:"traces,omitempty"`
+	// On the last message: those of them whose texts lost sentences. With dry_run 0: it is known once the words are gone.
+	Shortened uint64 `protobuf:"varint,8,opt,name=shortened,proto3" json:"shortened,omitempty"`
+	// Id of this forgetting.
+	RequestId     string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetResponse) Reset() {
+	*x = ForgetResponse{}
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetResponse) ProtoMessage() {}
+
+func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
+func (*ForgetResponse) Descriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ForgetResponse) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ForgetResponse) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *ForgetResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *ForgetResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ForgetResponse) GetFinished() bool {
+	if x != nil {
+		return x.Finished
+	}
+	return false
+}
+
+func (x *ForgetResponse) GetDocument() *v11.ForgetDocumentResponse {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *ForgetResponse) GetTraces() uint64 {
+	if x != nil {
+		return x.Traces
+	}
+	return 0
+}
+
+func (x *ForgetResponse) GetShortened() uint64 {
+	if x != nil {
+		return x.Shortened
+	}
+	return 0
+}
+
+func (x *ForgetResponse) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 var File_dbslm_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
@@ -2776,12 +3135,41 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x11GetStatusResponse\x122\n" +
 	"\x05peers\x18\x01 \x03(\v2\x1c.dbslm.gateway.v1.PeerStatusR\x05peers\x12-\n" +
 	"\x06models\x18\x02 \x03(\v2\x15.dbslm.ngram.v1.ModelR\x06models\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion*a\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\"\x9d\x02\n" +
+	"\fForgetHeader\x12\x1f\n" +
+	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12'\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\trequestId\x12\x1e\n" +
+	"\x05model\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12 \n" +
+	"\x05label\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05 \x01(\x80\x04R\x05label\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12E\n" +
+	"\areplies\x18\x06 \x01(\x0e2!.dbslm.gateway.v1.RepliesToForgetB\b\xbaH\x05\x82\x01\x02\x10\x01R\areplies\x12!\n" +
+	"\ftext_follows\x18\a \x01(\bR\vtextFollows\"{\n" +
+	"\rForgetRequest\x128\n" +
+	"\x06header\x18\x01 \x01(\v2\x1e.dbslm.gateway.v1.ForgetHeaderH\x00R\x06header\x12!\n" +
+	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunkB\r\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\x9f\x02\n" +
+	"\x0eForgetResponse\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x12\n" +
+	"\x04done\x18\x03 \x01(\x04R\x04done\x12\x14\n" +
+	"\x05total\x18\x04 \x01(\x04R\x05total\x12\x1a\n" +
+	"\bfinished\x18\x05 \x01(\bR\bfinished\x12B\n" +
+	"\bdocument\x18\x06 \x01(\v2&.dbslm.ngram.v1.ForgetDocumentResponseR\bdocument\x12\x16\n" +
+	"\x06traces\x18\a \x01(\x04R\x06traces\x12\x1c\n" +
+	"\tshortened\x18\b \x01(\x04R\tshortened\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\t \x01(\tR\trequestId*a\n" +
 	"\bNoticing\x12\x18\n" +
 	"\x14NOTICING_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fNOTICING_RECORD\x10\x01\x12\x14\n" +
 	"\x10NOTICING_PROPOSE\x10\x02\x12\x10\n" +
-	"\fNOTICING_OFF\x10\x032\x82\n" +
+	"\fNOTICING_OFF\x10\x03*l\n" +
+	"\x0fRepliesToForget\x12!\n" +
+	"\x1dREPLIES_TO_FORGET_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17REPLIES_TO_FORGET_WORDS\x10\x01\x12\x19\n" +
+	"\x15REPLIES_TO_FORGET_ALL\x10\x022\xd3\n" +
 	"\n" +
 	"\x0eGatewayService\x12q\n" +
 	"\x11StartConversation\x12*.dbslm.gateway.v1.StartConversationRequest\x1a+.dbslm.gateway.v1.StartConversationResponse\"\x03\x90\x02\x02\x12S\n" +
@@ -2798,7 +3186,8 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\aExplain\x12 .dbslm.gateway.v1.ExplainRequest\x1a!.dbslm.gateway.v1.ExplainResponse\"\x03\x90\x02\x01\x12P\n" +
 	"\x06Replay\x12\x1f.dbslm.gateway.v1.ReplayRequest\x1a .dbslm.gateway.v1.ReplayResponse\"\x03\x90\x02\x01\x12h\n" +
 	"\x0eCompileContext\x12'.dbslm.gateway.v1.CompileContextRequest\x1a(.dbslm.gateway.v1.CompileContextResponse\"\x03\x90\x02\x01\x12J\n" +
-	"\x05Erase\x12\x1e.dbslm.gateway.v1.EraseRequest\x1a\x1f.dbslm.gateway.v1.EraseResponse0\x01\x12Y\n" +
+	"\x05Erase\x12\x1e.dbslm.gateway.v1.EraseRequest\x1a\x1f.dbslm.gateway.v1.EraseResponse0\x01\x12O\n" +
+	"\x06Forget\x12\x1f.dbslm.gateway.v1.ForgetRequest\x1a .dbslm.gateway.v1.ForgetResponse(\x010\x01\x12Y\n" +
 	"\tGetStatus\x12\".dbslm.gateway.v1.GetStatusRequest\x1a#.dbslm.gateway.v1.GetStatusResponse\"\x03\x90\x02\x01B(Z&dbslm/proto/dbslm/gateway/v1;gatewayv1b\x06proto3"
 
 var (
@@ -2813,159 +3202,169 @@ func file_dbslm_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_dbslm_gateway_v1_gateway_proto_rawDescData
 }
 
-var file_dbslm_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_dbslm_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_dbslm_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(Noticing)(0),                      // 0: dbslm.gateway.v1.Noticing
-	(*StartConversationRequest)(nil),   // 1: dbslm.gateway.v1.StartConversationRequest
-	(*StartConversationResponse)(nil),  // 2: dbslm.gateway.v1.StartConversationResponse
-	(*RespondRequest)(nil),             // 3: dbslm.gateway.v1.RespondRequest
-	(*CorrectionSteering)(nil),         // 4: dbslm.gateway.v1.CorrectionSteering
-	(*Noticed)(nil),                    // 5: dbslm.gateway.v1.Noticed
-	(*RespondResponse)(nil),            // 6: dbslm.gateway.v1.RespondResponse
-	(*StreamRespondRequest)(nil),       // 7: dbslm.gateway.v1.StreamRespondRequest
-	(*RespondStarted)(nil),             // 8: dbslm.gateway.v1.RespondStarted
-	(*RespondDelta)(nil),               // 9: dbslm.gateway.v1.RespondDelta
-	(*StreamRespondResponse)(nil),      // 10: dbslm.gateway.v1.StreamRespondResponse
-	(*GetHistoryRequest)(nil),          // 11: dbslm.gateway.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil),         // 12: dbslm.gateway.v1.GetHistoryResponse
-	(*CorrectRequest)(nil),             // 13: dbslm.gateway.v1.CorrectRequest
-	(*CorrectResponse)(nil),            // 14: dbslm.gateway.v1.CorrectResponse
-	(*PushSignalRequest)(nil),          // 15: dbslm.gateway.v1.PushSignalRequest
-	(*PushSignalResponse)(nil),         // 16: dbslm.gateway.v1.PushSignalResponse
-	(*TrainHeader)(nil),                // 17: dbslm.gateway.v1.TrainHeader
-	(*TrainRequest)(nil),               // 18: dbslm.gateway.v1.TrainRequest
-	(*TrainResponse)(nil),              // 19: dbslm.gateway.v1.TrainResponse
-	(*EvaluateRequest)(nil),            // 20: dbslm.gateway.v1.EvaluateRequest
-	(*EvaluateResponse)(nil),           // 21: dbslm.gateway.v1.EvaluateResponse
-	(*GetTraceRequest)(nil),            // 22: dbslm.gateway.v1.GetTraceRequest
-	(*GetTraceResponse)(nil),           // 23: dbslm.gateway.v1.GetTraceResponse
-	(*ExplainRequest)(nil),             // 24: dbslm.gateway.v1.ExplainRequest
-	(*ExplainResponse)(nil),            // 25: dbslm.gateway.v1.ExplainResponse
-	(*ReplayRequest)(nil),              // 26: dbslm.gateway.v1.ReplayRequest
-	(*ReplayResponse)(nil),             // 27: dbslm.gateway.v1.ReplayResponse
-	(*CompileContextRequest)(nil),      // 28: dbslm.gateway.v1.CompileContextRequest
-	(*CompileContextResponse)(nil),     // 29: dbslm.gateway.v1.CompileContextResponse
-	(*EraseRequest)(nil),               // 30: dbslm.gateway.v1.EraseRequest
-	(*EraseResponse)(nil),              // 31: dbslm.gateway.v1.EraseResponse
-	(*GetStatusRequest)(nil),           // 32: dbslm.gateway.v1.GetStatusRequest
-	(*PeerStatus)(nil),                 // 33: dbslm.gateway.v1.PeerStatus
-	(*GetStatusResponse)(nil),          // 34: dbslm.gateway.v1.GetStatusResponse
-	nil,                                // 35: dbslm.gateway.v1.StartConversationRequest.MetadataEntry
-	(*v1.Conversation)(nil),            // 36: dbslm.memory.v1.Conversation
-	(*v11.DecodeParameters)(nil),       // 37: dbslm.ngram.v1.DecodeParameters
-	(*v1.WindowBounds)(nil),            // 38: dbslm.memory.v1.WindowBounds
-	(*durationpb.Duration)(nil),        // 39: google.protobuf.Duration
-	(*v1.NoticedCorrection)(nil),       // 40: dbslm.memory.v1.NoticedCorrection
-	(*v1.Correction)(nil),              // 41: dbslm.memory.v1.Correction
-	(*v1.Message)(nil),                 // 42: dbslm.memory.v1.Message
-	(v11.FinishReason)(0),              // 43: dbslm.ngram.v1.FinishReason
-	(*Trace)(nil),                      // 44: dbslm.gateway.v1.Trace
-	(*v1.RecordCorrectionRequest)(nil), // 45: dbslm.memory.v1.RecordCorrectionRequest
-	(*v11.IngestHeader)(nil),           // 46: dbslm.ngram.v1.IngestHeader
-	(v11.Storage)(0),                   // 47: dbslm.ngram.v1.Storage
-	(v11.Smoothing)(0),                 // 48: dbslm.ngram.v1.Smoothing
-	(*v11.Pruning)(nil),                // 49: dbslm.ngram.v1.Pruning
-	(*v11.DocumentStart)(nil),          // 50: dbslm.ngram.v1.DocumentStart
-	(*v11.DocumentEnd)(nil),            // 51: dbslm.ngram.v1.DocumentEnd
-	(*v11.IngestOpened)(nil),           // 52: dbslm.ngram.v1.IngestOpened
-	(*v11.IngestProgress)(nil),         // 53: dbslm.ngram.v1.IngestProgress
-	(*v11.DocumentAcknowledged)(nil),   // 54: dbslm.ngram.v1.DocumentAcknowledged
-	(*v11.BuildProgress)(nil),          // 55: dbslm.ngram.v1.BuildProgress
-	(*v11.Build)(nil),                  // 56: dbslm.ngram.v1.Build
-	(*v11.IngestPaused)(nil),           // 57: dbslm.ngram.v1.IngestPaused
-	(*v11.IngestProbe)(nil),            // 58: dbslm.ngram.v1.IngestProbe
-	(*v11.EvaluateRequest)(nil),        // 59: dbslm.ngram.v1.EvaluateRequest
-	(*v11.EvaluateResponse)(nil),       // 60: dbslm.ngram.v1.EvaluateResponse
-	(*v1.Window)(nil),                  // 61: dbslm.memory.v1.Window
-	(*v1.CorrectionMatch)(nil),         // 62: dbslm.memory.v1.CorrectionMatch
-	(*v1.Fact)(nil),                    // 63: dbslm.memory.v1.Fact
-	(*v12.Span)(nil),                   // 64: dbslm.concept.v1.Span
-	(*v1.PrivacySubject)(nil),          // 65: dbslm.memory.v1.PrivacySubject
-	(*v11.Model)(nil),                  // 66: dbslm.ngram.v1.Model
+	(RepliesToForget)(0),               // 1: dbslm.gateway.v1.RepliesToForget
+	(*StartConversationRequest)(nil),   // 2: dbslm.gateway.v1.StartConversationRequest
+	(*StartConversationResponse)(nil),  // 3: dbslm.gateway.v1.StartConversationResponse
+	(*RespondRequest)(nil),             // 4: dbslm.gateway.v1.RespondRequest
+	(*CorrectionSteering)(nil),         // 5: dbslm.gateway.v1.CorrectionSteering
+	(*Noticed)(nil),                    // 6: dbslm.gateway.v1.Noticed
+	(*RespondResponse)(nil),            // 7: dbslm.gateway.v1.RespondResponse
+	(*StreamRespondRequest)(nil),       // 8: dbslm.gateway.v1.StreamRespondRequest
+	(*RespondStarted)(nil),             // 9: dbslm.gateway.v1.RespondStarted
+	(*RespondDelta)(nil),               // 10: dbslm.gateway.v1.RespondDelta
+	(*StreamRespondResponse)(nil),      // 11: dbslm.gateway.v1.StreamRespondResponse
+	(*GetHistoryRequest)(nil),          // 12: dbslm.gateway.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),         // 13: dbslm.gateway.v1.GetHistoryResponse
+	(*CorrectRequest)(nil),             // 14: dbslm.gateway.v1.CorrectRequest
+	(*CorrectResponse)(nil),            // 15: dbslm.gateway.v1.CorrectResponse
+	(*PushSignalRequest)(nil),          // 16: dbslm.gateway.v1.PushSignalRequest
+	(*PushSignalResponse)(nil),         // 17: dbslm.gateway.v1.PushSignalResponse
+	(*TrainHeader)(nil),                // 18: dbslm.gateway.v1.TrainHeader
+	(*TrainRequest)(nil),               // 19: dbslm.gateway.v1.TrainRequest
+	(*TrainResponse)(nil),              // 20: dbslm.gateway.v1.TrainResponse
+	(*EvaluateRequest)(nil),            // 21: dbslm.gateway.v1.EvaluateRequest
+	(*EvaluateResponse)(nil),           // 22: dbslm.gateway.v1.EvaluateResponse
+	(*GetTraceRequest)(nil),            // 23: dbslm.gateway.v1.GetTraceRequest
+	(*GetTraceResponse)(nil),           // 24: dbslm.gateway.v1.GetTraceResponse
+	(*ExplainRequest)(nil),             // 25: dbslm.gateway.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 26: dbslm.gateway.v1.ExplainResponse
+	(*ReplayRequest)(nil),              // 27: dbslm.gateway.v1.ReplayRequest
+	(*ReplayResponse)(nil),             // 28: dbslm.gateway.v1.ReplayResponse
+	(*CompileContextRequest)(nil),      // 29: dbslm.gateway.v1.CompileContextRequest
+	(*CompileContextResponse)(nil),     // 30: dbslm.gateway.v1.CompileContextResponse
+	(*EraseRequest)(nil),               // 31: dbslm.gateway.v1.EraseRequest
+	(*EraseResponse)(nil),              // 32: dbslm.gateway.v1.EraseResponse
+	(*GetStatusRequest)(nil),           // 33: dbslm.gateway.v1.GetStatusRequest
+	(*PeerStatus)(nil),                 // 34: dbslm.gateway.v1.PeerStatus
+	(*GetStatusResponse)(nil),          // 35: dbslm.gateway.v1.GetStatusResponse
+	(*ForgetHeader)(nil),               // 36: dbslm.gateway.v1.ForgetHeader
+	(*ForgetRequest)(nil),              // 37: dbslm.gateway.v1.ForgetRequest
+	(*ForgetResponse)(nil),             // 38: dbslm.gateway.v1.ForgetResponse
+	nil,                                // 39: dbslm.gateway.v1.StartConversationRequest.MetadataEntry
+	(*v1.Conversation)(nil),            // 40: dbslm.memory.v1.Conversation
+	(*v11.DecodeParameters)(nil),       // 41: dbslm.ngram.v1.DecodeParameters
+	(*v1.WindowBounds)(nil),            // 42: dbslm.memory.v1.WindowBounds
+	(*durationpb.Duration)(nil),        // 43: google.protobuf.Duration
+	(*v1.NoticedCorrection)(nil),       // 44: dbslm.memory.v1.NoticedCorrection
+	(*v1.Correction)(nil),              // 45: dbslm.memory.v1.Correction
+	(*v1.Message)(nil),                 // 46: dbslm.memory.v1.Message
+	(v11.FinishReason)(0),              // 47: dbslm.ngram.v1.FinishReason
+	(*Trace)(nil),                      // 48: dbslm.gateway.v1.Trace
+	(*v1.RecordCorrectionRequest)(nil), // 49: dbslm.memory.v1.RecordCorrectionRequest
+	(*v11.IngestHeader)(nil),           // 50: dbslm.ngram.v1.IngestHeader
+	(v11.Storage)(0),                   // 51: dbslm.ngram.v1.Storage
+	(v11.Smoothing)(0),                 // 52: dbslm.ngram.v1.Smoothing
+	(*v11.Pruning)(nil),                // 53: dbslm.ngram.v1.Pruning
+	(*v11.DocumentStart)(nil),          // 54: dbslm.ngram.v1.DocumentStart
+	(*v11.DocumentEnd)(nil),            // 55: dbslm.ngram.v1.DocumentEnd
+	(*v11.IngestOpened)(nil),           // 56: dbslm.ngram.v1.IngestOpened
+	(*v11.IngestProgress)(nil),         // 57: dbslm.ngram.v1.IngestProgress
+	(*v11.DocumentAcknowledged)(nil),   // 58: dbslm.ngram.v1.DocumentAcknowledged
+	(*v11.BuildProgress)(nil),          // 59: dbslm.ngram.v1.BuildProgress
+	(*v11.Build)(nil),                  // 60: dbslm.ngram.v1.Build
+	(*v11.IngestPaused)(nil),           // 61: dbslm.ngram.v1.IngestPaused
+	(*v11.IngestProbe)(nil),            // 62: dbslm.ngram.v1.IngestProbe
+	(*v11.EvaluateRequest)(nil),        // 63: dbslm.ngram.v1.EvaluateRequest
+	(*v11.EvaluateResponse)(nil),       // 64: dbslm.ngram.v1.EvaluateResponse
+	(*v1.Window)(nil),                  // 65: dbslm.memory.v1.Window
+	(*v1.CorrectionMatch)(nil),         // 66: dbslm.memory.v1.CorrectionMatch
+	(*v1.Fact)(nil),                    // 67: dbslm.memory.v1.Fact
+	(*v12.Span)(nil),                   // 68: dbslm.concept.v1.Span
+	(*v1.PrivacySubject)(nil),          // 69: dbslm.memory.v1.PrivacySubject
+	(*v11.Model)(nil),                  // 70: dbslm.ngram.v1.Model
+	(*v11.ForgetDocumentResponse)(nil), // 71: dbslm.ngram.v1.ForgetDocumentResponse
 }
 var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
-	35, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
-	36, // 1: dbslm.gateway.v1.StartConversationResponse.conversation:type_name -> dbslm.memory.v1.Conversation
-	37, // 2: dbslm.gateway.v1.RespondRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	38, // 3: dbslm.gateway.v1.RespondRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	39, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
+	40, // 1: dbslm.gateway.v1.StartConversationResponse.conversation:type_name -> dbslm.memory.v1.Conversation
+	41, // 2: dbslm.gateway.v1.RespondRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	42, // 3: dbslm.gateway.v1.RespondRequest.window:type_name -> dbslm.memory.v1.WindowBounds
 	0,  // 4: dbslm.gateway.v1.RespondRequest.noticing:type_name -> dbslm.gateway.v1.Noticing
-	4,  // 5: dbslm.gateway.v1.RespondRequest.correction_steering:type_name -> dbslm.gateway.v1.CorrectionSteering
-	39, // 6: dbslm.gateway.v1.CorrectionSteering.ttl:type_name -> google.protobuf.Duration
-	40, // 7: dbslm.gateway.v1.Noticed.proposal:type_name -> dbslm.memory.v1.NoticedCorrection
-	41, // 8: dbslm.gateway.v1.Noticed.correction:type_name -> dbslm.memory.v1.Correction
-	42, // 9: dbslm.gateway.v1.RespondResponse.message:type_name -> dbslm.memory.v1.Message
-	42, // 10: dbslm.gateway.v1.RespondResponse.user_message:type_name -> dbslm.memory.v1.Message
-	43, // 11: dbslm.gateway.v1.RespondResponse.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	44, // 12: dbslm.gateway.v1.RespondResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	5,  // 13: dbslm.gateway.v1.RespondResponse.noticed:type_name -> dbslm.gateway.v1.Noticed
-	3,  // 14: dbslm.gateway.v1.StreamRespondRequest.request:type_name -> dbslm.gateway.v1.RespondRequest
-	42, // 15: dbslm.gateway.v1.RespondStarted.user_message:type_name -> dbslm.memory.v1.Message
-	8,  // 16: dbslm.gateway.v1.StreamRespondResponse.started:type_name -> dbslm.gateway.v1.RespondStarted
-	9,  // 17: dbslm.gateway.v1.StreamRespondResponse.delta:type_name -> dbslm.gateway.v1.RespondDelta
-	6,  // 18: dbslm.gateway.v1.StreamRespondResponse.finished:type_name -> dbslm.gateway.v1.RespondResponse
-	42, // 19: dbslm.gateway.v1.GetHistoryResponse.messages:type_name -> dbslm.memory.v1.Message
-	45, // 20: dbslm.gateway.v1.CorrectRequest.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
-	41, // 21: dbslm.gateway.v1.CorrectResponse.correction:type_name -> dbslm.memory.v1.Correction
-	46, // 22: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
-	47, // 23: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
-	48, // 24: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	49, // 25: dbslm.gateway.v1.TrainHeader.pruning:type_name -> dbslm.ngram.v1.Pruning
-	17, // 26: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
-	50, // 27: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
-	51, // 28: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	52, // 29: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
-	53, // 30: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
-	54, // 31: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
-	55, // 32: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
-	56, // 33: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
-	57, // 34: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
-	58, // 35: dbslm.gateway.v1.TrainResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
-	59, // 36: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
-	60, // 37: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
-	44, // 38: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	44, // 39: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	38, // 40: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	61, // 41: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
-	62, // 42: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
-	63, // 43: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
-	64, // 44: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
-	65, // 45: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	33, // 46: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
-	66, // 47: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
-	1,  // 48: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
-	3,  // 49: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
-	7,  // 50: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
-	11, // 51: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
-	13, // 52: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
-	15, // 53: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
-	18, // 54: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
-	20, // 55: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
-	22, // 56: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
-	24, // 57: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
-	26, // 58: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
-	28, // 59: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
-	30, // 60: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
-	32, // 61: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
-	2,  // 62: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
-	6,  // 63: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
-	10, // 64: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
-	12, // 65: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
-	14, // 66: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
-	16, // 67: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
-	19, // 68: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
-	21, // 69: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
-	23, // 70: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
-	25, // 71: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
-	27, // 72: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
-	29, // 73: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
-	31, // 74: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
-	34, // 75: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
-	62, // [62:76] is the sub-list for method output_type
-	48, // [48:62] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	5,  // 5: dbslm.gateway.v1.RespondRequest.correction_steering:type_name -> dbslm.gateway.v1.CorrectionSteering
+	43, // 6: dbslm.gateway.v1.CorrectionSteering.ttl:type_name -> google.protobuf.Duration
+	44, // 7: dbslm.gateway.v1.Noticed.proposal:type_name -> dbslm.memory.v1.NoticedCorrection
+	45, // 8: dbslm.gateway.v1.Noticed.correction:type_name -> dbslm.memory.v1.Correction
+	46, // 9: dbslm.gateway.v1.RespondResponse.message:type_name -> dbslm.memory.v1.Message
+	46, // 10: dbslm.gateway.v1.RespondResponse.user_message:type_name -> dbslm.memory.v1.Message
+	47, // 11: dbslm.gateway.v1.RespondResponse.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	48, // 12: dbslm.gateway.v1.RespondResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	6,  // 13: dbslm.gateway.v1.RespondResponse.noticed:type_name -> dbslm.gateway.v1.Noticed
+	4,  // 14: dbslm.gateway.v1.StreamRespondRequest.request:type_name -> dbslm.gateway.v1.RespondRequest
+	46, // 15: dbslm.gateway.v1.RespondStarted.user_message:type_name -> dbslm.memory.v1.Message
+	9,  // 16: dbslm.gateway.v1.StreamRespondResponse.started:type_name -> dbslm.gateway.v1.RespondStarted
+	10, // 17: dbslm.gateway.v1.StreamRespondResponse.delta:type_name -> dbslm.gateway.v1.RespondDelta
+	7,  // 18: dbslm.gateway.v1.StreamRespondResponse.finished:type_name -> dbslm.gateway.v1.RespondResponse
+	46, // 19: dbslm.gateway.v1.GetHistoryResponse.messages:type_name -> dbslm.memory.v1.Message
+	49, // 20: dbslm.gateway.v1.CorrectRequest.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
+	45, // 21: dbslm.gateway.v1.CorrectResponse.correction:type_name -> dbslm.memory.v1.Correction
+	50, // 22: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
+	51, // 23: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
+	52, // 24: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
+	53, // 25: dbslm.gateway.v1.TrainHeader.pruning:type_name -> dbslm.ngram.v1.Pruning
+	18, // 26: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
+	54, // 27: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
+	55, // 28: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
+	56, // 29: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
+	57, // 30: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
+	58, // 31: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
+	59, // 32: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
+	60, // 33: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
+	61, // 34: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
+	62, // 35: dbslm.gateway.v1.TrainResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
+	63, // 36: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
+	64, // 37: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
+	48, // 38: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	48, // 39: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	42, // 40: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	65, // 41: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
+	66, // 42: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
+	67, // 43: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
+	68, // 44: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
+	69, // 45: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	34, // 46: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
+	70, // 47: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
+	1,  // 48: dbslm.gateway.v1.ForgetHeader.replies:type_name -> dbslm.gateway.v1.RepliesToForget
+	36, // 49: dbslm.gateway.v1.ForgetRequest.header:type_name -> dbslm.gateway.v1.ForgetHeader
+	71, // 50: dbslm.gateway.v1.ForgetResponse.document:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
+	2,  // 51: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
+	4,  // 52: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
+	8,  // 53: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
+	12, // 54: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
+	14, // 55: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
+	16, // 56: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
+	19, // 57: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
+	21, // 58: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
+	23, // 59: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
+	25, // 60: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
+	27, // 61: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
+	29, // 62: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
+	31, // 63: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
+	37, // 64: dbslm.gateway.v1.GatewayService.Forget:input_type -> dbslm.gateway.v1.ForgetRequest
+	33, // 65: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
+	3,  // 66: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
+	7,  // 67: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
+	11, // 68: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
+	13, // 69: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
+	15, // 70: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
+	17, // 71: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
+	20, // 72: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
+	22, // 73: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
+	24, // 74: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
+	26, // 75: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
+	28, // 76: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
+	30, // 77: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
+	32, // 78: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
+	38, // 79: dbslm.gateway.v1.GatewayService.Forget:output_type -> dbslm.gateway.v1.ForgetResponse
+	35, // 80: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
+	66, // [66:81] is the sub-list for method output_type
+	51, // [51:66] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_gateway_proto_init() }
@@ -2996,13 +3395,17 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 		(*TrainResponse_BuildJobId)(nil),
 		(*TrainResponse_Probe)(nil),
 	}
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[35].OneofWrappers = []any{
+		(*ForgetRequest_Header)(nil),
+		(*ForgetRequest_Chunk)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_gateway_v1_gateway_proto_rawDesc), len(file_dbslm_gateway_v1_gateway_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   35,
+			NumEnums:      2,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,6 +34,7 @@ const (
 	GatewayService_Replay_FullMethodName            = "/dbslm.gateway.v1.GatewayService/Replay"
 	GatewayService_CompileContext_FullMethodName    = "/dbslm.gateway.v1.GatewayService/CompileContext"
 	GatewayService_Erase_FullMethodName             = "/dbslm.gateway.v1.GatewayService/Erase"
+	GatewayService_Forget_FullMethodName            = "/dbslm.gateway.v1.GatewayService/Forget"
 	GatewayService_GetStatus_FullMethodName         = "/dbslm.gateway.v1.GatewayService/GetStatus"
 )
 
@@ -76,6 +77,11 @@ type GatewayServiceClient interface {
 	CompileContext(ctx context.Context, in *CompileContextRequest, opts ...grpc.CallOption) (*CompileContextResponse, error)
 	// Erase removes a person or a conversation from all three levels.
 	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EraseResponse], error)
+	// Forget takes a document out of a language model and out of everything that was said from it: counts, words, text, builds
+	// and their files (CorpusService.ForgetDocument), then the traces and texts of replies that those builds wrote. The header
+	// first, then, where the document's text was not kept, its text to the end of the stream. Interrupted at any moment, the
+	// same request goes on; the same request id returns the result again, and with another one NOT_FOUND means that it had ended.
+	Forget(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForgetRequest, ForgetResponse], error)
 	// GetStatus tells which peers can be reached and what is published.
 	GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error)
 }
@@ -242,6 +248,19 @@ func (c *gatewayServiceClient) Erase(ctx context.Context, in *EraseRequest, opts
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type GatewayService_EraseClient = grpc.ServerStreamingClient[EraseResponse]
 
+func (c *gatewayServiceClient) Forget(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForgetRequest, ForgetResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &GatewayService_ServiceDesc.Streams[4], GatewayService_Forget_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ForgetRequest, ForgetResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GatewayService_ForgetClient = grpc.BidiStreamingClient[ForgetRequest, ForgetResponse]
+
 func (c *gatewayServiceClient) GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetStatusResponse)
@@ -291,6 +310,11 @@ type GatewayServiceServer interface {
 	CompileContext(context.Context, *CompileContextRequest) (*CompileContextResponse, error)
 	// Erase removes a person or a conversation from all three levels.
 	Erase(*EraseRequest, grpc.ServerStreamingServer[EraseResponse]) error
+	// Forget takes a document out of a language model and out of everything that was said from it: counts, words, text, builds
+	// and their files (CorpusService.ForgetDocument), then the traces and texts of replies that those builds wrote. The header
+	// first, then, where the document's text was not kept, its text to the end of the stream. Interrupted at any moment, the
+	// same request goes on; the same request id returns the result again, and with another one NOT_FOUND means that it had ended.
+	Forget(grpc.BidiStreamingServer[ForgetRequest, ForgetResponse]) error
 	// GetStatus tells which peers can be reached and what is published.
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
 	mustEmbedUnimplementedGatewayServiceServer()
@@ -341,6 +365,9 @@ func (UnimplementedGatewayServiceServer) CompileContext(context.Context, *Compil
 }
 func (UnimplementedGatewayServiceServer) Erase(*EraseRequest, grpc.ServerStreamingServer[EraseResponse]) error {
 	return status.Error(codes.Unimplemented, "method Erase not implemented")
+}
+func (UnimplementedGatewayServiceServer) Forget(grpc.BidiStreamingServer[ForgetRequest, ForgetResponse]) error {
+	return status.Error(codes.Unimplemented, "method Forget not implemented")
 }
 func (UnimplementedGatewayServiceServer) GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStatus not implemented")
@@ -564,6 +591,13 @@ func _GatewayService_Erase_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type GatewayService_EraseServer = grpc.ServerStreamingServer[EraseResponse]
 
+func _GatewayService_Forget_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(GatewayServiceServer).Forget(&grpc.GenericServerStream[ForgetRequest, ForgetResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GatewayService_ForgetServer = grpc.BidiStreamingServer[ForgetRequest, ForgetResponse]
+
 func _GatewayService_GetStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetStatusRequest)
 	if err := dec(in); err != nil {
@@ -652,6 +686,12 @@ var GatewayService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Erase",
 			Handler:       _GatewayService_Erase_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Forget",
+			Handler:       _GatewayService_Forget_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "dbslm/gateway/v1/gateway.proto",

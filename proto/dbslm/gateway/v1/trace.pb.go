@@ -78,7 +78,9 @@ type Trace struct {
 	// Rule that noticed it, also when it was only proposed.
 	NoticedRule string `protobuf:"bytes,25,opt,name=noticed_rule,json=noticedRule,proto3" json:"noticed_rule,omitempty"`
 	// Corrections that steered level 1.
-	Steering      []*VersionedId `protobuf:"bytes,26,rep,name=steering,proto3" json:"steering,omitempty"`
+	Steering []*VersionedId `protobuf:"bytes,26,rep,name=steering,proto3" json:"steering,omitempty"`
+	// Why the reply cannot be replayed; absent when nothing that a replay needs was removed.
+	NotReplayable *NotReplayable `protobuf:"bytes,30,opt,name=not_replayable,json=notReplayable,proto3" json:"not_replayable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,6 +297,78 @@ func (x *Trace) GetSteering() []*VersionedId {
 	return nil
 }
 
+func (x *Trace) GetNotReplayable() *NotReplayable {
+	if x != nil {
+		return x.NotReplayable
+	}
+	return nil
+}
+
+// NotReplayable says why a reply cannot be regenerated from its trace.
+type NotReplayable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stable reason: "DOCUMENT_FORGOTTEN", a document that the reply's build saw was forgotten, and with it the build and what
+	// level 1 wrote in this trace.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The same for people.
+	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	// True when a part of the reply's text was taken out too.
+	TextRemoved   bool `protobuf:"varint,3,opt,name=text_removed,json=textRemoved,proto3" json:"text_removed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotReplayable) Reset() {
+	*x = NotReplayable{}
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotReplayable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotReplayable) ProtoMessage() {}
+
+func (x *NotReplayable) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotReplayable.ProtoReflect.Descriptor instead.
+func (*NotReplayable) Descriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NotReplayable) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *NotReplayable) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *NotReplayable) GetTextRemoved() bool {
+	if x != nil {
+		return x.TextRemoved
+	}
+	return false
+}
+
 // VersionedId names a record and its version.
 type VersionedId struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -308,7 +382,7 @@ type VersionedId struct {
 
 func (x *VersionedId) Reset() {
 	*x = VersionedId{}
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[1]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +394,7 @@ func (x *VersionedId) String() string {
 func (*VersionedId) ProtoMessage() {}
 
 func (x *VersionedId) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[1]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +407,7 @@ func (x *VersionedId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionedId.ProtoReflect.Descriptor instead.
 func (*VersionedId) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{1}
+	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *VersionedId) GetId() string {
@@ -377,7 +451,7 @@ type TraceSegment struct {
 
 func (x *TraceSegment) Reset() {
 	*x = TraceSegment{}
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[2]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +463,7 @@ func (x *TraceSegment) String() string {
 func (*TraceSegment) ProtoMessage() {}
 
 func (x *TraceSegment) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[2]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +476,7 @@ func (x *TraceSegment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceSegment.ProtoReflect.Descriptor instead.
 func (*TraceSegment) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{2}
+	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *TraceSegment) GetText() string {
@@ -485,7 +559,7 @@ type Degradation struct {
 
 func (x *Degradation) Reset() {
 	*x = Degradation{}
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[3]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +571,7 @@ func (x *Degradation) String() string {
 func (*Degradation) ProtoMessage() {}
 
 func (x *Degradation) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[3]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +584,7 @@ func (x *Degradation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Degradation.ProtoReflect.Descriptor instead.
 func (*Degradation) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{3}
+	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Degradation) GetService() string {
@@ -545,7 +619,7 @@ var File_dbslm_gateway_v1_trace_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\b\n" +
+	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\t\n" +
 	"\x05Trace\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x17\n" +
@@ -576,7 +650,12 @@ const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\x10window_first_cut\x18\x17 \x01(\bR\x0ewindowFirstCut\x122\n" +
 	"\x15noticed_correction_id\x18\x18 \x01(\tR\x13noticedCorrectionId\x12!\n" +
 	"\fnoticed_rule\x18\x19 \x01(\tR\vnoticedRule\x129\n" +
-	"\bsteering\x18\x1a \x03(\v2\x1d.dbslm.gateway.v1.VersionedIdR\bsteering\"7\n" +
+	"\bsteering\x18\x1a \x03(\v2\x1d.dbslm.gateway.v1.VersionedIdR\bsteering\x12F\n" +
+	"\x0enot_replayable\x18\x1e \x01(\v2\x1f.dbslm.gateway.v1.NotReplayableR\rnotReplayable\"b\n" +
+	"\rNotReplayable\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x12!\n" +
+	"\ftext_removed\x18\x03 \x01(\bR\vtextRemoved\"7\n" +
 	"\vVersionedId\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\"\x82\x03\n" +
@@ -610,37 +689,39 @@ func file_dbslm_gateway_v1_trace_proto_rawDescGZIP() []byte {
 	return file_dbslm_gateway_v1_trace_proto_rawDescData
 }
 
-var file_dbslm_gateway_v1_trace_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_dbslm_gateway_v1_trace_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_dbslm_gateway_v1_trace_proto_goTypes = []any{
 	(*Trace)(nil),                 // 0: dbslm.gateway.v1.Trace
-	(*VersionedId)(nil),           // 1: dbslm.gateway.v1.VersionedId
-	(*TraceSegment)(nil),          // 2: dbslm.gateway.v1.TraceSegment
-	(*Degradation)(nil),           // 3: dbslm.gateway.v1.Degradation
-	(*v1.DecodeParameters)(nil),   // 4: dbslm.ngram.v1.DecodeParameters
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*v11.Span)(nil),              // 6: dbslm.concept.v1.Span
-	(*v11.ConsideredConcept)(nil), // 7: dbslm.concept.v1.ConsideredConcept
-	(v1.FinishReason)(0),          // 8: dbslm.ngram.v1.FinishReason
-	(*v11.ProvidedPayload)(nil),   // 9: dbslm.concept.v1.ProvidedPayload
+	(*NotReplayable)(nil),         // 1: dbslm.gateway.v1.NotReplayable
+	(*VersionedId)(nil),           // 2: dbslm.gateway.v1.VersionedId
+	(*TraceSegment)(nil),          // 3: dbslm.gateway.v1.TraceSegment
+	(*Degradation)(nil),           // 4: dbslm.gateway.v1.Degradation
+	(*v1.DecodeParameters)(nil),   // 5: dbslm.ngram.v1.DecodeParameters
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*v11.Span)(nil),              // 7: dbslm.concept.v1.Span
+	(*v11.ConsideredConcept)(nil), // 8: dbslm.concept.v1.ConsideredConcept
+	(v1.FinishReason)(0),          // 9: dbslm.ngram.v1.FinishReason
+	(*v11.ProvidedPayload)(nil),   // 10: dbslm.concept.v1.ProvidedPayload
 }
 var file_dbslm_gateway_v1_trace_proto_depIdxs = []int32{
-	4,  // 0: dbslm.gateway.v1.Trace.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	5,  // 1: dbslm.gateway.v1.Trace.turn_time:type_name -> google.protobuf.Timestamp
-	1,  // 2: dbslm.gateway.v1.Trace.corrections:type_name -> dbslm.gateway.v1.VersionedId
-	1,  // 3: dbslm.gateway.v1.Trace.facts:type_name -> dbslm.gateway.v1.VersionedId
-	2,  // 4: dbslm.gateway.v1.Trace.segments:type_name -> dbslm.gateway.v1.TraceSegment
-	3,  // 5: dbslm.gateway.v1.Trace.degradations:type_name -> dbslm.gateway.v1.Degradation
-	1,  // 6: dbslm.gateway.v1.Trace.biases:type_name -> dbslm.gateway.v1.VersionedId
-	1,  // 7: dbslm.gateway.v1.Trace.steering:type_name -> dbslm.gateway.v1.VersionedId
-	6,  // 8: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
-	7,  // 9: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	8,  // 10: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	9,  // 11: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	5,  // 0: dbslm.gateway.v1.Trace.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	6,  // 1: dbslm.gateway.v1.Trace.turn_time:type_name -> google.protobuf.Timestamp
+	2,  // 2: dbslm.gateway.v1.Trace.corrections:type_name -> dbslm.gateway.v1.VersionedId
+	2,  // 3: dbslm.gateway.v1.Trace.facts:type_name -> dbslm.gateway.v1.VersionedId
+	3,  // 4: dbslm.gateway.v1.Trace.segments:type_name -> dbslm.gateway.v1.TraceSegment
+	4,  // 5: dbslm.gateway.v1.Trace.degradations:type_name -> dbslm.gateway.v1.Degradation
+	2,  // 6: dbslm.gateway.v1.Trace.biases:type_name -> dbslm.gateway.v1.VersionedId
+	2,  // 7: dbslm.gateway.v1.Trace.steering:type_name -> dbslm.gateway.v1.VersionedId
+	1,  // 8: dbslm.gateway.v1.Trace.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
+	7,  // 9: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
+	8,  // 10: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	9,  // 11: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	10, // 12: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_trace_proto_init() }
@@ -654,7 +735,7 @@ func file_dbslm_gateway_v1_trace_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_gateway_v1_trace_proto_rawDesc), len(file_dbslm_gateway_v1_trace_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -81,7 +81,117 @@ func (x DocumentAcknowledged_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DocumentAcknowledged_Outcome.Descriptor instead.
 func (DocumentAcknowledged_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{10, 0}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{12, 0}
+}
+
+// FindGoneTokensRequest names token ids.
+type FindGoneTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant; empty means "default".
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the model.
+	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// Token ids, in any order, at most 100,000.
+	TokenIds      []uint32 `protobuf:"varint,3,rep,packed,name=token_ids,json=tokenIds,proto3" json:"token_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindGoneTokensRequest) Reset() {
+	*x = FindGoneTokensRequest{}
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindGoneTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindGoneTokensRequest) ProtoMessage() {}
+
+func (x *FindGoneTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindGoneTokensRequest.ProtoReflect.Descriptor instead.
+func (*FindGoneTokensRequest) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *FindGoneTokensRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *FindGoneTokensRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *FindGoneTokensRequest) GetTokenIds() []uint32 {
+	if x != nil {
+		return x.TokenIds
+	}
+	return nil
+}
+
+// FindGoneTokensResponse lists those that are gone.
+type FindGoneTokensResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Token ids in ascending order, each once.
+	TokenIds      []uint32 `protobuf:"varint,1,rep,packed,name=token_ids,json=tokenIds,proto3" json:"token_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindGoneTokensResponse) Reset() {
+	*x = FindGoneTokensResponse{}
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindGoneTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindGoneTokensResponse) ProtoMessage() {}
+
+func (x *FindGoneTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindGoneTokensResponse.ProtoReflect.Descriptor instead.
+func (*FindGoneTokensResponse) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FindGoneTokensResponse) GetTokenIds() []uint32 {
+	if x != nil {
+		return x.TokenIds
+	}
+	return nil
 }
 
 // IngestRequest is one message of an ingest stream.
@@ -102,7 +212,7 @@ type IngestRequest struct {
 
 func (x *IngestRequest) Reset() {
 	*x = IngestRequest{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[0]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -114,7 +224,7 @@ func (x *IngestRequest) String() string {
 func (*IngestRequest) ProtoMessage() {}
 
 func (x *IngestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[0]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -127,7 +237,7 @@ func (x *IngestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestRequest.ProtoReflect.Descriptor instead.
 func (*IngestRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{0}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *IngestRequest) GetPart() isIngestRequest_Part {
@@ -232,7 +342,7 @@ type IngestHeader struct {
 
 func (x *IngestHeader) Reset() {
 	*x = IngestHeader{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[1]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -244,7 +354,7 @@ func (x *IngestHeader) String() string {
 func (*IngestHeader) ProtoMessage() {}
 
 func (x *IngestHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[1]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -257,7 +367,7 @@ func (x *IngestHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestHeader.ProtoReflect.Descriptor instead.
 func (*IngestHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{1}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *IngestHeader) GetTenant() string {
@@ -332,7 +442,7 @@ type ProbeOptions struct {
 
 func (x *ProbeOptions) Reset() {
 	*x = ProbeOptions{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[2]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +454,7 @@ func (x *ProbeOptions) String() string {
 func (*ProbeOptions) ProtoMessage() {}
 
 func (x *ProbeOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[2]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +467,7 @@ func (x *ProbeOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeOptions.ProtoReflect.Descriptor instead.
 func (*ProbeOptions) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{2}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ProbeOptions) GetText() []byte {
@@ -399,7 +509,7 @@ type DocumentStart struct {
 
 func (x *DocumentStart) Reset() {
 	*x = DocumentStart{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[3]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +521,7 @@ func (x *DocumentStart) String() string {
 func (*DocumentStart) ProtoMessage() {}
 
 func (x *DocumentStart) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[3]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +534,7 @@ func (x *DocumentStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentStart.ProtoReflect.Descriptor instead.
 func (*DocumentStart) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{3}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DocumentStart) GetLabel() string {
@@ -466,7 +576,7 @@ type DocumentEnd struct {
 
 func (x *DocumentEnd) Reset() {
 	*x = DocumentEnd{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[4]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -478,7 +588,7 @@ func (x *DocumentEnd) String() string {
 func (*DocumentEnd) ProtoMessage() {}
 
 func (x *DocumentEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[4]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -491,7 +601,7 @@ func (x *DocumentEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentEnd.ProtoReflect.Descriptor instead.
 func (*DocumentEnd) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DocumentEnd) GetSha256() []byte {
@@ -520,7 +630,7 @@ type IngestResponse struct {
 
 func (x *IngestResponse) Reset() {
 	*x = IngestResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +642,7 @@ func (x *IngestResponse) String() string {
 func (*IngestResponse) ProtoMessage() {}
 
 func (x *IngestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[5]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +655,7 @@ func (x *IngestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestResponse.ProtoReflect.Descriptor instead.
 func (*IngestResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IngestResponse) GetEvent() isIngestResponse_Event {
@@ -667,7 +777,7 @@ type IngestProbe struct {
 
 func (x *IngestProbe) Reset() {
 	*x = IngestProbe{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +789,7 @@ func (x *IngestProbe) String() string {
 func (*IngestProbe) ProtoMessage() {}
 
 func (x *IngestProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[6]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,7 +802,7 @@ func (x *IngestProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestProbe.ProtoReflect.Descriptor instead.
 func (*IngestProbe) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *IngestProbe) GetDocuments() uint64 {
@@ -769,7 +879,7 @@ type IngestPaused struct {
 
 func (x *IngestPaused) Reset() {
 	*x = IngestPaused{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +891,7 @@ func (x *IngestPaused) String() string {
 func (*IngestPaused) ProtoMessage() {}
 
 func (x *IngestPaused) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[7]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +904,7 @@ func (x *IngestPaused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestPaused.ProtoReflect.Descriptor instead.
 func (*IngestPaused) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *IngestPaused) GetUnfinishedLabels() []string {
@@ -819,7 +929,7 @@ type IngestOpened struct {
 
 func (x *IngestOpened) Reset() {
 	*x = IngestOpened{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +941,7 @@ func (x *IngestOpened) String() string {
 func (*IngestOpened) ProtoMessage() {}
 
 func (x *IngestOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[8]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +954,7 @@ func (x *IngestOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestOpened.ProtoReflect.Descriptor instead.
 func (*IngestOpened) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *IngestOpened) GetModel() *Model {
@@ -883,7 +993,7 @@ type IngestProgress struct {
 
 func (x *IngestProgress) Reset() {
 	*x = IngestProgress{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +1005,7 @@ func (x *IngestProgress) String() string {
 func (*IngestProgress) ProtoMessage() {}
 
 func (x *IngestProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[9]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +1018,7 @@ func (x *IngestProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestProgress.ProtoReflect.Descriptor instead.
 func (*IngestProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *IngestProgress) GetLabel() string {
@@ -947,7 +1057,7 @@ type DocumentAcknowledged struct {
 
 func (x *DocumentAcknowledged) Reset() {
 	*x = DocumentAcknowledged{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1069,7 @@ func (x *DocumentAcknowledged) String() string {
 func (*DocumentAcknowledged) ProtoMessage() {}
 
 func (x *DocumentAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[10]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1082,7 @@ func (x *DocumentAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentAcknowledged.ProtoReflect.Descriptor instead.
 func (*DocumentAcknowledged) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DocumentAcknowledged) GetLabel() string {
@@ -1025,7 +1135,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1147,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[11]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1160,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Document) GetDocumentId() string {
@@ -1140,7 +1250,7 @@ type ListDocumentsRequest struct {
 
 func (x *ListDocumentsRequest) Reset() {
 	*x = ListDocumentsRequest{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1262,7 @@ func (x *ListDocumentsRequest) String() string {
 func (*ListDocumentsRequest) ProtoMessage() {}
 
 func (x *ListDocumentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[12]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1275,7 @@ func (x *ListDocumentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDocumentsRequest.ProtoReflect.Descriptor instead.
 func (*ListDocumentsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListDocumentsRequest) GetTenant() string {
@@ -1209,7 +1319,7 @@ type ListDocumentsResponse struct {
 
 func (x *ListDocumentsResponse) Reset() {
 	*x = ListDocumentsResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1331,7 @@ func (x *ListDocumentsResponse) String() string {
 func (*ListDocumentsResponse) ProtoMessage() {}
 
 func (x *ListDocumentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[13]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1344,7 @@ func (x *ListDocumentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDocumentsResponse.ProtoReflect.Descriptor instead.
 func (*ListDocumentsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListDocumentsResponse) GetDocuments() []*Document {
@@ -1270,7 +1380,7 @@ type ForgetDocumentRequest struct {
 
 func (x *ForgetDocumentRequest) Reset() {
 	*x = ForgetDocumentRequest{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1392,7 @@ func (x *ForgetDocumentRequest) String() string {
 func (*ForgetDocumentRequest) ProtoMessage() {}
 
 func (x *ForgetDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[14]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1405,7 @@ func (x *ForgetDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetDocumentRequest.ProtoReflect.Descriptor instead.
 func (*ForgetDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ForgetDocumentRequest) GetTenant() string {
@@ -1349,7 +1459,7 @@ type ForgetSentDocumentRequest struct {
 
 func (x *ForgetSentDocumentRequest) Reset() {
 	*x = ForgetSentDocumentRequest{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1471,7 @@ func (x *ForgetSentDocumentRequest) String() string {
 func (*ForgetSentDocumentRequest) ProtoMessage() {}
 
 func (x *ForgetSentDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[15]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1484,7 @@ func (x *ForgetSentDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetSentDocumentRequest.ProtoReflect.Descriptor instead.
 func (*ForgetSentDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ForgetSentDocumentRequest) GetPart() isForgetSentDocumentRequest_Part {
@@ -1431,7 +1541,7 @@ type ForgetSentDocumentResponse struct {
 
 func (x *ForgetSentDocumentResponse) Reset() {
 	*x = ForgetSentDocumentResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[16]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1553,7 @@ func (x *ForgetSentDocumentResponse) String() string {
 func (*ForgetSentDocumentResponse) ProtoMessage() {}
 
 func (x *ForgetSentDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[16]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1566,7 @@ func (x *ForgetSentDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetSentDocumentResponse.ProtoReflect.Descriptor instead.
 func (*ForgetSentDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ForgetSentDocumentResponse) GetResponse() *ForgetDocumentResponse {
@@ -1496,7 +1606,7 @@ type ForgetDocumentResponse struct {
 
 func (x *ForgetDocumentResponse) Reset() {
 	*x = ForgetDocumentResponse{}
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[17]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1618,7 @@ func (x *ForgetDocumentResponse) String() string {
 func (*ForgetDocumentResponse) ProtoMessage() {}
 
 func (x *ForgetDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[17]
+	mi := &file_dbslm_ngram_v1_corpus_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1631,7 @@ func (x *ForgetDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetDocumentResponse.ProtoReflect.Descriptor instead.
 func (*ForgetDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_ngram_v1_corpus_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ForgetDocumentResponse) GetPhase() string {
@@ -1591,7 +1701,15 @@ var File_dbslm_ngram_v1_corpus_proto protoreflect.FileDescriptor
 
 const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\n" +
-	"\x1bdbslm/ngram/v1/corpus.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n" +
+	"\x1bdbslm/ngram/v1/corpus.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x01\n" +
+	"\x15FindGoneTokensRequest\x12\x1f\n" +
+	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05model\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12'\n" +
+	"\ttoken_ids\x18\x03 \x03(\rB\n" +
+	"\xbaH\a\x92\x01\x04\x10\xa0\x8d\x06R\btokenIds\"5\n" +
+	"\x16FindGoneTokensResponse\x12\x1b\n" +
+	"\ttoken_ids\x18\x01 \x03(\rR\btokenIds\"\xe1\x01\n" +
 	"\rIngestRequest\x126\n" +
 	"\x06header\x18\x01 \x01(\v2\x1c.dbslm.ngram.v1.IngestHeaderH\x00R\x06header\x125\n" +
 	"\x05start\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.DocumentStartH\x00R\x05start\x12!\n" +
@@ -1708,12 +1826,13 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\bdocument\x18\x06 \x01(\v2\x18.dbslm.ngram.v1.DocumentR\bdocument\x12,\n" +
 	"\x12published_build_id\x18\a \x01(\rR\x10publishedBuildId\x12,\n" +
 	"\x12successor_build_id\x18\b \x01(\rR\x10successorBuildId\x12\x14\n" +
-	"\x05files\x18\t \x03(\tR\x05files2\x93\x03\n" +
+	"\x05files\x18\t \x03(\tR\x05files2\xf9\x03\n" +
 	"\rCorpusService\x12K\n" +
 	"\x06Ingest\x12\x1d.dbslm.ngram.v1.IngestRequest\x1a\x1e.dbslm.ngram.v1.IngestResponse(\x010\x01\x12a\n" +
 	"\rListDocuments\x12$.dbslm.ngram.v1.ListDocumentsRequest\x1a%.dbslm.ngram.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12a\n" +
 	"\x0eForgetDocument\x12%.dbslm.ngram.v1.ForgetDocumentRequest\x1a&.dbslm.ngram.v1.ForgetDocumentResponse0\x01\x12o\n" +
-	"\x12ForgetSentDocument\x12).dbslm.ngram.v1.ForgetSentDocumentRequest\x1a*.dbslm.ngram.v1.ForgetSentDocumentResponse(\x010\x01B$Z\"dbslm/proto/dbslm/ngram/v1;ngramv1b\x06proto3"
+	"\x12ForgetSentDocument\x12).dbslm.ngram.v1.ForgetSentDocumentRequest\x1a*.dbslm.ngram.v1.ForgetSentDocumentResponse(\x010\x01\x12d\n" +
+	"\x0eFindGoneTokens\x12%.dbslm.ngram.v1.FindGoneTokensRequest\x1a&.dbslm.ngram.v1.FindGoneTokensResponse\"\x03\x90\x02\x01B$Z\"dbslm/proto/dbslm/ngram/v1;ngramv1b\x06proto3"
 
 var (
 	file_dbslm_ngram_v1_corpus_proto_rawDescOnce sync.Once
@@ -1728,60 +1847,64 @@ func file_dbslm_ngram_v1_corpus_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_corpus_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_corpus_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_dbslm_ngram_v1_corpus_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_dbslm_ngram_v1_corpus_proto_goTypes = []any{
 	(DocumentAcknowledged_Outcome)(0),  // 0: dbslm.ngram.v1.DocumentAcknowledged.Outcome
-	(*IngestRequest)(nil),              // 1: dbslm.ngram.v1.IngestRequest
-	(*IngestHeader)(nil),               // 2: dbslm.ngram.v1.IngestHeader
-	(*ProbeOptions)(nil),               // 3: dbslm.ngram.v1.ProbeOptions
-	(*DocumentStart)(nil),              // 4: dbslm.ngram.v1.DocumentStart
-	(*DocumentEnd)(nil),                // 5: dbslm.ngram.v1.DocumentEnd
-	(*IngestResponse)(nil),             // 6: dbslm.ngram.v1.IngestResponse
-	(*IngestProbe)(nil),                // 7: dbslm.ngram.v1.IngestProbe
-	(*IngestPaused)(nil),               // 8: dbslm.ngram.v1.IngestPaused
-	(*IngestOpened)(nil),               // 9: dbslm.ngram.v1.IngestOpened
-	(*IngestProgress)(nil),             // 10: dbslm.ngram.v1.IngestProgress
-	(*DocumentAcknowledged)(nil),       // 11: dbslm.ngram.v1.DocumentAcknowledged
-	(*Document)(nil),                   // 12: dbslm.ngram.v1.Document
-	(*ListDocumentsRequest)(nil),       // 13: dbslm.ngram.v1.ListDocumentsRequest
-	(*ListDocumentsResponse)(nil),      // 14: dbslm.ngram.v1.ListDocumentsResponse
-	(*ForgetDocumentRequest)(nil),      // 15: dbslm.ngram.v1.ForgetDocumentRequest
-	(*ForgetSentDocumentRequest)(nil),  // 16: dbslm.ngram.v1.ForgetSentDocumentRequest
-	(*ForgetSentDocumentResponse)(nil), // 17: dbslm.ngram.v1.ForgetSentDocumentResponse
-	(*ForgetDocumentResponse)(nil),     // 18: dbslm.ngram.v1.ForgetDocumentResponse
-	(*ModelSettings)(nil),              // 19: dbslm.ngram.v1.ModelSettings
-	(*Model)(nil),                      // 20: dbslm.ngram.v1.Model
-	(*timestamppb.Timestamp)(nil),      // 21: google.protobuf.Timestamp
+	(*FindGoneTokensRequest)(nil),      // 1: dbslm.ngram.v1.FindGoneTokensRequest
+	(*FindGoneTokensResponse)(nil),     // 2: dbslm.ngram.v1.FindGoneTokensResponse
+	(*IngestRequest)(nil),              // 3: dbslm.ngram.v1.IngestRequest
+	(*IngestHeader)(nil),               // 4: dbslm.ngram.v1.IngestHeader
+	(*ProbeOptions)(nil),               // 5: dbslm.ngram.v1.ProbeOptions
+	(*DocumentStart)(nil),              // 6: dbslm.ngram.v1.DocumentStart
+	(*DocumentEnd)(nil),                // 7: dbslm.ngram.v1.DocumentEnd
+	(*IngestResponse)(nil),             // 8: dbslm.ngram.v1.IngestResponse
+	(*IngestProbe)(nil),                // 9: dbslm.ngram.v1.IngestProbe
+	(*IngestPaused)(nil),               // 10: dbslm.ngram.v1.IngestPaused
+	(*IngestOpened)(nil),               // 11: dbslm.ngram.v1.IngestOpened
+	(*IngestProgress)(nil),             // 12: dbslm.ngram.v1.IngestProgress
+	(*DocumentAcknowledged)(nil),       // 13: dbslm.ngram.v1.DocumentAcknowledged
+	(*Document)(nil),                   // 14: dbslm.ngram.v1.Document
+	(*ListDocumentsRequest)(nil),       // 15: dbslm.ngram.v1.ListDocumentsRequest
+	(*ListDocumentsResponse)(nil),      // 16: dbslm.ngram.v1.ListDocumentsResponse
+	(*ForgetDocumentRequest)(nil),      // 17: dbslm.ngram.v1.ForgetDocumentRequest
+	(*ForgetSentDocumentRequest)(nil),  // 18: dbslm.ngram.v1.ForgetSentDocumentRequest
+	(*ForgetSentDocumentResponse)(nil), // 19: dbslm.ngram.v1.ForgetSentDocumentResponse
+	(*ForgetDocumentResponse)(nil),     // 20: dbslm.ngram.v1.ForgetDocumentResponse
+	(*ModelSettings)(nil),              // 21: dbslm.ngram.v1.ModelSettings
+	(*Model)(nil),                      // 22: dbslm.ngram.v1.Model
+	(*timestamppb.Timestamp)(nil),      // 23: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_corpus_proto_depIdxs = []int32{
-	2,  // 0: dbslm.ngram.v1.IngestRequest.header:type_name -> dbslm.ngram.v1.IngestHeader
-	4,  // 1: dbslm.ngram.v1.IngestRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
-	5,  // 2: dbslm.ngram.v1.IngestRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	19, // 3: dbslm.ngram.v1.IngestHeader.settings:type_name -> dbslm.ngram.v1.ModelSettings
-	3,  // 4: dbslm.ngram.v1.IngestHeader.probe:type_name -> dbslm.ngram.v1.ProbeOptions
-	9,  // 5: dbslm.ngram.v1.IngestResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
-	10, // 6: dbslm.ngram.v1.IngestResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
-	11, // 7: dbslm.ngram.v1.IngestResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
-	8,  // 8: dbslm.ngram.v1.IngestResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
-	7,  // 9: dbslm.ngram.v1.IngestResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
-	20, // 10: dbslm.ngram.v1.IngestOpened.model:type_name -> dbslm.ngram.v1.Model
+	4,  // 0: dbslm.ngram.v1.IngestRequest.header:type_name -> dbslm.ngram.v1.IngestHeader
+	6,  // 1: dbslm.ngram.v1.IngestRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
+	7,  // 2: dbslm.ngram.v1.IngestRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
+	21, // 3: dbslm.ngram.v1.IngestHeader.settings:type_name -> dbslm.ngram.v1.ModelSettings
+	5,  // 4: dbslm.ngram.v1.IngestHeader.probe:type_name -> dbslm.ngram.v1.ProbeOptions
+	11, // 5: dbslm.ngram.v1.IngestResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
+	12, // 6: dbslm.ngram.v1.IngestResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
+	13, // 7: dbslm.ngram.v1.IngestResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
+	10, // 8: dbslm.ngram.v1.IngestResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
+	9,  // 9: dbslm.ngram.v1.IngestResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
+	22, // 10: dbslm.ngram.v1.IngestOpened.model:type_name -> dbslm.ngram.v1.Model
 	0,  // 11: dbslm.ngram.v1.DocumentAcknowledged.outcome:type_name -> dbslm.ngram.v1.DocumentAcknowledged.Outcome
-	12, // 12: dbslm.ngram.v1.DocumentAcknowledged.document:type_name -> dbslm.ngram.v1.Document
-	21, // 13: dbslm.ngram.v1.Document.create_time:type_name -> google.protobuf.Timestamp
-	12, // 14: dbslm.ngram.v1.ListDocumentsResponse.documents:type_name -> dbslm.ngram.v1.Document
-	15, // 15: dbslm.ngram.v1.ForgetSentDocumentRequest.request:type_name -> dbslm.ngram.v1.ForgetDocumentRequest
-	18, // 16: dbslm.ngram.v1.ForgetSentDocumentResponse.response:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
-	12, // 17: dbslm.ngram.v1.ForgetDocumentResponse.document:type_name -> dbslm.ngram.v1.Document
-	1,  // 18: dbslm.ngram.v1.CorpusService.Ingest:input_type -> dbslm.ngram.v1.IngestRequest
-	13, // 19: dbslm.ngram.v1.CorpusService.ListDocuments:input_type -> dbslm.ngram.v1.ListDocumentsRequest
-	15, // 20: dbslm.ngram.v1.CorpusService.ForgetDocument:input_type -> dbslm.ngram.v1.ForgetDocumentRequest
-	16, // 21: dbslm.ngram.v1.CorpusService.ForgetSentDocument:input_type -> dbslm.ngram.v1.ForgetSentDocumentRequest
-	6,  // 22: dbslm.ngram.v1.CorpusService.Ingest:output_type -> dbslm.ngram.v1.IngestResponse
-	14, // 23: dbslm.ngram.v1.CorpusService.ListDocuments:output_type -> dbslm.ngram.v1.ListDocumentsResponse
-	18, // 24: dbslm.ngram.v1.CorpusService.ForgetDocument:output_type -> dbslm.ngram.v1.ForgetDocumentResponse
-	17, // 25: dbslm.ngram.v1.CorpusService.ForgetSentDocument:output_type -> dbslm.ngram.v1.ForgetSentDocumentResponse
-	22, // [22:26] is the sub-list for method output_type
-	18, // [18:22] is the sub-list for method input_type
+	14, // 12: dbslm.ngram.v1.DocumentAcknowledged.document:type_name -> dbslm.ngram.v1.Document
+	23, // 13: dbslm.ngram.v1.Document.create_time:type_name -> google.protobuf.Timestamp
+	14, // 14: dbslm.ngram.v1.ListDocumentsResponse.documents:type_name -> dbslm.ngram.v1.Document
+	17, // 15: dbslm.ngram.v1.ForgetSentDocumentRequest.request:type_name -> dbslm.ngram.v1.ForgetDocumentRequest
+	20, // 16: dbslm.ngram.v1.ForgetSentDocumentResponse.response:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
+	14, // 17: dbslm.ngram.v1.ForgetDocumentResponse.document:type_name -> dbslm.ngram.v1.Document
+	3,  // 18: dbslm.ngram.v1.CorpusService.Ingest:input_type -> dbslm.ngram.v1.IngestRequest
+	15, // 19: dbslm.ngram.v1.CorpusService.ListDocuments:input_type -> dbslm.ngram.v1.ListDocumentsRequest
+	17, // 20: dbslm.ngram.v1.CorpusService.ForgetDocument:input_type -> dbslm.ngram.v1.ForgetDocumentRequest
+	18, // 21: dbslm.ngram.v1.CorpusService.ForgetSentDocument:input_type -> dbslm.ngram.v1.ForgetSentDocumentRequest
+	1,  // 22: dbslm.ngram.v1.CorpusService.FindGoneTokens:input_type -> dbslm.ngram.v1.FindGoneTokensRequest
+	8,  // 23: dbslm.ngram.v1.CorpusService.Ingest:output_type -> dbslm.ngram.v1.IngestResponse
+	16, // 24: dbslm.ngram.v1.CorpusService.ListDocuments:output_type -> dbslm.ngram.v1.ListDocumentsResponse
+	20, // 25: dbslm.ngram.v1.CorpusService.ForgetDocument:output_type -> dbslm.ngram.v1.ForgetDocumentResponse
+	19, // 26: dbslm.ngram.v1.CorpusService.ForgetSentDocument:output_type -> dbslm.ngram.v1.ForgetSentDocumentResponse
+	2,  // 27: dbslm.ngram.v1.CorpusService.FindGoneTokens:output_type -> dbslm.ngram.v1.FindGoneTokensResponse
+	23, // [23:28] is the sub-list for method output_type
+	18, // [18:23] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
 	18, // [18:18] is the sub-list for extension extendee
 	0,  // [0:18] is the sub-list for field type_name
@@ -1793,20 +1916,20 @@ func file_dbslm_ngram_v1_corpus_proto_init() {
 		return
 	}
 	file_dbslm_ngram_v1_model_proto_init()
-	file_dbslm_ngram_v1_corpus_proto_msgTypes[0].OneofWrappers = []any{
+	file_dbslm_ngram_v1_corpus_proto_msgTypes[2].OneofWrappers = []any{
 		(*IngestRequest_Header)(nil),
 		(*IngestRequest_Start)(nil),
 		(*IngestRequest_Chunk)(nil),
 		(*IngestRequest_End)(nil),
 	}
-	file_dbslm_ngram_v1_corpus_proto_msgTypes[5].OneofWrappers = []any{
+	file_dbslm_ngram_v1_corpus_proto_msgTypes[7].OneofWrappers = []any{
 		(*IngestResponse_Opened)(nil),
 		(*IngestResponse_Progress)(nil),
 		(*IngestResponse_Acknowledged)(nil),
 		(*IngestResponse_Paused)(nil),
 		(*IngestResponse_Probe)(nil),
 	}
-	file_dbslm_ngram_v1_corpus_proto_msgTypes[15].OneofWrappers = []any{
+	file_dbslm_ngram_v1_corpus_proto_msgTypes[17].OneofWrappers = []any{
 		(*ForgetSentDocumentRequest_Request)(nil),
 		(*ForgetSentDocumentRequest_Chunk)(nil),
 	}
@@ -1816,7 +1939,7 @@ func file_dbslm_ngram_v1_corpus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_corpus_proto_rawDesc), len(file_dbslm_ngram_v1_corpus_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const (
 	CorpusService_ListDocuments_FullMethodName      = "/dbslm.ngram.v1.CorpusService/ListDocuments"
 	CorpusService_ForgetDocument_FullMethodName     = "/dbslm.ngram.v1.CorpusService/ForgetDocument"
 	CorpusService_ForgetSentDocument_FullMethodName = "/dbslm.ngram.v1.CorpusService/ForgetSentDocument"
+	CorpusService_FindGoneTokens_FullMethodName     = "/dbslm.ngram.v1.CorpusService/FindGoneTokens"
 )
 
 // CorpusServiceClient is the client API for CorpusService service.
@@ -46,6 +47,9 @@ type CorpusServiceClient interface {
 	// ForgetSentDocument is ForgetDocument with the document's text, as it was sent for training: the request first, then
 	// chunks to the end of the stream. Another text is FAILED_PRECONDITION and changes nothing.
 	ForgetSentDocument(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForgetSentDocumentRequest, ForgetSentDocumentResponse], error)
+	// FindGoneTokens says which token ids once were words of the model and are words no more, in its counts or in any kept build:
+	// those that only forgotten or replaced documents held. Ids that were never given are not among them.
+	FindGoneTokens(ctx context.Context, in *FindGoneTokensRequest, opts ...grpc.CallOption) (*FindGoneTokensResponse, error)
 }
 
 type corpusServiceClient struct {
@@ -111,6 +115,16 @@ func (c *corpusServiceClient) ForgetSentDocument(ctx context.Context, opts ...gr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type CorpusService_ForgetSentDocumentClient = grpc.BidiStreamingClient[ForgetSentDocumentRequest, ForgetSentDocumentResponse]
 
+func (c *corpusServiceClient) FindGoneTokens(ctx context.Context, in *FindGoneTokensRequest, opts ...grpc.CallOption) (*FindGoneTokensResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindGoneTokensResponse)
+	err := c.cc.Invoke(ctx, CorpusService_FindGoneTokens_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CorpusServiceServer is the server API for CorpusService service.
 // All implementations must embed UnimplementedCorpusServiceServer
 // for forward compatibility.
@@ -132,6 +146,9 @@ type CorpusServiceServer interface {
 	// ForgetSentDocument is ForgetDocument with the document's text, as it was sent for training: the request first, then
 	// chunks to the end of the stream. Another text is FAILED_PRECONDITION and changes nothing.
 	ForgetSentDocument(grpc.BidiStreamingServer[ForgetSentDocumentRequest, ForgetSentDocumentResponse]) error
+	// FindGoneTokens says which token ids once were words of the model and are words no more, in its counts or in any kept build:
+	// those that only forgotten or replaced documents held. Ids that were never given are not among them.
+	FindGoneTokens(context.Context, *FindGoneTokensRequest) (*FindGoneTokensResponse, error)
 	mustEmbedUnimplementedCorpusServiceServer()
 }
 
@@ -153,6 +170,9 @@ func (UnimplementedCorpusServiceServer) ForgetDocument(*ForgetDocumentRequest, g
 }
 func (UnimplementedCorpusServiceServer) ForgetSentDocument(grpc.BidiStreamingServer[ForgetSentDocumentRequest, ForgetSentDocumentResponse]) error {
 	return status.Error(codes.Unimplemented, "method ForgetSentDocument not implemented")
+}
+func (UnimplementedCorpusServiceServer) FindGoneTokens(context.Context, *FindGoneTokensRequest) (*FindGoneTokensResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindGoneTokens not implemented")
 }
 func (UnimplementedCorpusServiceServer) mustEmbedUnimplementedCorpusServiceServer() {}
 func (UnimplementedCorpusServiceServer) testEmbeddedByValue()                       {}
@@ -218,6 +238,24 @@ func _CorpusService_ForgetSentDocument_Handler(srv interface{}, stream grpc.Serv
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type CorpusService_ForgetSentDocumentServer = grpc.BidiStreamingServer[ForgetSentDocumentRequest, ForgetSentDocumentResponse]
 
+func _CorpusService_FindGoneTokens_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindGoneTokensRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CorpusServiceServer).FindGoneTokens(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CorpusService_FindGoneTokens_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CorpusServiceServer).FindGoneTokens(ctx, req.(*FindGoneTokensRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CorpusService_ServiceDesc is the grpc.ServiceDesc for CorpusService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -228,6 +266,10 @@ var CorpusService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListDocuments",
 			Handler:    _CorpusService_ListDocuments_Handler,
+		},
+		{
+			MethodName: "FindGoneTokens",
+			Handler:    _CorpusService_FindGoneTokens_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

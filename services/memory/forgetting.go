@@ -1,0 +1,41 @@
+package memory
+
+import (
+	"dbslm/pkg/errors"
+)
+
+// TraceState says what is left of a trace.
+type TraceState string
+
+// The states, as they are stored.
+const (
+	TraceFull      TraceState = "full"
+	TraceForgotten TraceState = "forgotten" // what level 1 wrote was removed, because a document was forgotten
+)
+
+// ReasonBuildForgotten: the build that wrote a reply is gone, because a document that it saw was forgotten.
+const ReasonBuildForgotten = "BUILD_FORGOTTEN"
+
+// Forgetting removes from replies what builds of a language model wrote.
+type Forgetting struct {
+	Tenant    string
+	RequestID string
+	Model     string
+	Builds    []uint32
+	Traces    int64 // stripped by it
+	Shortened int64 // replies that lost a part of their text by it
+	Finished  bool
+}
+
+// WrittenReply is a reply with its trace.
+type WrittenReply struct {
+	MessageID string
+	Content   string
+	Trace     Trace
+}
+
+// BuildIsForgotten refuses to store a reply from a build that is gone.
+func BuildIsForgotten(model string, build uint32) *errors.Error {
+	return errors.New(errors.FailedPrecondition, ReasonBuildForgotten,
+		"build %d of model %q was forgotten with a document while it wrote the reply; send the message again with a new request id", build, model).With("model", model)
+}
