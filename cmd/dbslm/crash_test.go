@@ -127,6 +127,7 @@ func (c *crash) rounds(n int) {
 		}
 		c.round(i)
 	}
+	c.halfFiles()
 	c.Logf("%d rounds; what was killed, and how the command ended that it met: %v; %d runs of the same command afterwards", n, c.killed, c.again)
 }
 

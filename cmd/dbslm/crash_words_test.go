@@ -247,6 +247,9 @@ func (c *crash) strayFiles() []string {
 		files = append(files, c.filesIn(filepath.Join(c.files, store))...)
 	}
 	return slices.DeleteFunc(files, func(name string) bool {
+		if strings.Contains(name, writingMark) {
+			return true // by the service; half ones of killed services go at the end
+		}
 		for build := range serving {
 			if strings.HasPrefix(name, build) && strings.HasSuffix(name, ".resident") {
 				return true
@@ -254,4 +257,28 @@ func (c *crash) strayFiles() []string {
 		}
 		return false
 	})
+}
+
+// writingMark is in the names of local files that are not whole.
+const writingMark = ".writing-"
+
+// halfFiles checks that a service removes what killed ones left half written.
+func (c *crash) halfFiles() {
+	c.Helper()
+	c.stopService()
+	time.Sleep(1100 * time.Millisecond) // what is younger may be somebody's
+	c.startService()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		files, err := filepath.Glob(filepath.Join(c.files, "*", ".*"+writingMark+"*"))
+		if err != nil {
+			c.Fatal(err)
+		}
+		if len(files) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			c.Errorf("the files %q are left", files)
+			return
+		}
+	}
 }

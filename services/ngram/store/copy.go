@@ -155,6 +155,7 @@ func (c *copier) run(ctx context.Context) (err error) {
 	if err := c.begin(ctx); err != nil {
 		return err
 	}
+	defer c.to.leases.Delete(c.model)
 	defer func() {
 		if err != nil { // what is not removed now goes with a later purge
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -221,6 +222,7 @@ func (c *copier) begin(ctx context.Context) error {
 			return err
 		}
 		c.model = ngram.ModelID(number)
+		c.to.leases.Store(c.model, nil)
 		_, err = tx.Exec(ctx, insertCopying, append([]any{number, c.tenant, c.target, c.to.now(), c.to.holder(), c.to.now()}, model[0]...)...)
 		if err != nil || len(build) == 0 {
 			return err

@@ -92,7 +92,9 @@ func TestDatabaseKilledInALoad(t *testing.T) {
 // error says so, what served serves, and once there is room the same training completes and has the rows of one that was not
 // disturbed. The limit is InnoDB's own on its one file.
 func TestFullServer(t *testing.T) {
-	limit := func(megabytes int64) string { return fmt.Sprintf("--innodb-data-file-path=ibdata1:12M:autoextend:max:%dM", megabytes) }
+	limit := func(megabytes int64) string {
+		return fmt.Sprintf("--innodb-data-file-path=ibdata1:12M:autoextend:max:%dM", megabytes)
+	}
 	server := databasetest.Start(t, "--innodb-file-per-table=0", "--innodb-autoextend-increment=1", limit(500))
 	db := databasetest.Open(t, server.Target(t), store.Schema, database.Options{})
 	s := store.New(db, store.Options{})

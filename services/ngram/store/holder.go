@@ -90,8 +90,8 @@ const (
 	retireDead  = `UPDATE tbl_l1_models SET state = 'retired', retired_at = ? WHERE model_id = ? AND request_id = ?`
 )
 
-// clearDead removes what copies and imports under a name left whose processes were killed. While one is made, its request_id is
-// its holder.
+// clearDead removes what copies and imports under a name left whose processes were killed, or which could not clean up after
+// themselves. While one is made, its request_id is its holder.
 func (s *Store) clearDead(ctx context.Context, tenant, name string) error {
 	begun := map[ngram.ModelID]string{}
 	err := s.db.Stream(ctx, selectBegun, []any{tenant, name, s.now()}, func(row database.Row) error {
@@ -99,7 +99,8 @@ func (s *Store) clearDead(ctx context.Context, tenant, name string) error {
 		return nil
 	})
 	for id, other := range begun {
-		if err == nil && s.dead(other, true) {
+		_, making := s.leases.Load(id)
+		if err == nil && s.dead(other, making) {
 			if _, err = s.db.Exec(ctx, retireDead, s.now(), int64(id), other); err == nil {
 				err = s.purge(ctx, id, func() {})
 			}

@@ -28,6 +28,7 @@ func (i *importer) write(ctx context.Context) (build ngram.BuildID, err error) {
 	if err := i.hide(ctx); err != nil {
 		return 0, err
 	}
+	defer i.store.leases.Delete(model.ID)
 	defer func() {
 		if err != nil {
 			i.discard(ctx)
@@ -74,6 +75,7 @@ func (i *importer) hide(ctx context.Context) error {
 			return err
 		}
 		model.ID = id
+		i.store.leases.Store(id, nil)
 		if _, err := tx.Exec(ctx, hideGeneration, i.expiry(), model.VocabularySize, i.store.holder(), int64(id)); err != nil {
 			return err
 		}

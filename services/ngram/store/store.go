@@ -32,7 +32,7 @@ type Store struct {
 	db       *database.DB
 	options  Options
 	instance string   // tells this store from others of the process
-	leases   sync.Map // tokens of the leases that trainers of this store hold
+	leases   sync.Map // tokens of the leases that trainers of this store hold, and generations that it copies or imports
 }
 
 // Options of a Store. The zero value is right for a service.
