@@ -1,6 +1,7 @@
 package counting_test
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 
@@ -209,7 +210,7 @@ func (v *vocabulary) ids(words []int, names []string) []uint32 {
 var names = []string{"", "", "", "a", "b", "c", "d", "e", "f", "g"}
 
 func TestAnySplitAndOrderGivesTheBruteForceCounts(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	checkMany(t, func(t *rapid.T) {
 		order := rapid.IntRange(1, 6).Draw(t, "order")
 		sentences := drawSentences(t)
 		want := bruteForce(order, sentences, names)
@@ -317,5 +318,17 @@ func TestEvents(t *testing.T) {
 		if got := counting.Events(c.order, c.length); got != c.want {
 			t.Errorf("Events(%d, %d) = %d, want %d", c.order, c.length, got, c.want)
 		}
+	}
+}
+
+// checkMany is rapid.Check, but with eight times a hundred cases where it was not said how many.
+func checkMany(t *testing.T, property func(*rapid.T)) {
+	t.Helper()
+	rounds := 8
+	if f := flag.Lookup("rapid.checks"); f != nil && f.Value.String() != f.DefValue {
+		rounds = 1
+	}
+	for range rounds {
+		rapid.Check(t, property)
 	}
 }

@@ -53,7 +53,7 @@ func (h *history) want(sentences []weighted) {
 
 // A text that was added and taken out, in whatever batches and between whatever others, was never there.
 func TestForgottenIsNeverSeen(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	checkMany(t, func(t *rapid.T) {
 		h := newHistory(t, rapid.IntRange(1, 6).Draw(t, "order"))
 		kept, gone, later := drawSentences(t), drawSentences(t), drawSentences(t)
 		for _, part := range rapid.Permutation([][]weighted{kept, gone}).Draw(t, "arrival") {
@@ -77,7 +77,7 @@ func TestForgottenIsNeverSeen(t *testing.T) {
 // Replacing a text, or the weight of a text, is training with the new one only: the new one is added before the old one
 // leaves, so that no count falls below 0 on the way.
 func TestReplacedIsTrainedWithTheNewOnly(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	checkMany(t, func(t *rapid.T) {
 		h := newHistory(t, rapid.IntRange(1, 6).Draw(t, "order"))
 		others, before, after := drawSentences(t), drawSentences(t), drawSentences(t)
 		if rapid.Bool().Draw(t, "only the weight") {
@@ -97,7 +97,7 @@ func TestReplacedIsTrainedWithTheNewOnly(t *testing.T) {
 
 // What was never counted cannot be taken out, and the attempt is refused before anything is stored.
 func TestNothingIsTakenOutThatWasNotCounted(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	checkMany(t, func(t *rapid.T) {
 		h := newHistory(t, rapid.IntRange(1, 4).Draw(t, "order"))
 		kept, other := drawSentences(t), drawSentences(t)
 		h.count(kept, 1)
