@@ -73,7 +73,7 @@ durability-long: mariadb ## Kill the database 20 times under 64 writers on 1,000
 	DBSLM_DURABILITY=long go test -timeout 1h -v -run TestAcknowledgedMessagesSurviveKills ./services/memory/store
 
 .PHONY: test-hybrid
-test-hybrid: mariadb ## Run the tests of the stores and services on a hybrid store (Aria, MyRocks) too; takes long
+test-hybrid: mariadb ## Run the tests of the stores and services on a hybrid store (Aria) too; takes long
 	DBSLM_TEST_HYBRID=1 go test -timeout 1h ./pkg/database/... ./services/... ./gateway/...
 
 .PHONY: crash-rounds

@@ -21,7 +21,7 @@ func newMigrate(a *app) *cobra.Command {
 restartable step each, under a lock: the command may be repeated and run from several places at once. An
 embedded store is migrated by every command that opens it; a server only by this one.
 
-With ?engine=mariadb-hybrid in the URL, tables of counts and builds are put on Aria and messages on MyRocks; with
+With ?engine=mariadb-hybrid in the URL, tables of counts and builds are put on Aria; with
 ?engine=innodb they are put back. Tables with rows are copied, so stop all services first. Without engine= tables
 stay where they are, and every other command uses them there.`,
 		Example: `  dbslm migrate --db mysql://dbslm:secret@db:3306/

@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"strings"
 	"time"
 
@@ -24,13 +23,10 @@ const (
 // Placement puts a table of a hybrid store on an engine of its own.
 type Placement struct {
 	Table string
-	// On is the engine: Aria or RocksDB.
+	// On is the engine: OnAria or OnRocksDB.
 	On string
-	// Fallback lets the table stay on InnoDB where the server does not have the engine.
+	// Fallback lets the table stay on InnoDB where the server does not have the engine, or not what it needs.
 	Fallback bool
-	// ForeignKeys are the clauses ("tbl_b ADD FOREIGN KEY (x) REFERENCES tbl_a (x)") of the foreign keys from and to the table,
-	// which only InnoDB has: they are dropped with the move there and made again with the move back.
-	ForeignKeys []string
 }
 
 // Names of engines as a server lists them.
@@ -38,15 +34,19 @@ const (
 	onInnoDB = "InnoDB"
 	// OnAria keeps every statement by itself: it survives a crash whole or not at all, but no transaction takes it back.
 	OnAria = "Aria"
-	// OnRocksDB is MyRocks: transactions without gap locks, and compressed.
+	// OnRocksDB is MyRocks, which is not used; see unfit.
 	OnRocksDB = "ROCKSDB"
 )
 
 // tableOptions move a table to an engine.
 var tableOptions = map[string]string{
-	onInnoDB:  "ENGINE=InnoDB ROW_FORMAT=DYNAMIC TRANSACTIONAL=DEFAULT PAGE_CHECKSUM=DEFAULT",
-	OnAria:    "ENGINE=Aria ROW_FORMAT=PAGE TRANSACTIONAL=1 PAGE_CHECKSUM=1",
-	OnRocksDB: "ENGINE=ROCKSDB ROW_FORMAT=DEFAULT",
+	onInnoDB: "ENGINE=InnoDB ROW_FORMAT=DYNAMIC TRANSACTIONAL=DEFAULT PAGE_CHECKSUM=DEFAULT",
+	OnAria:   "ENGINE=Aria ROW_FORMAT=PAGE TRANSACTIONAL=1 PAGE_CHECKSUM=1",
+}
+
+// unfit says of engines that no table is put on them, and why.
+var unfit = map[string]string{
+	OnRocksDB: "MyRocks and InnoDB do not commit as one: after kills of the server, acknowledged rows were missing (docs/decisions/0072)",
 }
 
 const reasonEngine = "DATABASE_ENGINE" // the engine that is asked for is not that of the tables, or not the server's
@@ -76,12 +76,22 @@ func (db *DB) chooseEngine(ctx context.Context) error {
 		return err
 	}
 	for _, p := range db.schema.Placements {
-		if !db.my.has(p.On) {
-			db.log.WarnContext(ctx, "the server does not have an engine that mariadb-hybrid wants for a table, which stays on InnoDB; install the plugin (Debian: mariadb-plugin-rocksdb) and run dbslm migrate to move it",
-				"engine", p.On, "table", p.Table)
+		if why := db.my.keepsOff(p.On); why != "" {
+			db.log.WarnContext(ctx, "a table that mariadb-hybrid has on another engine stays on InnoDB", "table", p.Table, "engine", p.On, "why", why)
 		}
 	}
 	return nil
+}
+
+// keepsOff says why no table is put on an engine; "" if it can be used.
+func (s *myServer) keepsOff(engine string) string {
+	if why := unfit[engine]; why != "" {
+		return why
+	}
+	if !s.engines[strings.ToUpper(engine)] {
+		return "the server does not have it"
+	}
+	return ""
 }
 
 // refuseHybrid says why a server cannot hold a hybrid store: nil if it can.
@@ -95,12 +105,10 @@ func refuseHybrid(mariaDB bool, version string, engines map[string]bool) error {
 	return nil
 }
 
-func (s *myServer) has(engine string) bool { return s.engines[strings.ToUpper(engine)] }
-
 // wanted is the engine that the target asks for a table, "" if it does not care.
 func (db *DB) wanted(p Placement) string {
 	switch {
-	case db.target.engine == InnoDB, db.target.engine == Hybrid && p.Fallback && !db.my.has(p.On):
+	case db.target.engine == InnoDB, db.target.engine == Hybrid && p.Fallback && db.my.keepsOff(p.On) != "":
 		return onInnoDB
 	case db.target.engine == Hybrid:
 		return p.On
@@ -206,66 +214,12 @@ func (db *DB) move(ctx context.Context, pool *sql.DB) error {
 			}
 		}
 		start := time.Now()
-		for _, step := range []func(context.Context, *sql.DB, Placement, string) error{db.dropForeignKeys, db.alter, db.addForeignKeys} {
-			if err := step(ctx, pool, p, want); err != nil {
-				mapped := mapError(ctx, err)
-				return errors.Wrap(mapped, errors.KindOf(mapped), errors.ReasonOf(mapped), "moving %s to %s stopped: %s; the table is whole, and running dbslm migrate again goes on",
-					p.Table, want, errors.Public(mapped))
-			}
+		if _, err := pool.ExecContext(ctx, "ALTER TABLE "+p.Table+" "+tableOptions[want]); err != nil {
+			mapped := mapError(ctx, err)
+			return errors.Wrap(mapped, errors.KindOf(mapped), errors.ReasonOf(mapped), "moving %s to %s stopped: %s; the table is whole, and running dbslm migrate again goes on",
+				p.Table, want, errors.Public(mapped))
 		}
 		db.log.InfoContext(ctx, "table moved", "table", p.Table, "from", at, "to", want, "duration", time.Since(start))
-	}
-	return nil
-}
-
-func (db *DB) alter(ctx context.Context, pool *sql.DB, p Placement, want string) error {
-	if want == OnRocksDB { // it locks every row of a statement, a million at most, unless it may commit in between
-		if _, err := pool.ExecContext(ctx, "SET SESSION rocksdb_commit_in_the_middle = 1"); err != nil {
-			return err
-		}
-	}
-	_, err := pool.ExecContext(ctx, "ALTER TABLE "+p.Table+" "+tableOptions[want])
-	return err
-}
-
-const selectForeignKeys = `SELECT table_name, constraint_name FROM information_schema.referential_constraints
-WHERE constraint_schema = ? AND (table_name = ? OR referenced_table_name = ?)`
-
-func (db *DB) dropForeignKeys(ctx context.Context, pool *sql.DB, p Placement, _ string) error {
-	if len(p.ForeignKeys) == 0 {
-		return nil
-	}
-	rows, err := pool.QueryContext(ctx, selectForeignKeys, db.name(), p.Table, p.Table)
-	if err != nil {
-		return err
-	}
-	var drops []string
-	for rows.Next() {
-		var table, name string
-		if err := rows.Scan(&table, &name); err != nil {
-			break
-		}
-		drops = append(drops, fmt.Sprintf("ALTER TABLE %s DROP FOREIGN KEY %s", table, name))
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err
-	}
-	for _, drop := range drops {
-		if _, err := pool.ExecContext(ctx, drop); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (db *DB) addForeignKeys(ctx context.Context, pool *sql.DB, p Placement, want string) error {
-	if want != onInnoDB {
-		return nil
-	}
-	for _, key := range p.ForeignKeys {
-		if _, err := pool.ExecContext(ctx, "ALTER TABLE "+key); err != nil {
-			return err
-		}
 	}
 	return nil
 }

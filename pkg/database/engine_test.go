@@ -8,7 +8,6 @@ import (
 	"maps"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/database/databasetest"
@@ -202,46 +201,7 @@ func TestHybridWithoutAPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if text := log.String(); !strings.Contains(text, "NOSUCHENGINE") || !strings.Contains(text, "stays on InnoDB") || strings.Contains(text, "Aria") {
+	if text := log.String(); !strings.Contains(text, "NOSUCHENGINE") || !strings.Contains(text, "does not have it") || !strings.Contains(text, "stays on InnoDB") || strings.Contains(text, "Aria") {
 		t.Errorf("the log says %q", text)
-	}
-}
-
-// Foreign keys give way where an engine has none, and come back with InnoDB.
-func TestHybridForeignKeys(t *testing.T) {
-	ctx := t.Context()
-	schema := testSchema()
-	schema.Placements = []database.Placement{{Table: "tbl_tokens", On: database.OnAria, ForeignKeys: []string{
-		"tbl_tokens ADD FOREIGN KEY (id) REFERENCES tbl_parents (id)",
-		"tbl_children ADD FOREIGN KEY (token_id) REFERENCES tbl_tokens (id)",
-	}}}
-	files := schema.Migrations.(fstest.MapFS)
-	file := func(sql string) *fstest.MapFile { return &fstest.MapFile{Data: []byte("-- +goose Up\n" + sql + "\n")} }
-	files["0005_parents.sql"] = file("CREATE TABLE IF NOT EXISTS tbl_parents (id INT NOT NULL, PRIMARY KEY (id)) {{table_options}};")
-	files["0006_children.sql"] = file("CREATE TABLE IF NOT EXISTS tbl_children (token_id INT NOT NULL, PRIMARY KEY (token_id), FOREIGN KEY (token_id) REFERENCES tbl_tokens (id)) {{table_options}};")
-	files["0007_key.sql"] = file("{{mysql}}ALTER TABLE tbl_tokens ADD FOREIGN KEY (id) REFERENCES tbl_parents (id);{{end}}")
-	target := databasetest.HybridTarget(t)
-	keys := func(engine database.Engine) (count int) {
-		db, err := database.Open(ctx, target.WithEngine(engine), schema, database.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if _, err := db.Migrate(ctx); err != nil {
-			t.Fatal(err)
-		}
-		err = db.QueryRow(ctx, "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_schema = DATABASE()").Scan(&count)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return count
-	}
-	for i, step := range []struct {
-		engine database.Engine
-		want   int
-	}{{database.InnoDB, 2}, {database.Hybrid, 0}, {"", 0}, {database.InnoDB, 2}, {database.InnoDB, 2}} {
-		if got := keys(step.engine); got != step.want {
-			t.Errorf("step %d, %q: %d foreign keys, want %d", i, step.engine, got, step.want)
-		}
 	}
 }

@@ -99,14 +99,3 @@ func HybridTarget(t testing.TB) database.Target {
 	t.Helper()
 	return MySQLTarget(t).WithEngine(database.Hybrid)
 }
-
-// MyRocks are the arguments of Start for a server with the engine RocksDB; none where its plugin is not installed (Debian:
-// mariadb-plugin-rocksdb).
-func MyRocks() []string {
-	for _, dir := range []string{"/usr/lib/mysql/plugin", "/usr/lib64/mysql/plugin", "/usr/lib64/mariadb/plugin", "/usr/local/lib/mysql/plugin"} {
-		if _, err := os.Stat(dir + "/ha_rocksdb.so"); err == nil {
-			return []string{"--plugin-load-add=ha_rocksdb", "--rocksdb-block-cache-size=64M"}
-		}
-	}
-	return nil
-}

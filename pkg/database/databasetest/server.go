@@ -48,11 +48,7 @@ func shared(t testing.TB) *Server {
 			sharedServer, sharedErr = external(dsn)
 			return
 		}
-		var args []string
-		if Whole() {
-			args = MyRocks()
-		}
-		sharedServer, sharedErr = start(args)
+		sharedServer, sharedErr = start(nil)
 	})
 	if sharedErr != nil {
 		t.Fatal(sharedErr)

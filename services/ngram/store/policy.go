@@ -195,7 +195,7 @@ func storedBytes(builds []ngram.Build) int64 {
 
 const (
 	selectPolicies = `SELECT p.tenant, p.name, p.after_documents, p.every_micros, p.storage, p.last_run, n.model_id FROM tbl_l1_build_policies p
-JOIN tbl_l1_model_names n ON n.tenant = p.tenant AND n.name = p.name WHERE (p.after_documents > 0 OR p.every_micros > 0) AND p.claimed_until <= ?`
+JOIN tbl_l1_model_names n ON n.tenant = p.tenant AND n.name = p.name WHERE (p.after_documents > 0 OR p.every_micros > 0) AND p.claimed_until <= ? AND n.lease_until <= ?`
 	selectNewestBuild = `SELECT counts_version, created_at FROM tbl_l1_builds WHERE model_id = ? AND tenant = ? AND name = ? AND state = 'ready' ORDER BY build_id DESC LIMIT 1`
 	selectCountsState = `SELECT counts_version, tokens FROM tbl_l1_models WHERE model_id = ?`
 	selectNewTexts    = `SELECT COUNT(*) FROM tbl_corpus WHERE model_id = ? AND state = 'counted' AND created_at > ?`
@@ -213,7 +213,7 @@ type Due struct {
 const policyRetry = time.Minute
 
 // Claim returns the builds that policies ask for now, at most limit, and claims each for this process: until the claim is
-// given back or over, no other replica makes it.
+// given back or over, no other replica makes it. A model that somebody trains at the moment is left for the next time.
 func (s *Store) Claim(ctx context.Context, limit int, claim time.Duration) ([]Due, error) {
 	type policy struct {
 		Due
@@ -221,7 +221,7 @@ func (s *Store) Claim(ctx context.Context, limit int, claim time.Duration) ([]Du
 		model              int64
 	}
 	var all []policy
-	err := s.db.Stream(ctx, selectPolicies, []any{s.now()}, func(row database.Row) error {
+	err := s.db.Stream(ctx, selectPolicies, []any{s.now(), s.now()}, func(row database.Row) error {
 		all = append(all, policy{
 			Due:   Due{string(row.Bytes(0)), string(row.Bytes(1)), ngram.Storage(row.Bytes(4))},
 			after: row.Int(2), every: row.Int(3), last: row.Int(5), model: row.Int(6),
