@@ -14,7 +14,7 @@ import (
 const (
 	// placeWidth is a hash and the number of a record, placeMemory what of them stays in memory.
 	placeWidth  = 16
-	placeMemory = 32 << 20
+	placeMemory = 8 << 20
 	maxLabel    = 512
 )
 

@@ -219,7 +219,13 @@ func (a *app) trainInputs(ctx context.Context, args []string, o trainOptions) (u
 // checkTexts reads every text to its end and returns those that hold one.
 func (a *app) checkTexts(ctx context.Context, inputs []input, encoding string) (usable []input, err error) {
 	bars := newProgress(a.streams)
-	defer bars.close()
+	var notes []func() // for when the bars are gone
+	defer func() {
+		bars.close()
+		for _, note := range notes {
+			note()
+		}
+	}()
 	var passed, total uint64
 	for _, in := range inputs {
 		total += uint64(in.size)
@@ -229,9 +235,9 @@ func (a *app) checkTexts(ctx context.Context, inputs []input, encoding string) (
 		if err != nil {
 			return nil, err
 		}
-		a.warnOfNULs(in, found)
+		notes = append(notes, func() { a.warnOfNULs(in, found) })
 		if found.blank {
-			fmt.Fprintf(a.err, "skipped %s: it holds no text\n", in.label)
+			notes = append(notes, func() { fmt.Fprintf(a.err, "skipped %s: it holds no text\n", in.label) })
 			continue
 		}
 		in.text = found.bytes
