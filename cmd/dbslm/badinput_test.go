@@ -35,9 +35,6 @@ type badInput struct {
 const arpa = "\\data\\\nngram 1=5\nngram 2=3\nngram 3=1\n\n\\1-grams:\n-1\t<unk>\n0\t<s>\t-0.2\n-0.6\t</s>\n-0.5\tthe\t-0.1\n-0.5\tboat\t-0.1\n\n" +
 	"\\2-grams:\n-0.4\t<s> the\t-0.1\n-0.3\tthe boat\t-0.1\n-0.2\tboat </s>\n\n\\3-grams:\n-0.1\tthe boat </s>\n\n\\end\\\n"
 
-// mappingQA is a mapping of questions and answers.
-const mappingQA = "prompt: q\nresponse: a\n"
-
 const prototypeHeader = "SQLite format 3\x00"
 
 // refusals run in a directory with harbour.txt and a store in which it is the model "default" (order 3, words).
@@ -144,35 +141,10 @@ func refusals() map[string][]badInput {
 			{given: "an unknown tokeniser", args: in("store", "train", "harbour.txt", "--tokenizer", "bpe")},
 			{given: "an unknown storage", args: in("store", "train", "harbour.txt", "--storage", "4")},
 		},
-		"Texts to train on or to measure": {
+		"Texts to train on or to measure": append(formatRefusals(), []badInput{
 			{given: "nothing", args: in("store", "train")},
 			{given: "a missing file", args: in("store", "train", "harbour.txt", "nothere.txt")},
 			{given: "a missing file", args: in("store", "eval", "nothere.txt")},
-			{given: "dialogues without a mapping", prepare: []string{"d.ndjson", "{\"q\": \"Open?\"}\n"}, args: in("store", "train", "d.ndjson")},
-			{given: "a mapping that names nothing", prepare: []string{"d.ndjson", "{}", "d.mapping.yaml", "format: ndjson\n"}, args: in("store", "train", "d.ndjson")},
-			{given: "a mapping with an unknown name", prepare: []string{"d.ndjson", "{}", "d.mapping.yaml", "prompt: q\nanswer: a\n"}, args: in("store", "train", "d.ndjson")},
-			{given: "a mapping that is no YAML", prepare: []string{"d.ndjson", "{}", "d.mapping.yaml", "prompt: [q\n"}, args: in("store", "train", "d.ndjson")},
-			{given: "a missing mapping", prepare: []string{"d.ndjson", "{}"}, args: in("store", "train", "d.ndjson", "--mapping", "nothere.yaml")},
-			{given: "a mapping for text", args: in("store", "train", "harbour.txt", "--format", "text", "--mapping", "m.yaml")},
-			{given: "an unknown format", args: in("store", "train", "harbour.txt", "--format", "xml")},
-			{given: "NDJSON cut off", prepare: []string{"d.ndjson", "{\"q\": \"Open?\", \"a\": \"Yes.\"}\n{\"q\": \"Clo", "d.mapping.yaml", mappingQA}, args: in("store", "train", "harbour.txt", "d.ndjson")},
-			{given: "JSON cut off", prepare: []string{"d.json", "[{\"q\": \"Open?\", \"a\": \"Yes.\"},\n", "d.mapping.yaml", mappingQA}, args: in("store", "train", "d.json")},
-			{given: "a record without a field", prepare: []string{"d.json", "[\n{\"q\": \"Open?\"}]", "d.mapping.yaml", mappingQA}, args: in("store", "train", "d.json")},
-			{given: "a field of another kind", prepare: []string{"d.json", "[\n{\"q\": \"Open?\", \"a\": [1]}]", "d.mapping.yaml", mappingQA}, args: in("store", "eval", "d.json")},
-			{given: "CSV without a column", prepare: []string{"d.csv", "q,b\n1,2\n", "d.mapping.yaml", mappingQA}, args: in("store", "train", "d.csv")},
-			{given: "CSV with a short row", prepare: []string{"d.csv", "q,a\n1,2\n3\n", "d.mapping.yaml", mappingQA}, args: in("store", "train", "d.csv")},
-			{given: "CSV with an open quotation mark", prepare: []string{"d.csv", "q,a\n1,\"2\n3,4\n", "d.mapping.yaml", mappingQA}, args: in("store", "train", "d.csv")},
-			{given: "a weight that is none", prepare: []string{"d.ndjson", "{\"t\": \"Hi\", \"id\": 1, \"w\": -1}", "d.mapping.yaml", "text: t\ndocument: id\nweight: w\n"}, args: in("store", "train", "d.ndjson")},
-			{given: "records of a document apart", prepare: []string{"d.ndjson", "{\"t\": \"Hi\", \"id\": 1}\n{\"t\": \"Ho\", \"id\": 2}\n{\"t\": \"Ha\", \"id\": 1}\n", "d.mapping.yaml", "text: t\ndocument: id\n"}, args: in("store", "train", "d.ndjson")},
-			{given: "a damaged gzip file", prepare: []string{"d.txt.gz", "\x1f\x8b\x08\x00broken"}, args: in("store", "train", "d.txt.gz")},
-			{given: "more cut-offs than orders", args: in("store", "train", "harbour.txt", "--cutoffs", "0,0,0,1")},
-			{given: "measures without a text", args: in("store", "train", "harbour.txt", "--every", "10")},
-			{given: "measures after no document", args: in("store", "train", "harbour.txt", "--probe", "harbour.txt", "--every", "0")},
-			{given: "a missing text to measure on", args: in("store", "train", "harbour.txt", "--probe", "nothere.txt")},
-			{given: "a text to measure on that holds none", prepare: []string{"blank.txt", " \n"}, args: in("store", "train", "harbour.txt", "--probe", "blank.txt")},
-			{given: "a text to measure on that is too long", prepare: []string{"long.txt", strings.Repeat("boat ", 1<<20/5+1)}, args: in("store", "train", "harbour.txt", "--probe", "long.txt")},
-			{given: "metrics that cannot be written", args: in("store", "train", "harbour.txt", "--probe", "harbour.txt", "--metrics", "nowhere/m.ndjson")},
-			{given: "more cut-offs than orders", args: in("store", "train", "harbour.txt", "--model", "new", "--order", "2", "--cutoffs", "0,0,1")},
 			{given: "a directory without text", prepare: []string{"empty/notes.md", "Not a .txt file."}, args: in("store", "train", "empty")},
 			{given: "a directory without text", prepare: []string{"empty/notes.md", "Not a .txt file."}, args: in("store", "train", "empty", "--recursive")},
 			{given: "a directory to measure", prepare: []string{"texts/a.txt", "A text."}, args: in("store", "eval", "texts")},
@@ -193,7 +165,7 @@ func refusals() map[string][]badInput {
 			{given: "a directory to score", prepare: []string{"texts/a.txt", "A text."}, args: in("store", "score", "texts")},
 			{given: "an unknown encoding", args: in("store", "score", "harbour.txt", "--encoding", "klingon")},
 			{given: "a token longer than 1024 bytes", prepare: []string{"long.txt", "the boat " + long + " is here\n"}, args: in("store", "train", "long.txt", "--model", "quay", "--tokenizer", "whitespace")},
-		},
+		}...),
 		"Models made elsewhere": {
 			{given: "a missing file", args: in("store", "import", "nothere.arpa", "--model", "quay")},
 			{given: "a directory", prepare: []string{"texts/a.txt", "A text."}, args: in("store", "import", "texts", "--model", "quay")},
