@@ -1,7 +1,5 @@
 package concept
 
-import "dbslm/services/concept/predict"
-
 // The built-in concepts that every bot has.
 const (
 	ContextSummary   = "ContextSummary"
@@ -90,13 +88,13 @@ func BuiltInExamples() []Example {
 	return out
 }
 
-// WithBuiltIns adds the counts of the built-in examples to a bot's own.
-func WithBuiltIns(counts []predict.Count) []predict.Count {
+// Training gives a bot's own examples and those of the built-in concepts as predict.Train wants them.
+func Training(own []Example) [][2]string {
 	var pairs [][2]string
-	for _, e := range BuiltInExamples() {
+	for _, e := range append(BuiltInExamples(), own...) {
 		pairs = append(pairs, [2]string{e.Concept, e.Utterance})
 	}
-	return append(predict.Learn(pairs), counts...)
+	return pairs
 }
 
 // IsBuiltIn reports whether every bot has a concept of this name.

@@ -1,117 +1,68 @@
-// Package predict tells which concept an utterance means, by counts: a multinomial naive Bayes model (McCallum and
-// Nigam 1998) over words and word pairs, with a background class for everything that is not a concept, so that it
-// abstains instead of always naming a winner.
+// Package predict tells which concept an utterance means, by counts: a multinomial model over weighted words, pairs and
+// pieces of words (tf·idf with length normalisation: Rennie et al., ICML 2003), whose counts are estimated
+// discriminatively, with a background class for everything that is not a concept, so that it abstains instead of always
+// naming a winner.
 //
-// For a concept c with n(f,c) occurrences of feature f in its examples, N_c in all, and a vocabulary of V features,
+// For a concept c with n(f,c) weighted occurrences of feature f in its examples, N_c in all, V features, and an
+// utterance with weights x(f):
 //
-//	p(f|c) = (n(f,c) + α) / (N_c + α(V+1))            α = 0.1
+//	score(c) = Σ x(f)·log((n(f,c)+α) / (N_c+αV))        P(c) ∝ exp score(c)        α = 0.05
 //
-// The background predicts a feature that no example holds with probability ½, because most words of most
-// questions are such, and shares the rest in proportion to the counts of all examples together:
-//
-//	p(f|background) = ½ · n(f)/N     p(unknown|background) = ½
-//
-// Words count fully, pairs with weight ½ by a square root, because a pair repeats what its words said. Only
-// multiplication, division and square root are used, which IEEE 754 defines to the last bit: a decision is the
-// same on every processor.
+// The background is a concept of average size that never saw any feature. Everything that is added up is an integer,
+// and exp and log are exactmath's: a decision has the same bits on every processor, and in any order of the examples.
 package predict
 
 import (
 	"cmp"
-	"math"
+	"maps"
 	"slices"
-	"strings"
-
-	"dbslm/pkg/text"
 )
 
 const (
-	alpha = 0.1
-	// unknown is the background's probability of a feature that no example holds.
-	unknown = 0.5
-	// backgroundPrior is the prior probability that no concept is meant; the concepts share the rest evenly.
-	backgroundPrior = 0.5
-	// Threshold is the probability below which the model abstains.
-	Threshold = 0.5
+	// Threshold is the probability below which a model abstains; chosen on the validation part of CLINC150.
+	Threshold = 0.39
+	// backgroundShare is the power of the number of concepts that the background is as probable as, where nothing speaks.
+	backgroundShare = 1.0
 )
 
-// Count is how often a feature occurs in the examples of a concept.
-type Count struct {
+// Evidence is a feature that spoke for a concept.
+type Evidence struct {
 	Feature string
-	Concept string
-	N       int64
-}
-
-// Model is a pure function of the set of examples. It is immutable.
-type Model struct {
-	concepts []string                    // sorted
-	totals   map[string]int64            // N_c
-	counts   map[string]map[string]int64 // feature → concept → n
-	features map[string]int64            // n(f)
-	all      int64                       // N
-}
-
-// New makes a model of counts. Order does not matter.
-func New(counts []Count) *Model {
-	m := &Model{totals: map[string]int64{}, counts: map[string]map[string]int64{}, features: map[string]int64{}}
-	for _, c := range counts {
-		if c.N <= 0 {
-			continue
-		}
-		if m.counts[c.Feature] == nil {
-			m.counts[c.Feature] = map[string]int64{}
-		}
-		m.counts[c.Feature][c.Concept] += c.N
-		m.totals[c.Concept] += c.N
-		m.features[c.Feature] += c.N
-		m.all += c.N
-	}
-	for name := range m.totals {
-		m.concepts = append(m.concepts, name)
-	}
-	slices.Sort(m.concepts)
-	return m
-}
-
-// Learn counts examples given as concept and utterance.
-func Learn(examples [][2]string) []Count {
-	type key struct{ feature, concept string }
-	n := map[key]int64{}
-	for _, e := range examples {
-		for _, f := range Features(e[1]) {
-			n[key{f, e[0]}]++
-		}
-	}
-	counts := make([]Count, 0, len(n))
-	for k, v := range n {
-		counts = append(counts, Count{k.feature, k.concept, v})
-	}
-	slices.SortFunc(counts, func(a, b Count) int {
-		return cmp.Or(strings.Compare(a.Feature, b.Feature), strings.Compare(a.Concept, b.Concept))
-	})
-	return counts
+	Count   float64 // weighted occurrences in the concept's examples
+	Weight  float64 // its part of the concept's score, as a natural logarithm
 }
 
 // Candidate is one concept and how probable it is that the utterance means it.
 type Candidate struct {
 	Concept     string
 	Probability float64
-	Features    []string // that spoke for it, most telling first
+	Evidence    []Evidence // most telling first, at most 8; only of the five most probable
 	// Weak tells that nothing but single words without content ("you were") speaks for it. A short utterance of such
 	// words looks like any example, so it should not be followed whatever its probability.
 	Weak bool
 }
 
-// Predict judges an utterance: every concept that shares a feature with it, most probable first, ties by name.
-// The probabilities and that of the background sum to 1.
-func (m *Model) Predict(utterance string) []Candidate {
-	candidates := m.judge(Features(utterance))
-	for i, c := range candidates {
-		candidates[i].Weak = !slices.ContainsFunc(c.Features, func(f string) bool {
-			return strings.ContainsRune(f, ' ') || len(text.ContentWords(f, "")) > 0
-		})
+// Features names the evidence.
+func (c Candidate) Features() []string {
+	out := make([]string, len(c.Evidence))
+	for i, e := range c.Evidence {
+		out[i] = e.Feature
 	}
-	return candidates
+	return out
+}
+
+const (
+	maxCandidates = 16
+	explained     = 5
+	maxEvidence   = 8
+)
+
+// Predict judges an utterance: the concepts that share a feature with it, most probable first, ties by name, at most
+// 16. The probabilities of all concepts and that of the background sum to 1.
+func (m *Model) Predict(utterance string) []Candidate {
+	features := Features(utterance)
+	slices.Sort(features)
+	return m.judge(features)
 }
 
 // Single judges the context that consists of one feature; "" is the context without any, where priors decide.
@@ -122,75 +73,60 @@ func (m *Model) Single(feature string) []Candidate {
 	return m.judge([]string{feature})
 }
 
+// Names lists the features that examples hold, sorted.
+func (m *Model) Names() []string { return slices.Sorted(maps.Keys(m.features)) }
+
 func (m *Model) judge(features []string) []Candidate {
 	if len(m.concepts) == 0 {
 		return nil
 	}
-	prior := (1 - backgroundPrior) / float64(len(m.concepts))
-	vocabulary := float64(len(m.features) + 1)
-	background := newScaled(backgroundPrior)
-	scores := make([]scaled, len(m.concepts))
-	for i := range scores {
-		scores[i] = newScaled(prior)
-	}
-	telling := make([][]tell, len(m.concepts))
-	for _, f := range features {
-		pair := strings.ContainsRune(f, ' ')
-		under := unknown
-		if n := m.features[f]; n > 0 {
-			under = (1 - unknown) * float64(n) / float64(m.all)
-		} else if pair {
-			continue // an unknown pair says no more than its words
-		}
-		background.times(weighted(under, pair))
-		for i, c := range m.concepts {
-			n := m.counts[f][c]
-			p := (float64(n) + alpha) / (float64(m.totals[c]) + float64(alpha*vocabulary))
-			scores[i].times(weighted(p, pair))
-			if n > 0 {
-				telling[i] = append(telling[i], tell{f, p / under})
+	x := vectorOf(features, m.idf)
+	rows := make([]*feature, len(x))
+	seen := make([]bool, len(m.concepts))
+	for i, v := range x {
+		rows[i] = m.features[v.feature]
+		if rows[i] != nil {
+			for _, p := range rows[i].postings {
+				seen[p.concept] = true
 			}
 		}
 	}
-	total := background
-	for _, s := range scores {
-		total = total.plus(s)
+	scores, probabilities := make([]int64, len(m.concepts)+1), make([]float64, len(m.concepts)+1)
+	m.score(x, rows, scores)
+	softmax(scores, probabilities)
+	order := make([]int, 0, len(m.concepts))
+	for c := range m.concepts {
+		if seen[c] || len(features) == 0 {
+			order = append(order, c)
+		}
 	}
-	var out []Candidate
-	for i, c := range m.concepts {
-		if len(telling[i]) == 0 && len(features) > 0 {
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(a, b)) })
+	out := make([]Candidate, min(len(order), maxCandidates))
+	for i := range out {
+		c := order[i]
+		out[i] = Candidate{Concept: m.concepts[c], Probability: probabilities[c], Weak: true}
+		if i < explained {
+			out[i].Evidence, out[i].Weak = evidence(x, rows, int32(c))
+		}
+	}
+	return out
+}
+
+// evidence lists what speaks for a concept, and whether that is weak.
+func evidence(x []entry, rows []*feature, concept int32) (out []Evidence, weak bool) {
+	weak = true
+	for i, row := range rows {
+		if row == nil {
 			continue
 		}
-		out = append(out, Candidate{Concept: c, Probability: scores[i].over(total), Features: strongest(telling[i])})
-	}
-	slices.SortStableFunc(out, func(a, b Candidate) int { return cmp.Compare(b.Probability, a.Probability) })
-	return out
-}
-
-func weighted(p float64, pair bool) float64 {
-	if pair {
-		return math.Sqrt(p)
-	}
-	return p
-}
-
-type tell struct {
-	feature string
-	ratio   float64
-}
-
-// maxTelling is how many features an explanation names.
-const maxTelling = 8
-
-func strongest(tells []tell) []string {
-	slices.SortStableFunc(tells, func(a, b tell) int {
-		return cmp.Or(cmp.Compare(b.ratio, a.ratio), strings.Compare(a.feature, b.feature))
-	})
-	var out []string
-	for _, t := range tells {
-		if !slices.Contains(out, t.feature) && len(out) < maxTelling {
-			out = append(out, t.feature)
+		at, ok := slices.BinarySearchFunc(row.postings, concept, func(p posting, c int32) int { return int(p.concept - c) })
+		if !ok {
+			continue
 		}
+		p := row.postings[at]
+		weak = weak && !telling(x[i].feature)
+		out = append(out, Evidence{x[i].feature, float64(p.count) / one, float64(x[i].x*int64(p.weight)) / (one * unit)})
 	}
-	return out
+	slices.SortStableFunc(out, func(a, b Evidence) int { return cmp.Compare(b.Weight, a.Weight) })
+	return out[:min(len(out), maxEvidence)], weak
 }

@@ -23,7 +23,7 @@ var shop = [][2]string{
 }
 
 func TestPredictsAndAbstains(t *testing.T) {
-	m := predict.New(predict.Learn(shop))
+	m := predict.Train(shop)
 	for utterance, want := range map[string]string{
 		"When are you open?":                     "hours",
 		"opening hours":                          "hours",
@@ -46,18 +46,18 @@ func TestPredictsAndAbstains(t *testing.T) {
 }
 
 func TestModelIsAFunctionOfTheSet(t *testing.T) {
-	want := predict.New(predict.Learn(shop)).Predict("how much is a drill")
+	want := predict.Train(shop).Predict("how much is a drill")
 	for range 20 {
 		shuffled := append([][2]string(nil), shop...)
 		rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		if got := predict.New(predict.Learn(shuffled)).Predict("how much is a drill"); !cmp.Equal(got, want) {
+		if got := predict.Train(shuffled).Predict("how much is a drill"); !cmp.Equal(got, want) {
 			t.Fatalf("order of examples matters: %v, %v", got, want)
 		}
 	}
 }
 
 func TestProbabilities(t *testing.T) {
-	m := predict.New(predict.Learn(shop))
+	m := predict.Train(shop)
 	rapid.Check(t, func(t *rapid.T) {
 		utterance := rapid.StringMatching(`((open|borrow|drill|how|x|cost) ?){0,300}`).Draw(t, "utterance")
 		sum := 0.0
@@ -78,18 +78,18 @@ func TestProbabilities(t *testing.T) {
 
 // The values pin the arithmetic: another processor must give the same bits.
 func TestPinnedBits(t *testing.T) {
-	m := predict.New(predict.Learn(shop))
+	m := predict.Train(shop)
 	c := m.Predict("how much does it cost to borrow")[0]
 	if got := math.Float64bits(c.Probability); got != pinned {
 		t.Errorf("%s has probability %v (bits %#x), want bits %#x", c.Concept, c.Probability, got, uint64(pinned))
 	}
 }
 
-const pinned = 0x3fd99da147758616
+const pinned = 0x3fecdccc15ebeb2f
 
 // Words without content are no evidence by themselves; together, as an example has them, they are.
 func TestFunctionWordsAloneMeanNothing(t *testing.T) {
-	m := predict.New(predict.Learn([][2]string{{"Where", "where were we"}, {"Hours", "when are you open"}}))
+	m := predict.Train([][2]string{{"Where", "where were we"}, {"Hours", "when are you open"}})
 	for utterance, want := range map[string]bool{"You were": false, "you": false, "were": false, "Where were we?": true, "open": true} {
 		got := false
 		for _, c := range m.Predict(utterance) {
@@ -97,6 +97,20 @@ func TestFunctionWordsAloneMeanNothing(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%q: candidates %v, want a strong one: %v", utterance, m.Predict(utterance), want)
+		}
+	}
+}
+
+// A concept with one example, a bot with one concept, and a bot without any are all decided sensibly.
+func TestFewExamples(t *testing.T) {
+	if got := predict.Train(nil).Predict("anything"); len(got) > 0 {
+		t.Errorf("no concepts: %v", got)
+	}
+	m := predict.Train([][2]string{{"Borrow", "can I borrow a drill"}})
+	for utterance, want := range map[string]bool{"can I borrow the drill": true, "where is the harbour": false} {
+		c := m.Predict(utterance)
+		if got := len(c) > 0 && c[0].Probability >= predict.Threshold && !c[0].Weak; got != want {
+			t.Errorf("%q: %v, want to follow it: %v", utterance, c, want)
 		}
 	}
 }

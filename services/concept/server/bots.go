@@ -70,7 +70,7 @@ func newBot(snap store.Snapshot) (*bot, error) {
 		concepts:  map[string]concept.Concept{},
 		templates: map[string][]concept.Template{},
 		schemas:   map[string]*schema.Schema{},
-		model:     predict.New(concept.WithBuiltIns(snap.Counts)),
+		model:     predict.Train(concept.Training(snap.Examples)),
 	}
 	for _, c := range concept.BuiltIns() {
 		b.concepts[c.Name] = c

@@ -99,9 +99,9 @@ func (d *decision) predict() {
 		switch {
 		case slices.Contains(d.req.UsedConcepts, c.Concept):
 			reason = "all_used"
-			d.consider(c.Concept, c.Probability, c.Features, "spoke in this reply already")
+			d.consider(c.Concept, c.Probability, c.Features(), "spoke in this reply already")
 		case (c.Concept == concept.CorrectionReplay || c.Concept == concept.CorrectedFact) && d.req.ForceConcept == "":
-			d.consider(c.Concept, c.Probability, c.Features, "speaks only for a correction")
+			d.consider(c.Concept, c.Probability, c.Features(), "speaks only for a correction")
 		case c.Probability < predict.Threshold, c.Weak:
 			if reason == "no_concepts" {
 				reason = "below_threshold"
@@ -110,8 +110,8 @@ func (d *decision) predict() {
 			if c.Weak {
 				why = "only words without content speak for it"
 			}
-			d.consider(c.Concept, c.Probability, c.Features, why)
-		case d.try(c.Concept, c.Probability, c.Features, nil, time.Time{}):
+			d.consider(c.Concept, c.Probability, c.Features(), why)
+		case d.try(c.Concept, c.Probability, c.Features(), nil, time.Time{}):
 			return
 		default:
 			reason = d.resp.Considered[len(d.resp.Considered)-1].Reason

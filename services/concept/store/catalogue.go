@@ -7,7 +7,6 @@ import (
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
 	"dbslm/services/concept"
-	"dbslm/services/concept/predict"
 )
 
 // Snapshot is a bot as it was at one version: what is stored, without the built-in parts that nothing overrides.
@@ -15,7 +14,7 @@ type Snapshot struct {
 	Version   int64
 	Concepts  []concept.Concept
 	Templates []concept.Template
-	Counts    []predict.Count
+	Examples  []concept.Example
 }
 
 // Load reads a whole bot in one consistent view.
@@ -35,7 +34,7 @@ func (s *Store) Load(ctx context.Context, bot concept.Bot) (snap Snapshot, err e
 		if snap.Templates, err = readTemplates(ctx, tx, selectTemplates, bot.Tenant, bot.Name); err != nil {
 			return err
 		}
-		snap.Counts, err = readCounts(ctx, tx, bot)
+		snap.Examples, err = readExamples(ctx, tx, bot)
 		return err
 	})
 	return snap, err

@@ -56,7 +56,7 @@ func (s *Store) AddExamples(ctx context.Context, bot concept.Bot, examples []con
 		if err := tx.Upsert(ctx, "tbl_l3_concept_examples", columns, columns[:4], replace("utterance"), rows); err != nil {
 			return err
 		}
-		return applyCounts(ctx, tx, bot, predict.Learn(fresh), +1)
+		return applyCounts(ctx, tx, bot, predict.Counts(fresh), +1)
 	})
 	return added, err
 }
@@ -86,7 +86,7 @@ func (s *Store) DeleteExamples(ctx context.Context, bot concept.Bot, examples []
 		if removed = len(gone); removed == 0 {
 			return nil
 		}
-		return applyCounts(ctx, tx, bot, predict.Learn(gone), -1)
+		return applyCounts(ctx, tx, bot, predict.Counts(gone), -1)
 	})
 	return removed, err
 }
@@ -171,25 +171,23 @@ func collision(a, b string) error {
 }
 
 const (
-	selectCounts = `SELECT feature, concept_id, c FROM tbl_l3_concept_counts_n WHERE tenant = ? AND bot = ? AND n = 1 ORDER BY context_hash, concept_id`
-	deleteZeros  = `DELETE FROM tbl_l3_concept_counts_n WHERE tenant = ? AND bot = ? AND n = 1 AND c = 0`
-	deleteProbs  = `DELETE FROM tbl_l3_concept_probs_n WHERE tenant = ? AND bot = ?`
+	selectAllExamples = `SELECT concept_id, utterance FROM tbl_l3_concept_examples WHERE tenant = ? AND bot = ? ORDER BY concept_id, utterance_hash`
+	deleteZeros       = `DELETE FROM tbl_l3_concept_counts_n WHERE tenant = ? AND bot = ? AND n = 1 AND c = 0`
+	deleteProbs       = `DELETE FROM tbl_l3_concept_probs_n WHERE tenant = ? AND bot = ?`
 )
 
-func readCounts(ctx context.Context, q database.Querier, bot concept.Bot) (out []predict.Count, err error) {
-	rows, err := q.Query(ctx, selectCounts, bot.Tenant, bot.Name)
+func readExamples(ctx context.Context, q database.Querier, bot concept.Bot) (out []concept.Example, err error) {
+	rows, err := q.Query(ctx, selectAllExamples, bot.Tenant, bot.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var c predict.Count
-		var feature []byte
-		if err := rows.Scan(&feature, &c.Concept, &c.N); err != nil {
+		var e concept.Example
+		if err := rows.Scan(&e.Concept, &e.Utterance); err != nil {
 			return nil, err
 		}
-		c.Feature = string(feature)
-		out = append(out, c)
+		out = append(out, e)
 	}
 	return out, rows.Err()
 }
@@ -216,18 +214,17 @@ func applyCounts(ctx context.Context, tx *database.Tx, bot concept.Bot, counts [
 	return rewriteProbs(ctx, tx, bot)
 }
 
-// rewriteProbs derives the stored probabilities of a bot from its counts. All of them change with every example,
+// rewriteProbs derives the stored probabilities of a bot from its examples. All of them change with every example,
 // because every concept's total is in every probability.
 func rewriteProbs(ctx context.Context, tx *database.Tx, bot concept.Bot) error {
-	counts, err := readCounts(ctx, tx, bot)
+	examples, err := readExamples(ctx, tx, bot)
 	if err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, deleteProbs, bot.Tenant, bot.Name); err != nil {
 		return err
 	}
-	counts = concept.WithBuiltIns(counts)
-	model := predict.New(counts)
+	model := predict.Train(concept.Training(examples))
 	type row struct {
 		n       int64
 		hash    int64
@@ -241,12 +238,8 @@ func rewriteProbs(ctx context.Context, tx *database.Tx, bot concept.Bot) error {
 		}
 	}
 	add(0, "")
-	seen := map[string]bool{}
-	for _, c := range counts {
-		if !seen[c.Feature] {
-			seen[c.Feature] = true
-			add(1, c.Feature)
-		}
+	for _, f := range model.Names() {
+		add(1, f)
 	}
 	slices.SortFunc(rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(a.hash, b.hash), strings.Compare(a.concept, b.concept))
