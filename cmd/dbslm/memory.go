@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dbslm/pkg/errors"
+	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 
@@ -295,8 +296,8 @@ func newExportUser(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "export-user NAME",
 		Short: "Write everything stored about a person to standard output, one JSON object a line",
-		Long: `Write every conversation, message, trace, correction, fact and bias of a person to standard output, one JSON object a line, each
-with its "kind".`,
+		Long: `Write every conversation, message, trace, correction, fact and bias of a person, and what waits or waited to be said in their
+conversations (signal), to standard output, one JSON object a line, each with its "kind".`,
 		Example: "  dbslm export-user ana > ana.ndjson",
 		Args:    oneArg("the person's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -308,19 +309,56 @@ with its "kind".`,
 					return err
 				}
 				out := bufio.NewWriter(a.out)
-				for {
-					resp, err := stream.Recv()
-					if errors.Is(err, io.EOF) {
-						return out.Flush()
-					}
-					if err != nil {
-						return err
-					}
-					if _, err := out.Write(resp.Chunk); err != nil {
-						return err
-					}
+				if err := pour(stream.Recv, out); err != nil {
+					return err
 				}
+				if err := a.exportLearnt(cmd.Context(), conn, args[0], out); err != nil {
+					return err
+				}
+				return out.Flush()
 			})
 		},
+	}
+}
+
+// exportLearnt writes what level 3 keeps of a person's conversations.
+func (a *app) exportLearnt(ctx context.Context, conn *connection, user string, out io.Writer) error {
+	for token := ""; ; {
+		page, err := memoryv1.NewConversationServiceClient(conn).ListConversations(ctx, &memoryv1.ListConversationsRequest{
+			Tenant: a.tenant, UserId: user, IncludeArchived: true, PageSize: 1000, PageToken: token,
+		})
+		if err != nil {
+			return err
+		}
+		req := &conceptv1.ExportSubjectRequest{Tenant: a.tenant, UserId: user}
+		for _, c := range page.Conversations {
+			req.ConversationIds = append(req.ConversationIds, c.ConversationId)
+		}
+		stream, err := conceptv1.NewErasureServiceClient(conn).ExportSubject(ctx, req)
+		if err != nil {
+			return err
+		}
+		if err := pour(stream.Recv, out); err != nil {
+			return err
+		}
+		if token = page.NextPageToken; token == "" {
+			return nil
+		}
+	}
+}
+
+// pour writes the pieces of a stream to its end.
+func pour[T interface{ GetChunk() []byte }](next func() (T, error), out io.Writer) error {
+	for {
+		piece, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(piece.GetChunk()); err != nil {
+			return err
+		}
 	}
 }

@@ -86,7 +86,7 @@ func TestMemoryCommands(t *testing.T) {
 	refused("--origin is needed", "corrections", "import", exported)
 
 	has(run("corrections", "revoke", peru, "--reason", "it was right"), "revoked: Cusco")
-	has(run("export-user", "ana"), `"kind":"conversation"`, `"kind":"message"`, `"kind":"trace"`, `"kind":"correction"`, `"kind":"fact"`)
+	has(run("export-user", "ana"), `"kind":"conversation"`, `"kind":"message"`, `"kind":"trace"`, `"kind":"correction"`, `"kind":"fact"`, `"kind":"signal"`)
 	refused("add --yes", "erase", "--user", "ana")
 	refused("say whose data", "erase", "--yes")
 	has(run("erase", "--user", "ana", "--yes"), "erased the person ana")
