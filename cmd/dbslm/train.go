@@ -34,11 +34,13 @@ type trainOptions struct {
 	replace, dropText                                      bool
 	orderGiven                                             bool
 	recursive, stdin, reset, yes, noBuild, noPublish, json bool
+	dryRun                                                 bool
+	memory                                                 size
 	maxRuntime                                             time.Duration
 }
 
 func newTrain(a *app) *cobra.Command {
-	var o trainOptions
+	o := trainOptions{memory: 512 << 20}
 	cmd := &cobra.Command{
 		Use:   "train [PATH...]",
 		Short: "Count texts, derive a build and publish it",
@@ -51,6 +53,9 @@ Training adds to what is there; a text that was counted before under the same la
 under it is refused unless --replace is given. Order, tokeniser and normalisation are fixed when the model is made and
 enforced after.
 
+With --dry-run nothing is stored and no store opened: the texts are counted and estimated in memory, and the command
+prints n-grams, discounts, about how large the store would be, and how well the model predicts the text of --probe.
+
 Interrupted at any moment, the command completes when it is run again. With --max-runtime it stops by itself at a
 checkpoint and exits with 3; run again, it goes on. A build is derived only if counts or options changed. Levels 2 and 3
 are never touched.`,
@@ -58,6 +63,7 @@ are never touched.`,
   dbslm train corpus.txt --model harbour --order 5 --storage exact
   dbslm train notes.txt.gz tickets.ndjson --mapping tickets.mapping.yaml
   dbslm train letters/ --probe heldout.txt --every 100 --metrics metrics.ndjson
+  dbslm train books/ --recursive --order 5 --dry-run --probe chapter.txt
   dbslm train corpus.txt --reset`,
 		Annotations: map[string]string{afterInterrupt: "; run the same command again to complete what was begun"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -84,10 +90,15 @@ are never touched.`,
 	flags.BoolVar(&o.noBuild, "no-build", false, "only count")
 	flags.BoolVar(&o.noPublish, "no-publish", false, "derive a build but let the old one serve")
 	flags.DurationVar(&o.maxRuntime, "max-runtime", 0, "stop at a checkpoint after so `long`, as 90s or 2h; the same command goes on")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "only count and estimate in memory, and say what would be stored; looks at no model")
+	flags.Var(&o.memory, "memory", "about the most memory that --dry-run takes")
 	flags.BoolVar(&o.json, "json", false, "print a JSON summary")
 	o.probe.register(flags)
 	return cmd
 }
+
+// minMemory is the least that a training is allowed.
+const minMemory = 64 << 20
 
 // modelNames are the names that a model may have, as the API says.
 var modelNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
@@ -144,6 +155,9 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.memory < minMemory {
+		return usagef("--memory %s is too little; it takes at least %dMiB", o.memory.String(), minMemory>>20)
+	}
 	inputs, cleanup, err := a.trainInputs(ctx, args, o)
 	defer cleanup()
 	if err != nil {
@@ -153,6 +167,9 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 	defer cleanup()
 	if err != nil {
 		return err
+	}
+	if o.dryRun {
+		return a.dryTrain(ctx, header, inputs, probed, o)
 	}
 	return a.with(ctx, true, func(conn *connection) error {
 		model, err := a.findModel(ctx, conn, o.model)

@@ -59,7 +59,7 @@ type Result struct {
 }
 
 // Estimator derives the contexts of a model, order by order from 1 up. It keeps the probabilities of the order below the
-// one at hand: 4 bytes a token, 8 a probability, 2 a code, and 24 bytes a context. Not safe for concurrent use.
+// one at hand, and of that one: 16 bytes an n-gram and 26 a context. Not safe for concurrent use.
 type Estimator struct {
 	params  Params
 	weights weights
@@ -167,7 +167,7 @@ func (e *Estimator) interpolate(c Context, gamma float64) (parent int, err error
 		return 0, err
 	}
 	for i, below := range e.parents {
-		e.probabilities[i] += float64(gamma * e.lower.probabilities[below])
+		e.probabilities[i] += float64(gamma * e.lower.grams[below].probability)
 	}
 	return parent, nil
 }

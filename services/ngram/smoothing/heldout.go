@@ -70,12 +70,11 @@ func (h *HeldOut) Context(c Context) error {
 			return err
 		}
 	}
-	h.upper.hashes, h.upper.starts = append(h.upper.hashes, c.Hash), append(h.upper.starts, len(h.upper.tokens))
-	h.upper.tokens = append(h.upper.tokens, c.Tokens...)
+	h.upper.begin(c.Hash, 0)
 	for i, raw := range c.Raw {
 		below := h.uniform
 		if c.N > 1 {
-			below = h.lower.probabilities[h.parents[i]]
+			below = h.lower.grams[h.parents[i]].probability
 		}
 		ratio, class := 0.0, uint8(noClass)
 		if total > 1 {
@@ -87,7 +86,7 @@ func (h *HeldOut) Context(c Context) error {
 			class = uint8(Class(total-1, distinct))
 			h.tallies[class].add(float64(ratio/below), raw)
 		}
-		h.upper.probabilities = append(h.upper.probabilities, below)
+		h.upper.grams = append(h.upper.grams, levelGram{probability: below, token: c.Tokens[i]})
 		h.ratios, h.classes = append(h.ratios, ratio), append(h.classes, class)
 	}
 	return nil
@@ -111,7 +110,7 @@ func (h *HeldOut) finish() {
 	for i, class := range h.classes {
 		if class != noClass {
 			l := lambdas[class]
-			h.upper.probabilities[i] = float64(l*h.ratios[i]) + float64((1-l)*h.upper.probabilities[i])
+			h.upper.grams[i].probability = float64(l*h.ratios[i]) + float64((1-l)*h.upper.grams[i].probability)
 		}
 	}
 	h.ratios, h.classes = h.ratios[:0], h.classes[:0]

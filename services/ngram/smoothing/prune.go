@@ -143,7 +143,7 @@ func (p *Planner) cost(l *planLevel, c Identified, gamma, often float64) {
 	e := p.estimator
 	covered := int64(0)
 	for _, below := range e.parents {
-		covered += int64(quant.Fixed(e.lower.probabilities[below]))
+		covered += int64(quant.Fixed(e.lower.grams[below].probability))
 	}
 	followers := quant.Float(covered)
 	left := float64(gamma * max(0, 1-followers))
@@ -152,7 +152,7 @@ func (p *Planner) cost(l *planLevel, c Identified, gamma, often float64) {
 			l.costs = append(l.costs, gone)
 			continue
 		}
-		shorter, share := e.lower.probabilities[e.parents[i]], p.shares[i]
+		shorter, share := e.lower.grams[e.parents[i]].probability, p.shares[i]
 		after := gamma + share
 		entropy := float64(probability*(exactmath.Log(probability)-exactmath.Log(float64(after*shorter)))) - float64(share*(followers-shorter))
 		if left > minRest {

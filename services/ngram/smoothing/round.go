@@ -30,9 +30,9 @@ func (e *Estimator) round(n, parent int) (mass float64) {
 
 	below, covered := e.book(n-1), int64(0) // what the followers have in the parent
 	for _, i := range e.parents {
-		covered += int64(below.Fixed(int(e.lower.codes[i])))
+		covered += int64(below.Fixed(int(e.lower.grams[i].code)))
 	}
-	rest := e.lower.masses[parent] - float64(quant.Float(covered)*e.lower.factor)
+	rest := e.lower.contexts[parent].mass - float64(quant.Float(covered)*e.lower.factor)
 	weight := 1.0
 	if rest > minRest {
 		weight = quant.Float(quant.One-sum) / rest

@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
-	"dbslm/pkg/exactmath"
 	"dbslm/pkg/text"
 	"dbslm/services/ngram"
-	"dbslm/services/ngram/packed"
 	"dbslm/services/ngram/scoring"
 	"dbslm/services/ngram/smoothing"
 )
@@ -167,19 +164,7 @@ func (d *derivation) measure(n int, hash int64, r *smoothing.Result) {
 	if d.probe == nil {
 		return
 	}
-	stored := func(i int) float64 {
-		if book := d.books[min(n, 2)-1]; book != nil {
-			value := book.Log10[r.Codes[i]]
-			if n == 1 {
-				value += r.Backoff // the factor that makes the rounded unigrams sum to 1
-			}
-			return value
-		}
-		return packed.Float(r.Codes[i])
-	}
-	exact := func(i int) float64 { return min(0, exactmath.Log10(r.Exact[i])) }
-	find := func(token uint32) (int, bool) { return slices.BinarySearch(r.Tokens, token) }
-	d.probe.Context(hash, find, stored, exact, r.Backoff, r.ExactBackoff)
+	r.Probe(d.probe, n, hash, d.books[min(n, 2)-1])
 }
 
 const (
