@@ -173,7 +173,7 @@ func TestLeftByADeadProcess(t *testing.T) {
 			return all, live
 		}
 		for i, what := range []string{"copy", "import", "copy", "import"} {
-			name, make := fmt.Sprint(what, i), makes[what]
+			name, begin := fmt.Sprint(what, i), makes[what]
 			func() {
 				defer func() {
 					if recover() == nil {
@@ -181,7 +181,7 @@ func TestLeftByADeadProcess(t *testing.T) {
 					}
 				}()
 				steps := 0
-				_ = make(name, func() {
+				_ = begin(name, func() {
 					if steps++; steps > 3 {
 						panic("killed")
 					}
@@ -204,7 +204,7 @@ func TestLeftByADeadProcess(t *testing.T) {
 			if _, err := db.Exec(t.Context(), `UPDATE tbl_l1_model_names SET lease_until = 0`); err != nil {
 				t.Fatal(err)
 			}
-			if err := make(name, func() {}); err != nil {
+			if err := begin(name, func() {}); err != nil {
 				t.Fatal(err)
 			}
 			if all, live := generations(name); all != 1 || live != 1 {
