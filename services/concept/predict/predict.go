@@ -37,7 +37,7 @@ type Candidate struct {
 	Concept     string
 	Probability float64
 	Evidence    []Evidence // most telling first, at most 8; only of the five most probable
-	// Weak tells that nothing but single words without content ("you were") speaks for it. A short utterance of such
+	// Weak tells, of the five most probable, that nothing but single words without content ("you were") speaks for it. A short utterance of such
 	// words looks like any example, so it should not be followed whatever its probability.
 	Weak bool
 }
@@ -104,7 +104,7 @@ func (m *Model) judge(features []string) []Candidate {
 	out := make([]Candidate, min(len(order), maxCandidates))
 	for i := range out {
 		c := order[i]
-		out[i] = Candidate{Concept: m.concepts[c], Probability: probabilities[c], Weak: true}
+		out[i] = Candidate{Concept: m.concepts[c], Probability: probabilities[c]}
 		if i < explained {
 			out[i].Evidence, out[i].Weak = evidence(x, rows, int32(c))
 		}
