@@ -30,8 +30,11 @@ import (
 func TestCrashRounds(t *testing.T) {
 	rounds, seed := crashNumber(t, "DBSLM_CRASH_ROUNDS", 4), crashNumber(t, "DBSLM_CRASH_SEED", rand.Uint64N(1<<32))
 	t.Logf("DBSLM_CRASH_ROUNDS=%d DBSLM_CRASH_SEED=%d", rounds, seed)
-	t.Run("sqlite", func(t *testing.T) { newCrash(t, nil, seed).rounds(int(rounds)) })
-	t.Run("mysql", func(t *testing.T) { newCrash(t, databasetest.Start(t), seed).rounds(int(rounds)) })
+	t.Run("sqlite", func(t *testing.T) { newCrash(t, nil, "", seed).rounds(int(rounds)) })
+	t.Run("mysql", func(t *testing.T) { newCrash(t, databasetest.Start(t), "", seed).rounds(int(rounds)) })
+	if os.Getenv("DBSLM_CRASH_ROUNDS") != "" { // the store's own tests kill hybrid stores every time
+		t.Run("hybrid", func(t *testing.T) { newCrash(t, databasetest.Start(t), "&engine=mariadb-hybrid", seed).rounds(int(rounds)) })
+	}
 }
 
 func crashNumber(t *testing.T, variable string, otherwise uint64) uint64 {
@@ -85,7 +88,8 @@ const (
 // remote says whether the command of a round is asked of a service.
 func (c *crash) remote(victim string) bool { return victim == victimService || victim == victimBoth }
 
-func newCrash(t *testing.T, server *databasetest.Server, seed uint64) *crash {
+// newCrash makes a store on the server, nil for SQLite; with an engine in the parameters of its URL.
+func newCrash(t *testing.T, server *databasetest.Server, parameters string, seed uint64) *crash {
 	t.Helper()
 	dir := t.TempDir()
 	c := &crash{
@@ -94,7 +98,7 @@ func newCrash(t *testing.T, server *databasetest.Server, seed uint64) *crash {
 		took: map[string]time.Duration{}, killed: map[string]int{},
 	}
 	if server != nil {
-		c.store = dsn(t, server.Target(t))
+		c.store = dsn(t, server.Target(t)) + parameters
 	}
 	short, err := os.MkdirTemp("", "dbslm") //nolint:usetesting // short: a socket's path has 107 bytes
 	if err != nil {
