@@ -172,6 +172,25 @@ func TestLostLeaseEndsTheTraining(t *testing.T) {
 	})
 }
 
+// A transaction longer than the lease keeps the only writer of an embedded store, so that renewals fail until it ends.
+func TestLongTransactionKeepsTheLease(t *testing.T) {
+	db := databasetest.Open(t, databasetest.SQLiteTarget(t), store.Schema, database.Options{WriteWait: 20 * time.Millisecond})
+	s := store.New(db, store.Options{LeaseTime: 80 * time.Millisecond})
+	if _, _, err := s.CreateModel(t.Context(), tenant, "m", whitespace); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Train(t.Context(), tenant, "m", "test", func(ctx context.Context, trainer *store.Trainer) error {
+		return db.InTx(ctx, func(tx *database.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE tbl_l1_model_names SET lease_until = lease_until + 1`)
+			time.Sleep(400 * time.Millisecond)
+			return errors.Join(err, ctx.Err())
+		})
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEmptyModelHasNoBuild(t *testing.T) {
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
 		s := store.New(db, store.Options{})
