@@ -33,7 +33,9 @@ func TestCrashRounds(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { newCrash(t, nil, "", seed).rounds(int(rounds)) })
 	t.Run("mysql", func(t *testing.T) { newCrash(t, databasetest.Start(t), "", seed).rounds(int(rounds)) })
 	if os.Getenv("DBSLM_CRASH_ROUNDS") != "" { // the store's own tests kill hybrid stores every time
-		t.Run("hybrid", func(t *testing.T) { newCrash(t, databasetest.Start(t), "&engine=mariadb-hybrid", seed).rounds(int(rounds)) })
+		t.Run("hybrid", func(t *testing.T) {
+			newCrash(t, databasetest.Start(t), "&engine=mariadb-hybrid", seed).rounds(int(rounds))
+		})
 	}
 }
 

@@ -13,7 +13,7 @@ const (
 	TraceForgotten TraceState = "forgotten" // what level 1 wrote was removed, because a document was forgotten
 )
 
-// ReasonBuildForgotten: the build that wrote a reply is gone, because a document that it saw was forgotten.
+// ReasonBuildForgotten is the reason of a refusal: the build that wrote a reply is gone, because a document that it saw was forgotten.
 const ReasonBuildForgotten = "BUILD_FORGOTTEN"
 
 // Forgetting removes from replies what builds of a language model wrote.

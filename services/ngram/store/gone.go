@@ -22,7 +22,7 @@ func (s *Store) GoneTokens(ctx context.Context, tenant, model string, ids []uint
 	}
 	var asked []uint32
 	for _, id := range ids {
-		if id >= uint32(ngram.FirstWord) && int64(id) < m.TokenEnd {
+		if id >= ngram.FirstWord && int64(id) < m.TokenEnd {
 			asked = append(asked, id)
 		}
 	}
