@@ -50,7 +50,7 @@ demo: ## Train on the example corpus and hold a short conversation
 
 .PHONY: test
 test: mariadb ## Run all tests, on SQLite and on MariaDB
-	go test -timeout 20m ./...
+	go test -p $$(( 2 * $$(nproc) )) -timeout 20m ./... # much of it waits for servers
 
 .PHONY: test-race
 test-race: mariadb ## Run the tests of everything concurrent under the race detector

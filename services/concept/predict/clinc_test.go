@@ -46,13 +46,13 @@ func measure(m *predict.Model, in, out [][2]string, threshold float64) (f figure
 		if c[0].Concept == e[0] {
 			bin[2]++
 			f.accuracy++
-			if c[0].Probability >= threshold {
+			if c[0].Probability >= threshold && !c[0].Weak {
 				f.kept++
 			}
 		}
 	}
 	for _, e := range out {
-		if c := m.Predict(e[1]); len(c) == 0 || c[0].Probability < threshold {
+		if c := m.Predict(e[1]); len(c) == 0 || c[0].Probability < threshold || c[0].Weak {
 			f.outOfScope++
 		}
 	}

@@ -37,8 +37,9 @@ type Candidate struct {
 	Concept     string
 	Probability float64
 	Evidence    []Evidence // most telling first, at most 8; only of the five most probable
-	// Weak tells, of the five most probable, that nothing but single words without content ("you were") speaks for it. A short utterance of such
-	// words looks like any example, so it should not be followed whatever its probability.
+	// Weak tells, of the five most probable, that nothing but single words without content ("you were") speaks for it, or that it explains too little
+	// of the utterance, as of a long one in which a common word occurs. Probabilities compare concepts with each other; a weak one should not be
+	// followed whatever its probability.
 	Weak bool
 }
 
@@ -55,6 +56,8 @@ const (
 	maxCandidates = 16
 	explained     = 5
 	maxEvidence   = 8
+	// minExplained is the part of an utterance's squared length, in words and pairs, that examples of a concept must hold.
+	minExplained = 0.10
 )
 
 // Predict judges an utterance: the concepts that share a feature with it, most probable first, ties by name, at most
@@ -115,7 +118,13 @@ func (m *Model) judge(features []string) []Candidate {
 // evidence lists what speaks for a concept, and whether that is weak.
 func evidence(x []entry, rows []*feature, concept int32) (out []Evidence, weak bool) {
 	weak = true
+	var explained, all float64
 	for i, row := range rows {
+		square := 0.0
+		if group(x[i].feature) == 0 {
+			square = float64(x[i].x * x[i].x)
+		}
+		all += square
 		if row == nil {
 			continue
 		}
@@ -125,8 +134,9 @@ func evidence(x []entry, rows []*feature, concept int32) (out []Evidence, weak b
 		}
 		p := row.postings[at]
 		weak = weak && !telling(x[i].feature)
+		explained += square
 		out = append(out, Evidence{x[i].feature, float64(p.count) / one, float64(x[i].x*int64(p.weight)) / (one * unit)})
 	}
 	slices.SortStableFunc(out, func(a, b Evidence) int { return cmp.Compare(b.Weight, a.Weight) })
-	return out[:min(len(out), maxEvidence)], weak
+	return out[:min(len(out), maxEvidence)], weak || explained < float64(minExplained*all)
 }

@@ -114,3 +114,17 @@ func TestFewExamples(t *testing.T) {
 		}
 	}
 }
+
+// A long sentence about something else shares a few common words with any example. Among few concepts that makes the
+// nearest probable, but not meant.
+func TestLongSentencesAboutSomethingElseAreWeak(t *testing.T) {
+	m := predict.Train([][2]string{{"Summary", "what have we talked about in our talk"}, {"Summary", "remind me what we did"}})
+	for utterance, weak := range map[string]bool{
+		"what did we talk about": false,
+		"not only did his contemporaries, carried away by their passions, talk in this way, but posterity and history have acclaimed him as grand": true,
+	} {
+		if c := m.Predict(utterance); len(c) == 0 || c[0].Weak != weak {
+			t.Errorf("%q: %+v, want weak %v", utterance, c, weak)
+		}
+	}
+}
