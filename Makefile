@@ -21,7 +21,7 @@ ROUNDS     ?= 100
 # `make test-race RACE_PACKAGES=.` adds the fault tests of the whole system, which take many minutes under the detector.
 RACE_PACKAGES ?= ./gateway/... ./pkg/database/... ./pkg/rpc/... ./pkg/telemetry/... ./services/.../server/... ./services/memory/store/...
 # Tests of arithmetic on one goroutine, which the detector only slows down; `make test` runs them.
-RACE_SKIP     ?= KenLM|Explain|Hostile|EveryPath|Corrected|Preferred|EraseOneOfTenThousand|Deterministic|SamplesFollow|RepliesRead|AnyHistory|GoldenRows|TestFaults/.*/(MegabyteMessages|WidestWindow)|HeldOutAndGate|TestStore/.*/(WindowOfLong|Pages?Of)
+RACE_SKIP     ?= KenLM|Explain|Hostile|EveryPath|Corrected|Preferred|EraseOneOfTenThousand|Deterministic|SamplesFollow|RepliesRead|AnyHistory|GoldenRows|TestFaults/.*/(MegabyteMessages|WidestWindow)|HeldOutAndGate|ScoreStreamIsScore|ExtensionAndRequired|ABiasWaits|ProfilesAndBans|CostTheSameForever|DocumentedQueryAgrees|TurnsAgainstAModel|TestStore/.*/(WindowOfLong|Pages?Of)
 
 GOLANGCI_LINT_VERSION := v2.15.0
 KUBECONFORM_VERSION   := v0.8.0
