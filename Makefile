@@ -61,7 +61,7 @@ test-race: mariadb ## Run the tests of everything concurrent under the race dete
 
 .PHONY: test-arm64
 test-arm64: qemu ## Run the tests of the pure packages (fewer cases) as an arm64 build under emulation
-	go list ./services/... | grep -vE '/(store|server)(/|$$)|^dbslm/services/[a-z]+$$' | GOARCH=arm64 xargs go test -vet=off -short -exec qemu-aarch64-static
+	go list ./pkg/exactmath ./pkg/text ./services/... | grep -vE '/(store|server|ngramtest)(/|$$)|^dbslm/services/[a-z]+$$' | GOARCH=arm64 xargs go test -vet=off -short -exec qemu-aarch64-static
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
