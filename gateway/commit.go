@@ -14,7 +14,7 @@ func (t *turn) commit(work context.Context) (*gatewayv1.RespondResponse, error) 
 	ctx, cancel := outliving(work, closeGrace)
 	defer cancel()
 	content, finish := t.text.String(), finishName(t.finish)
-	body, err := packTrace(t.trace)
+	trace, err := packTrace(t.trace)
 	if err != nil {
 		return nil, t.fail(work, err)
 	}
@@ -23,10 +23,7 @@ func (t *turn) commit(work context.Context) (*gatewayv1.RespondResponse, error) 
 		TurnId:       t.prepared.Turn.TurnId,
 		Content:      content,
 		FinishReason: finish,
-		Trace: &memoryv1.Trace{
-			Version: traceVersion, Body: body,
-			Model: t.trace.Model, NgramBuildId: t.trace.NgramBuildId, ConceptBuildId: t.trace.ConceptBuildId,
-		},
+		Trace:        trace,
 	})
 	switch kind := errors.KindOf(err); {
 	case err == nil:

@@ -286,11 +286,11 @@ func (f *forget) remaining(ctx context.Context, replies []*memoryv1.WrittenReply
 		content, trace := strip(r.Content, traces[i], func(s *gatewayv1.TraceSegment) bool {
 			return f.header.Replies == gatewayv1.RepliesToForget_REPLIES_TO_FORGET_ALL || slices.ContainsFunc(s.TokenIds, func(id uint32) bool { return gone[id] })
 		})
-		body, err := packTrace(trace)
+		packed, err := packTrace(trace)
 		if err != nil {
 			return nil, err
 		}
-		remaining := &memoryv1.RemainingReply{MessageId: r.MessageId, Trace: &memoryv1.Trace{Version: traceVersion, Body: body}}
+		remaining := &memoryv1.RemainingReply{MessageId: r.MessageId, Trace: packed}
 		if content != r.Content {
 			remaining.Content = content
 		}

@@ -123,9 +123,9 @@ func TestTraceHasRoom(t *testing.T) {
 			provided: &conceptv1.ProvidedPayload{PayloadJson: strings.Repeat("x", 256<<10)},
 		})
 	}
-	body, err := packTrace(turn.trace)
-	if err != nil || len(body) > 4<<20 || len(turn.trace.Segments) == 0 {
-		t.Errorf("%d segments, %d bytes, %v", len(turn.trace.Segments), len(body), err)
+	packed, err := packTrace(turn.trace)
+	if err != nil || len(packed.Body) > 4<<20 || len(turn.trace.Segments) == 0 {
+		t.Errorf("%d segments, %d bytes, %v", len(turn.trace.Segments), len(packed.GetBody()), err)
 	}
 }
 

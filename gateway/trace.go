@@ -42,12 +42,40 @@ func newTrace(req *gatewayv1.RespondRequest, p *memoryv1.PrepareTurnResponse) *g
 	return trace
 }
 
-func packTrace(trace *gatewayv1.Trace) ([]byte, error) {
+// packTrace writes a trace as memory stores it: what a replay needs, and apart from it the detail that retention may remove.
+func packTrace(trace *gatewayv1.Trace) (*memoryv1.Trace, error) {
+	body, detail := divide(trace)
+	out := &memoryv1.Trace{Version: traceVersion, Model: trace.Model, NgramBuildId: trace.NgramBuildId, ConceptBuildId: trace.ConceptBuildId}
+	var err error
+	if out.Body, err = marshalTrace(body); err == nil && detail != nil {
+		out.Detail, err = marshalTrace(detail)
+	}
+	return out, err
+}
+
+func marshalTrace(trace *gatewayv1.Trace) ([]byte, error) {
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(trace)
 	if err != nil {
 		return nil, errors.Wrap(err, errors.Internal, "TRACE_UNWRITABLE", "the reply's trace could not be written")
 	}
 	return body, nil
+}
+
+// divide parts a trace: body is what a replay needs, detail why each segment came about, with the segments in their places; nil
+// when there is nothing to tell.
+func divide(trace *gatewayv1.Trace) (body, detail *gatewayv1.Trace) {
+	body, detail = proto.CloneOf(trace), &gatewayv1.Trace{}
+	body.Thinned = false // says what is stored; it is not stored itself
+	told := false
+	for _, s := range body.Segments {
+		told = told || s.Abstained != "" || len(s.Considered) > 0 || s.Threshold != 0
+		detail.Segments = append(detail.Segments, &gatewayv1.TraceSegment{Abstained: s.Abstained, Considered: s.Considered, Threshold: s.Threshold})
+		s.Abstained, s.Considered, s.Threshold = "", nil, 0
+	}
+	if !told {
+		return body, nil
+	}
+	return body, detail
 }
 
 func (g *Gateway) readTrace(ctx context.Context, tenant, messageID string) (*gatewayv1.Trace, error) {
@@ -67,8 +95,14 @@ func parseTrace(stored *memoryv1.Trace) (*gatewayv1.Trace, error) {
 		return nil, errors.New(errors.FailedPrecondition, "TRACE_TOO_NEW",
 			"the trace has format %d and this program reads up to %d; use a newer one", stored.Version, traceVersion)
 	}
-	if err := proto.Unmarshal(stored.Body, trace); err != nil {
+	detail := &gatewayv1.Trace{}
+	if err := errors.Join(proto.Unmarshal(stored.Body, trace), proto.Unmarshal(stored.Detail, detail)); err != nil {
 		return nil, errors.Wrap(err, errors.DataLoss, "TRACE_UNREADABLE", "the stored trace cannot be read")
 	}
+	for i, d := range detail.Segments[:min(len(detail.Segments), len(trace.Segments))] {
+		s := trace.Segments[i]
+		s.Abstained, s.Considered, s.Threshold = d.Abstained, d.Considered, d.Threshold
+	}
+	trace.Thinned = stored.Thinned
 	return trace, nil
 }

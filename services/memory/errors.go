@@ -17,7 +17,6 @@ const (
 	ReasonCorrectionEnded  = "CORRECTION_ENDED"
 	ReasonCorrectionScope  = "CORRECTION_SCOPE"
 	ReasonRequestIDReused  = "REQUEST_ID_REUSED"
-	ReasonNotBuilt         = "NOT_BUILT_YET"
 	ReasonChangedMeanwhile = "CHANGED_MEANWHILE"
 	ReasonStoredValue      = "STORED_VALUE"
 )

@@ -10,6 +10,7 @@ type TraceState string
 // The states, as they are stored.
 const (
 	TraceFull      TraceState = "full"
+	TraceThinned   TraceState = "thinned"   // its detail was removed
 	TraceForgotten TraceState = "forgotten" // what level 1 wrote was removed, because a document was forgotten
 )
 

@@ -81,11 +81,13 @@ func Lease(asked time.Duration) (time.Duration, error) {
 	return asked, nil
 }
 
-// Trace is what cannot be recomputed about a reply. Its body is the gateway's business.
+// Trace is what cannot be recomputed about a reply. Its body and its detail are the gateway's business.
 type Trace struct {
 	MessageID      string
 	Version        uint32
-	Body           []byte
+	Body           []byte // what a replay needs
+	Detail         []byte // what it does not need; nil for none, or when it was thinned
+	Thinned        bool
 	NgramBuildID   uint32
 	ConceptBuildID uint32
 	Model          string

@@ -182,7 +182,7 @@ func toTurn(t memory.Turn) *memoryv1.Turn {
 
 func toTrace(t memory.Trace) *memoryv1.Trace {
 	return &memoryv1.Trace{
-		MessageId: t.MessageID, Version: t.Version, Body: t.Body, NgramBuildId: t.NgramBuildID, ConceptBuildId: t.ConceptBuildID, Model: t.Model,
+		MessageId: t.MessageID, Version: t.Version, Body: t.Body, Detail: t.Detail, Thinned: t.Thinned, NgramBuildId: t.NgramBuildID, ConceptBuildId: t.ConceptBuildID, Model: t.Model,
 	}
 }
 
@@ -191,6 +191,6 @@ func fromTrace(t *memoryv1.Trace) *memory.Trace {
 		return nil
 	}
 	return &memory.Trace{
-		Version: t.GetVersion(), Body: t.GetBody(), NgramBuildID: t.GetNgramBuildId(), ConceptBuildID: t.GetConceptBuildId(), Model: t.GetModel(),
+		Version: t.GetVersion(), Body: t.GetBody(), Detail: t.GetDetail(), NgramBuildID: t.GetNgramBuildId(), ConceptBuildID: t.GetConceptBuildId(), Model: t.GetModel(),
 	}
 }

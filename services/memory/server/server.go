@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"dbslm/pkg/database"
-	"dbslm/pkg/errors"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	"dbslm/services/memory"
 	"dbslm/services/memory/store"
@@ -164,9 +163,4 @@ func checkIDs(pairs ...string) error {
 		}
 	}
 	return nil
-}
-
-// notBuilt answers a method that a later version will serve.
-func notBuilt(method string) error {
-	return errors.New(errors.Unimplemented, memory.ReasonNotBuilt, "%s is not built yet in this version", method).With("method", method)
 }

@@ -154,7 +154,7 @@ func TestATurnOverTheWire(t *testing.T) {
 			t.Error(diff)
 		}
 		m.clock.add(time.Second)
-		trace := &memoryv1.Trace{Version: 1, Body: []byte{0, 1, 2, 255}, NgramBuildId: 3, ConceptBuildId: 4, Model: "m", MessageId: "ignored"}
+		trace := &memoryv1.Trace{Version: 1, Body: []byte{0, 1, 2, 255}, Detail: []byte{3}, NgramBuildId: 3, ConceptBuildId: 4, Model: "m", MessageId: "ignored"}
 		done := must(m.CommitTurn(ctx, &memoryv1.CommitTurnRequest{TurnId: p.GetTurn().GetTurnId(), Content: "Hi.", FinishReason: "stop", Trace: trace}))(t)
 		if done.GetTurn().GetState() != memoryv1.Turn_STATE_COMMITTED || done.GetTurn().GetLeaseExpireTime() != nil ||
 			done.GetMessage().GetSeq() != 2 || done.GetMessage().GetSender() != memoryv1.Sender_SENDER_ASSISTANT || done.GetMessage().GetFinishReason() != "stop" {
@@ -169,6 +169,15 @@ func TestATurnOverTheWire(t *testing.T) {
 			t.Error(diff)
 		}
 		got := must(m.GetTrace(ctx, &memoryv1.GetTraceRequest{MessageId: trace.GetMessageId()}))(t)
+		if diff := cmp.Diff(trace, got.GetTrace(), protocmp.Transform()); diff != "" {
+			t.Error(diff)
+		}
+		thinned := must(m.ThinTraces(ctx, &memoryv1.ThinTracesRequest{BeforeTime: timestamppb.New(time.Now().Add(time.Hour))}))(t)
+		if thinned.GetTraces() != 1 || thinned.GetBytes() == 0 || thinned.GetMore() {
+			t.Errorf("thinned %v", thinned)
+		}
+		trace.Detail, trace.Thinned = nil, true
+		got = must(m.GetTrace(ctx, &memoryv1.GetTraceRequest{MessageId: trace.GetMessageId()}))(t)
 		if diff := cmp.Diff(trace, got.GetTrace(), protocmp.Transform()); diff != "" {
 			t.Error(diff)
 		}
@@ -348,6 +357,10 @@ func TestBadRequests(t *testing.T) {
 			_, err := m.ListMessages(ctx, &memoryv1.ListMessagesRequest{ConversationId: id, PageSize: 1001})
 			return err
 		}},
+		{"thinning before no time", invalid, "INVALID_REQUEST", func() error {
+			_, err := m.ThinTraces(ctx, &memoryv1.ThinTracesRequest{BeforeTime: &timestamppb.Timestamp{Seconds: 1 << 60}})
+			return err
+		}},
 		{"turn unknown", codes.NotFound, "TURN_NOT_FOUND", func() error { _, err := m.GetTurn(ctx, &memoryv1.GetTurnRequest{TurnId: "x"}); return err }},
 		{"fact unknown", codes.NotFound, "FACT_NOT_FOUND", func() error { _, err := m.RetireFact(ctx, &memoryv1.RetireFactRequest{FactId: unknown}); return err }},
 		{"bias unknown", codes.NotFound, "BIAS_NOT_FOUND", func() error { _, err := m.DeleteBias(ctx, &memoryv1.DeleteBiasRequest{BiasId: unknown}); return err }},
@@ -356,25 +369,6 @@ func TestBadRequests(t *testing.T) {
 	}
 	if got := must(m.GetStatistics(ctx, &memoryv1.GetStatisticsRequest{ConversationId: id}))(t).GetStatistics(); got.GetMessages() != 0 || got.GetCorrections() != 0 {
 		t.Errorf("a refused request left something: %v", got)
-	}
-}
-
-func TestNotBuiltYet(t *testing.T) {
-	m := sqlite(t)
-	ctx := t.Context()
-	for name, do := range map[string]func() error{
-		"ThinTraces": func() error {
-			_, err := m.ThinTraces(ctx, &memoryv1.ThinTracesRequest{BeforeTime: timestamppb.Now()})
-			return err
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := do()
-			wantCode(t, err, codes.Unimplemented, "NOT_BUILT_YET")
-			if !strings.Contains(status.Convert(err).Message(), name) {
-				t.Errorf("%v does not name the method", err)
-			}
-		})
 	}
 }
 

@@ -110,6 +110,7 @@ func (x exporter) message(ctx context.Context, m memory.Message) error {
 	}
 	return x.write("trace", map[string]any{
 		"message_id": m.ID, "version": t.Version, "model": t.Model, "ngram_build_id": t.NgramBuildID, "body_base64": base64.StdEncoding.EncodeToString(t.Body),
+		"detail_base64": base64.StdEncoding.EncodeToString(t.Detail), "thinned": t.Thinned,
 	})
 }
 

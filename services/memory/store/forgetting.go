@@ -123,18 +123,19 @@ func (s *Store) beginForgetting(ctx context.Context, f memory.Forgetting, first 
 
 var replyBuildColumns = []string{"tenant", "model", "ngram_build_id", "forgotten_at"}
 
-const updateTrace = `UPDATE tbl_l2_message_traces SET version = ?, body_bytes = ?, body = ?, state = 'forgotten' WHERE tenant = ? AND message_id = ? AND state <> 'forgotten'`
+const updateTrace = `UPDATE tbl_l2_message_traces SET version = ?, body_bytes = ?, body = ?, detail = ?, detail_since = CASE WHEN ? = 1 THEN created_at ELSE NULL END, state = 'forgotten'
+WHERE tenant = ? AND message_id = ? AND state <> 'forgotten'`
 
 const updateContent = `UPDATE tbl_l2_messages SET content = ? WHERE tenant = ? AND message_id = ?`
 
 // rewrite stores what remains of one reply; a reply that is forgotten, or gone, stays as it is. content_end stays too: it is a
 // bound for readers, and the content gets no longer.
 func (s *Store) rewrite(ctx context.Context, f *memory.Forgetting, r memory.WrittenReply) error {
-	body := s.pack(&r.Trace)
+	packed := s.pack(&r.Trace)
 	shortened, done := int64(0), false
 	err := s.db.InTx(ctx, func(tx *database.Tx) error {
 		shortened, done = 0, false
-		n, err := tx.Exec(ctx, updateTrace, r.Trace.Version, len(r.Trace.Body), body, f.Tenant, r.MessageID)
+		n, err := tx.Exec(ctx, updateTrace, r.Trace.Version, len(r.Trace.Body), packed.body, packed.detailOrNull(), flag(packed.detail != nil), f.Tenant, r.MessageID)
 		if err != nil || n == 0 {
 			return err
 		}

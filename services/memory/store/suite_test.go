@@ -72,6 +72,7 @@ func TestStore(t *testing.T) {
 			{"CommitTwiceAtOnce", testCommitTwiceAtOnce},
 			{"CommitOrFailAtOnce", testCommitOrFailAtOnce},
 			{"EmptyAndPartialReplies", testEmptyAndPartialReplies},
+			{"ThinTraces", testThinTraces},
 			{"CancelledContexts", testCancelledContexts},
 			{"ClockGoesBackwards", testClockGoesBackwards},
 			{"TurnsAgainstAModel", testTurnsAgainstAModel},

@@ -81,6 +81,9 @@ type Trace struct {
 	Steering []*VersionedId `protobuf:"bytes,26,rep,name=steering,proto3" json:"steering,omitempty"`
 	// Why the reply cannot be replayed; absent when nothing that a replay needs was removed.
 	NotReplayable *NotReplayable `protobuf:"bytes,30,opt,name=not_replayable,json=notReplayable,proto3" json:"not_replayable,omitempty"`
+	// True when the considered concepts, thresholds and abstentions of the segments were removed by retention. A replay does not
+	// need them.
+	Thinned       bool `protobuf:"varint,31,opt,name=thinned,proto3" json:"thinned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -302,6 +305,13 @@ func (x *Trace) GetNotReplayable() *NotReplayable {
 		return x.NotReplayable
 	}
 	return nil
+}
+
+func (x *Trace) GetThinned() bool {
+	if x != nil {
+		return x.Thinned
+	}
+	return false
 }
 
 // NotReplayable says why a reply cannot be regenerated from its trace.
@@ -619,7 +629,7 @@ var File_dbslm_gateway_v1_trace_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\t\n" +
+	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\t\n" +
 	"\x05Trace\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x17\n" +
@@ -651,7 +661,8 @@ const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\x15noticed_correction_id\x18\x18 \x01(\tR\x13noticedCorrectionId\x12!\n" +
 	"\fnoticed_rule\x18\x19 \x01(\tR\vnoticedRule\x129\n" +
 	"\bsteering\x18\x1a \x03(\v2\x1d.dbslm.gateway.v1.VersionedIdR\bsteering\x12F\n" +
-	"\x0enot_replayable\x18\x1e \x01(\v2\x1f.dbslm.gateway.v1.NotReplayableR\rnotReplayable\"b\n" +
+	"\x0enot_replayable\x18\x1e \x01(\v2\x1f.dbslm.gateway.v1.NotReplayableR\rnotReplayable\x12\x18\n" +
+	"\athinned\x18\x1f \x01(\bR\athinned\"b\n" +
 	"\rNotReplayable\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12!\n" +

@@ -940,7 +940,7 @@ func (x *GetTurnResponse) GetTurn() *Turn {
 	return nil
 }
 
-// Trace is what cannot be recomputed about a reply. Its body is written and read by the gateway.
+// Trace is what cannot be recomputed about a reply. Its body and detail are written and read by the gateway.
 type Trace struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Message it belongs to; set by the service.
@@ -954,7 +954,12 @@ type Trace struct {
 	// Build of the concept model it depends on; 0 for none.
 	ConceptBuildId uint32 `protobuf:"varint,5,opt,name=concept_build_id,json=conceptBuildId,proto3" json:"concept_build_id,omitempty"`
 	// Language model it depends on.
-	Model         string `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
+	Model string `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
+	// What no replay needs, kept apart because thinning removes it: a serialised dbslm.gateway.v1.Trace with nothing but the
+	// considered concepts, thresholds and abstentions of its segments; at most 4 MiB, empty for none.
+	Detail []byte `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	// True when the detail was removed by thinning; set by the service.
+	Thinned       bool `protobuf:"varint,8,opt,name=thinned,proto3" json:"thinned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1029,6 +1034,20 @@ func (x *Trace) GetModel() string {
 		return x.Model
 	}
 	return ""
+}
+
+func (x *Trace) GetDetail() []byte {
+	if x != nil {
+		return x.Detail
+	}
+	return nil
+}
+
+func (x *Trace) GetThinned() bool {
+	if x != nil {
+		return x.Thinned
+	}
+	return false
 }
 
 // GetTraceRequest names a reply.
@@ -1192,8 +1211,10 @@ type ThinTracesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Traces thinned.
 	Traces uint64 `protobuf:"varint,1,opt,name=traces,proto3" json:"traces,omitempty"`
-	// Bytes freed.
-	Bytes         uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Bytes freed, as they were stored.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// True when there may be more: call again.
+	More          bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1240,6 +1261,13 @@ func (x *ThinTracesResponse) GetBytes() uint64 {
 		return x.Bytes
 	}
 	return 0
+}
+
+func (x *ThinTracesResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
 }
 
 // PrivacySubject names whose data is meant.
@@ -1630,7 +1658,7 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
 	"\aturn_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\"<\n" +
 	"\x0fGetTurnResponse\x12)\n" +
-	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\"\xd0\x01\n" +
+	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\"\x8e\x02\n" +
 	"\x05Trace\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x18\n" +
@@ -1639,7 +1667,10 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\xbaH\az\x05\x18\x80\x80\x80\x02R\x04body\x12$\n" +
 	"\x0engram_build_id\x18\x04 \x01(\rR\fngramBuildId\x12(\n" +
 	"\x10concept_build_id\x18\x05 \x01(\rR\x0econceptBuildId\x12\x1e\n" +
-	"\x05model\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\"\\\n" +
+	"\x05model\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12\"\n" +
+	"\x06detail\x18\a \x01(\fB\n" +
+	"\xbaH\az\x05\x18\x80\x80\x80\x02R\x06detail\x12\x18\n" +
+	"\athinned\x18\b \x01(\bR\athinned\"\\\n" +
 	"\x0fGetTraceRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12(\n" +
 	"\n" +
@@ -1649,10 +1680,11 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\x11ThinTracesRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12C\n" +
 	"\vbefore_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\n" +
-	"beforeTime\"B\n" +
+	"beforeTime\"V\n" +
 	"\x12ThinTracesResponse\x12\x16\n" +
 	"\x06traces\x18\x01 \x01(\x04R\x06traces\x12\x14\n" +
-	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\x7f\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"\x7f\n" +
 	"\x0ePrivacySubject\x12%\n" +
 	"\auser_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x02H\x00R\x06userId\x124\n" +
@@ -1677,11 +1709,11 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\n" +
 	"CommitTurn\x12\".dbslm.memory.v1.CommitTurnRequest\x1a#.dbslm.memory.v1.CommitTurnResponse\"\x03\x90\x02\x02\x12T\n" +
 	"\bFailTurn\x12 .dbslm.memory.v1.FailTurnRequest\x1a!.dbslm.memory.v1.FailTurnResponse\"\x03\x90\x02\x02\x12Q\n" +
-	"\aGetTurn\x12\x1f.dbslm.memory.v1.GetTurnRequest\x1a .dbslm.memory.v1.GetTurnResponse\"\x03\x90\x02\x022\xbb\x01\n" +
+	"\aGetTurn\x12\x1f.dbslm.memory.v1.GetTurnRequest\x1a .dbslm.memory.v1.GetTurnResponse\"\x03\x90\x02\x022\xc0\x01\n" +
 	"\fTraceService\x12T\n" +
-	"\bGetTrace\x12 .dbslm.memory.v1.GetTraceRequest\x1a!.dbslm.memory.v1.GetTraceResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\bGetTrace\x12 .dbslm.memory.v1.GetTraceRequest\x1a!.dbslm.memory.v1.GetTraceResponse\"\x03\x90\x02\x01\x12Z\n" +
 	"\n" +
-	"ThinTraces\x12\".dbslm.memory.v1.ThinTracesRequest\x1a#.dbslm.memory.v1.ThinTracesResponse2\xa7\x01\n" +
+	"ThinTraces\x12\".dbslm.memory.v1.ThinTracesRequest\x1a#.dbslm.memory.v1.ThinTracesResponse\"\x03\x90\x02\x022\xa7\x01\n" +
 	"\x0ePrivacyService\x12K\n" +
 	"\x06Export\x12\x1e.dbslm.memory.v1.ExportRequest\x1a\x1f.dbslm.memory.v1.ExportResponse0\x01\x12H\n" +
 	"\x05Erase\x12\x1d.dbslm.memory.v1.EraseRequest\x1a\x1e.dbslm.memory.v1.EraseResponse0\x01B&Z$dbslm/proto/dbslm/memory/v1;memoryv1b\x06proto3"

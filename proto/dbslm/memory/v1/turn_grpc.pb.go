@@ -271,7 +271,8 @@ const (
 type TraceServiceClient interface {
 	// GetTrace returns the trace of a reply. NOT_FOUND when there is none.
 	GetTrace(ctx context.Context, in *GetTraceRequest, opts ...grpc.CallOption) (*GetTraceResponse, error)
-	// ThinTraces removes, by policy, what replay does not need.
+	// ThinTraces removes the detail of old traces, never what replay needs: at most 10,000 traces a call. It can be repeated,
+	// cancelled and repeated again; what is thinned stays so.
 	ThinTraces(ctx context.Context, in *ThinTracesRequest, opts ...grpc.CallOption) (*ThinTracesResponse, error)
 }
 
@@ -311,7 +312,8 @@ func (c *traceServiceClient) ThinTraces(ctx context.Context, in *ThinTracesReque
 type TraceServiceServer interface {
 	// GetTrace returns the trace of a reply. NOT_FOUND when there is none.
 	GetTrace(context.Context, *GetTraceRequest) (*GetTraceResponse, error)
-	// ThinTraces removes, by policy, what replay does not need.
+	// ThinTraces removes the detail of old traces, never what replay needs: at most 10,000 traces a call. It can be repeated,
+	// cancelled and repeated again; what is thinned stays so.
 	ThinTraces(context.Context, *ThinTracesRequest) (*ThinTracesResponse, error)
 	mustEmbedUnimplementedTraceServiceServer()
 }
