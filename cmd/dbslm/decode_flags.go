@@ -8,9 +8,10 @@ import (
 
 // decodeFlags are the decode parameters that a profile can hold.
 type decodeFlags struct {
-	numbers [8]float64
-	counts  [8]uint32
+	numbers [9]float64
+	counts  [9]uint32
 	marks   bool
+	exact   bool
 }
 
 type numberFlag struct {
@@ -31,6 +32,7 @@ var numberFlags = [...]numberFlag{
 	{"presence-penalty", "subtract this many `log10` units from a token that was said, -20 to 20", func(p *ngramv1.DecodeParameters, v *float64) { p.PresencePenalty = v }},
 	{"frequency-penalty", "subtract this many `log10` units for each time that a token was said, -20 to 20", func(p *ngramv1.DecodeParameters, v *float64) { p.FrequencyPenalty = v }},
 	{"repetition-penalty", "multiply the log probability of a token that was said by this `factor`, 0.1 to 10", func(p *ngramv1.DecodeParameters, v *float64) { p.RepetitionPenalty = v }},
+	{"length-penalty", "with --beam-width, divide the log probability of a reply by its length to this `power`, 0 to 10", func(p *ngramv1.DecodeParameters, v *float64) { p.LengthPenalty = v }},
 	{"cache-weight", "`weight` of the session cache over --history, 0 to 0.9; by the length of the history unless given", func(p *ngramv1.DecodeParameters, v *float64) { p.CacheWeight = v }},
 }
 
@@ -38,6 +40,7 @@ var countFlags = [...]countFlag{
 	{"top-k", "keep the `k` likeliest tokens; 0 keeps all", func(p *ngramv1.DecodeParameters, v *uint32) { p.TopK = v }},
 	{"max-backoff", "keep tokens found at most this many `orders` below the longest context known; 255 keeps all", func(p *ngramv1.DecodeParameters, v *uint32) { p.MaxBackoff = v }},
 	{"best-of", "draw this many `replies` and take the best, 1 to 32", func(p *ngramv1.DecodeParameters, v *uint32) { p.BestOf = v }},
+	{"beam-width", "search for the likeliest replies instead of drawing them, keeping `N` at every step, at most 32", func(p *ngramv1.DecodeParameters, v *uint32) { p.BeamWidth = v }},
 	{"penalty-history", "newest `tokens` of --history that count as said for the penalties", func(p *ngramv1.DecodeParameters, v *uint32) { p.PenaltyHistory = v }},
 	{"max-copied", "never say more than `N` consecutive tokens of the training text; 0 has no limit", func(p *ngramv1.DecodeParameters, v *uint32) { p.MaxCopied = v }},
 	{"no-repeat-ngram", "never repeat `N` tokens in a row; 0 allows it", func(p *ngramv1.DecodeParameters, v *uint32) { p.NoRepeatNgram = v }},
@@ -52,6 +55,7 @@ func (d *decodeFlags) register(flags *pflag.FlagSet) {
 	for i, f := range countFlags {
 		flags.Uint32Var(&d.counts[i], f.name, 0, f.usage)
 	}
+	flags.BoolVar(&d.exact, "max-copied-exact", false, "look for what --max-copied refuses in the kept text itself, so that nothing new is refused")
 	flags.BoolVar(&d.marks, "balance-marks", false, "keep quotation marks and brackets in pairs")
 }
 
@@ -67,6 +71,9 @@ func (d *decodeFlags) parameters(flags *pflag.FlagSet) *ngramv1.DecodeParameters
 		if flags.Changed(f.name) {
 			f.into(p, &d.counts[i])
 		}
+	}
+	if flags.Changed("max-copied-exact") {
+		p.MaxCopiedExact = &d.exact
 	}
 	if flags.Changed("balance-marks") {
 		p.BalanceMarks = &d.marks

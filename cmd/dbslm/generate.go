@@ -74,6 +74,8 @@ parameters and seed give the same text everywhere; --json tells them. How a text
   dbslm generate --prompt "The lamp burned" --max-sentences 3 --temperature 0.6
   dbslm generate --history "Where is the ferry?" --n 3 --json
   dbslm generate --replace "Old Harbour Pier=Marie Curie Quay" --require "at nine" --ban damn --bias "captain=1.5"
+  dbslm generate --beam-width 8 --n 3 --length-penalty 0.8
+  dbslm generate --max-copied 6 --max-copied-exact
   dbslm generate --stages 3 --json --best-of 1`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

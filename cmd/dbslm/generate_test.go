@@ -69,6 +69,7 @@ func TestGenerate(t *testing.T) {
 		`there is no decode profile "one"`:         {"--profile", "one"},
 		"required[0] holds a sequence that is ban": {"--require", "an old quay", "--ban", "old quay"},
 		"n is 9, but only 2 segments are drawn":    {"--n", "9", "--best-of", "2"},
+		"the search ends with 2 segments at most":  {"--n", "9", "--beam-width", "2"},
 		"bans[0] holds no token":                   {"--ban", " "},
 		`--temperature "hot" is not a number`:      {"--temperature", "hot"},
 	} {

@@ -84,6 +84,11 @@ func (j *wordJoiner) EndSentence() string {
 	return ""
 }
 
+func (j *wordJoiner) Clone() Joiner {
+	clone := *j
+	return &clone
+}
+
 // role returns what a token of the model does to its neighbours.
 func (j *wordJoiner) role(token string) role {
 	r, size := utf8.DecodeRuneInString(token)

@@ -3,6 +3,7 @@ package text
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -132,6 +133,11 @@ func (j *spaceJoiner) EndSentence() string {
 	return ""
 }
 
+func (j *spaceJoiner) Clone() Joiner {
+	clone := *j
+	return &clone
+}
+
 // byteJoiner hands out whole characters. Bytes that cannot become valid UTF-8 are written as U+FFFD,
 // because a reply must be a valid string whatever a byte model draws.
 type byteJoiner struct {
@@ -154,3 +160,5 @@ func (j *byteJoiner) EndSentence() string {
 	j.held = j.held[:0]
 	return s
 }
+
+func (j *byteJoiner) Clone() Joiner { return &byteJoiner{held: slices.Clone(j.held)} }

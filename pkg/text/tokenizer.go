@@ -81,6 +81,8 @@ type Joiner interface {
 	Add(token string) string
 	// EndSentence ends a sentence: it returns what was still held back, and the next token begins a new one.
 	EndSentence() string
+	// Clone returns a joiner that goes on from here by itself.
+	Clone() Joiner
 }
 
 // The kinds of tokeniser.

@@ -52,3 +52,9 @@ func (b *balance) missing() []string {
 	}
 	return missing
 }
+
+func (b *balance) clone() *balance {
+	c := *b
+	c.open = slices.Clone(b.open)
+	return &c
+}

@@ -2,9 +2,9 @@ package decoding
 
 import (
 	"slices"
-	"strings"
 
 	"dbslm/pkg/exactmath"
+	"dbslm/pkg/text"
 	"dbslm/services/ngram/lookup"
 	"dbslm/services/ngram/scoring"
 )
@@ -24,13 +24,8 @@ const (
 	StopSequence
 )
 
-// Joiner turns tokens into text as they come; text.Joiner is one.
-type Joiner interface {
-	// Add returns the text to append for the token, "" when it comes with a later call.
-	Add(token string) string
-	// EndSentence ends a sentence and returns what was held back.
-	EndSentence() string
-}
+// Joiner turns tokens into text as they come.
+type Joiner = text.Joiner
 
 // Breaks says what the mark </s> stands for in a model.
 type Breaks int
@@ -69,6 +64,8 @@ type Setup struct {
 	Extension []Extension
 	// Cache may be nil.
 	Cache *SessionCache
+	// Text that was trained, for the bound on copying; nil bounds by the counts.
+	Copies Copies
 	// Prompt is the sentence to continue, without <s>; empty begins a new one.
 	Prompt []uint32
 	// ReplySoFar is what the reply says already; it counts for penalties and repeats.
@@ -95,7 +92,7 @@ type Generator struct {
 	dist     *Distribution
 	writer   writer
 	cache    *SessionCache
-	chooser  chooser
+	chooser  *chooser
 	steering *steering
 	required *required
 	copied   copied
@@ -108,8 +105,9 @@ type Generator struct {
 	joined   int // lines without a sentence mark that were followed by another sentence
 	chosen   int // tokens
 	reason   Reason
-	text     strings.Builder
+	text     []byte
 	room     []Chosen // for those that are chosen next
+	atOnce   int      // how many of them room is made for
 }
 
 // Event is the outcome of one step.
@@ -149,11 +147,13 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 		setup:    setup,
 		dist:     dist,
 		cache:    setup.Cache.clone(),
+		chooser:  &chooser{},
 		steering: newSteering(setup),
 		required: newRequired(setup.Required, setup.ReplySoFar),
-		copied:   copied{limit: setup.Params.MaxCopied, run: min(len(setup.Prompt), setup.Order-1)},
+		copied:   newCopied(setup),
 		balance:  &balance{},
 		stopper:  stopper{stops: setup.Params.Stop},
+		atOnce:   chosenAtOnce,
 	}
 	g.writer = writer{joiner: setup.Joiner(), spell: setup.Text, steered: g.steering}
 	g.begin()
@@ -203,7 +203,7 @@ func (g *Generator) Context() []uint32 {
 }
 
 // Text is the reply so far, without what is still held back.
-func (g *Generator) Text() string { return g.text.String() }
+func (g *Generator) Text() string { return string(g.text) }
 
 // Tokens is the number of tokens chosen.
 func (g *Generator) Tokens() int { return g.chosen }
@@ -249,7 +249,7 @@ const chosenAtOnce = 64
 
 func (g *Generator) newChosen() *Chosen {
 	if len(g.room) == 0 {
-		g.room = make([]Chosen, min(chosenAtOnce, max(1, g.setup.Params.MaxTokens-g.chosen)))
+		g.room = make([]Chosen, min(g.atOnce, max(1, g.setup.Params.MaxTokens-g.chosen)))
 	}
 	next := &g.room[0]
 	g.room = g.room[1:]
@@ -258,9 +258,7 @@ func (g *Generator) newChosen() *Chosen {
 
 // distribution returns what the next token is drawn from.
 func (g *Generator) distribution(contexts []*lookup.Context) Choice {
-	for _, stage := range stages {
-		stage.apply(g, contexts)
-	}
+	g.stage(contexts)
 	if token, must := g.required.next(g.tokens, g.setup.Params.MaxTokens-g.chosen); must {
 		return g.chooser.only(g.candidate(token))
 	}
@@ -269,6 +267,13 @@ func (g *Generator) distribution(contexts []*lookup.Context) Choice {
 		return g.force()
 	}
 	return choice
+}
+
+// stage makes the distribution of the next token, before truncation.
+func (g *Generator) stage(contexts []*lookup.Context) {
+	for _, stage := range stages {
+		stage.apply(g, contexts)
+	}
 }
 
 // force says what is required where the reply would have ended.
@@ -314,11 +319,11 @@ func (g *Generator) accept(event Event, token uint32) Event {
 	}
 	stopped := false
 	if event.Text, stopped = g.stopper.push(piece); stopped {
-		g.text.WriteString(event.Text)
+		g.text = append(g.text, event.Text...)
 		g.reason, event.Reason = StopSequence, StopSequence
 		return event
 	}
-	g.text.WriteString(event.Text)
+	g.text = append(g.text, event.Text...)
 	switch {
 	case g.setup.Params.MaxSentences > 0 && g.ended >= g.setup.Params.MaxSentences:
 		if g.required.done() {
@@ -368,7 +373,7 @@ func (g *Generator) finish(event Event, reason Reason) Event {
 		text += g.stopper.flush()
 	}
 	event.Text += text
-	g.text.WriteString(text)
+	g.text = append(g.text, text...)
 	g.reason, event.Reason = reason, reason
 	return event
 }

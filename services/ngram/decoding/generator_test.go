@@ -26,6 +26,11 @@ func (s *spaces) Add(token string) string {
 	return separator + token
 }
 
+func (s *spaces) Clone() Joiner {
+	clone := *s
+	return &clone
+}
+
 func (s *spaces) EndSentence() string {
 	s.sentence = s.text
 	return ""

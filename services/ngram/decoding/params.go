@@ -37,6 +37,14 @@ type Params struct {
 	PenaltyHistory int
 	// MaxCopied refuses to say more than this many consecutive tokens of the training text (see copied); 0 has no limit.
 	MaxCopied int
+	// MaxCopiedExact has MaxCopied look into the text itself, which Setup.Copies then finds things in.
+	MaxCopiedExact bool
+	// BeamWidth searches for the likeliest replies instead of drawing them, keeping this many at every step (see Beam); 0
+	// draws.
+	BeamWidth int
+	// LengthPenalty is the power of its length by which the log10 probability of a reply is divided, for the rank it has in a
+	// Beam. In [0, 10].
+	LengthPenalty float64
 	// NoRepeatNGram forbids to repeat an n-gram of this length within the reply; 0 allows it.
 	NoRepeatNGram int
 	// BalanceMarks keeps quotation marks and brackets in pairs, and closes at the end of the reply what is still open.
@@ -71,6 +79,8 @@ const (
 	MaxRepetition   = 10
 	MaxHistory      = 4096
 	MaxCopiedLimit  = 100_000
+	MaxBeamWidth    = 32
+	MaxLength       = 10
 	AutoCacheWeight = -1
 )
 
@@ -84,6 +94,7 @@ func DefaultParams() Params {
 		MaxBackoff:        0,
 		BestOf:            8,
 		RepetitionPenalty: 1,
+		LengthPenalty:     1,
 		NoRepeatNGram:     4,
 		BalanceMarks:      true,
 		MaxTokens:         60,
@@ -95,7 +106,8 @@ func DefaultParams() Params {
 // PlainParams are the parameters of the profile "plain": the model's own distribution, without truncation or steering.
 func PlainParams() Params {
 	return Params{
-		Temperature: 1, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders, BestOf: 1, RepetitionPenalty: 1, MaxTokens: 60, MaxSentences: 1,
+		Temperature: 1, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders, BestOf: 1, RepetitionPenalty: 1, LengthPenalty: 1, MaxTokens: 60,
+		MaxSentences: 1,
 	}
 }
 
@@ -137,6 +149,11 @@ func (p Params) Validate() []Violation {
 	within("repetition_penalty", p.RepetitionPenalty, MinRepetition, MaxRepetition, false)
 	whole("penalty_history", p.PenaltyHistory, 0, MaxHistory)
 	whole("max_copied", p.MaxCopied, 0, MaxCopiedLimit)
+	whole("beam_width", p.BeamWidth, 0, MaxBeamWidth)
+	within("length_penalty", p.LengthPenalty, 0, MaxLength, false)
+	if p.BeamWidth > 0 && p.Temperature == 0 {
+		violations = append(violations, Violation{"beam_width", "needs a temperature above 0: at 0 a step leaves one token, and there is nothing to search"})
+	}
 	whole("no_repeat_ngram", p.NoRepeatNGram, 0, MaxNoRepeat)
 	whole("max_tokens", p.MaxTokens, 1, MaxTokensLimit)
 	whole("max_sentences", p.MaxSentences, 0, MaxSentences)

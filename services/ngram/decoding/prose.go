@@ -69,6 +69,13 @@ func (p *Prose) quote(held string) string {
 	return p.Joiner.Add("’")
 }
 
+// Clone implements Joiner.
+func (p *Prose) Clone() Joiner {
+	clone := *p
+	clone.Joiner = p.Joiner.Clone()
+	return &clone
+}
+
 // EndSentence implements Joiner.
 func (p *Prose) EndSentence() string {
 	text := ""

@@ -93,6 +93,8 @@ func replies(t *testing.T) string {
 				{Tokens: []uint32{12, 30, 31}, Lead: 1, Strength: 0.5},
 			}
 		},
+		func(s *Setup) { s.Params.BeamWidth, s.Params.LengthPenalty, s.Params.TopK = 4, 0.7, 20 },
+		func(s *Setup) { s.Params.BeamWidth, s.Params.MaxSentences, s.Required = 3, 2, [][]uint32{{9, 12}} },
 	} {
 		for seed := range uint64(12) {
 			setup := model.setup(BreakSentence, func(s *Setup) {
@@ -103,7 +105,12 @@ func replies(t *testing.T) string {
 				s.Params.Seed = seed
 				s.Params.MaxTokens = 30
 			})
-			chosen, events := model.runPanel(setup)
+			chosen, events := 0, []Event(nil)
+			if setup.Params.BeamWidth > 0 {
+				events = model.search(setup)[seed%3].Events // no seed takes part
+			} else {
+				chosen, events = model.runPanel(setup)
+			}
 			bits := uint64(0)
 			for _, event := range events {
 				if event.Chosen != nil {

@@ -78,3 +78,9 @@ func (r *required) said(reply []uint32) {
 	}
 	r.unsaid = unsaid
 }
+
+func (r *required) clone() *required {
+	c := *r
+	c.unsaid = slices.Clone(r.unsaid)
+	return &c
+}

@@ -187,10 +187,14 @@ func TestNothingLongIsCopied(t *testing.T) {
 		order := rapid.IntRange(2, 4).Draw(t, "order")
 		limit := rapid.IntRange(1, 8).Draw(t, "limit")
 		model := countModel(t, text, order)
+		exact := rapid.Bool().Draw(t, "exact")
 		_, _, chosen := model.run(t, model.setup(BreakAlways, func(s *Setup) {
 			s.Params = PlainParams()
 			s.Params.MaxBackoff = rapid.SampledFrom([]int{0, AllOrders}).Draw(t, "back-off")
 			s.Params.MaxCopied = limit
+			if exact {
+				s.Copies = searched(model.tokens(text))
+			}
 			s.Params.MaxTokens, s.Params.MaxSentences = 40, 0
 			s.Params.Seed = rapid.Uint64().Draw(t, "seed")
 		}))
@@ -201,6 +205,10 @@ func TestNothingLongIsCopied(t *testing.T) {
 			} else {
 				said = append(said, model.words[c.Token])
 			}
+		}
+		if exact { // over the ends of sentences too
+			text = slices.DeleteFunc(slices.Clone(text), func(word string) bool { return word == "/" })
+			said = slices.DeleteFunc(said, func(word string) bool { return word == "/" })
 		}
 		trained := " " + strings.Join(text, " ") + " "
 		for begin := range said {
@@ -218,8 +226,49 @@ func TestNothingLongIsCopied(t *testing.T) {
 	})
 }
 
+// searched is text that is searched from its beginning to its end.
+type searched []uint32
+
+func (s searched) Following(tokens []uint32, each func(token uint32)) {
+	for at := 0; at+len(tokens) < len(s); at++ {
+		if slices.Equal(s[at:at+len(tokens)], tokens) {
+			each(s[at+len(tokens)])
+		}
+	}
+}
+
+// tokens are the tokens of a text without ends of sentences.
+func (m toy) tokens(text []string) []uint32 {
+	var tokens []uint32
+	for _, word := range text {
+		if id := slices.Index(m.words, word); id >= 0 {
+			tokens = append(tokens, uint32(id))
+		}
+	}
+	return tokens
+}
+
+// What copies no more than it may is not refused, though all its n-grams are known.
+func TestExactBoundRefusesNothingNew(t *testing.T) {
+	text := strings.Fields("a b c d / x b c e /")
+	model := countModel(t, text, 3)
+	reply := func(copies Copies) string {
+		text, _, _ := model.run(t, model.setup(BreakAlways, func(s *Setup) {
+			s.Params.MaxCopied, s.Copies = 3, copies
+			s.Sequences = []Sequence{{Tokens: model.tokens([]string{"x"}), Ban: true}, {Tokens: model.tokens([]string{"d"}), Ban: true}}
+		}))
+		return text
+	}
+	if got := reply(searched(model.tokens(text))); got != "a b c e" {
+		t.Errorf("the reply is %q", got)
+	}
+	if got := reply(nil); got == "a b c e" {
+		t.Errorf("the counts cannot know that %q is new", got)
+	}
+}
+
 // countModel holds every n-gram of a text, whose sentences end with "/".
-func countModel(t *rapid.T, text []string, order int) toy {
+func countModel(t interface{ Fatal(...any) }, text []string, order int) toy {
 	model := toy{order: order, words: []string{"<unk>", "<s>", "</s>"}, contexts: map[string]*lookup.Context{}}
 	masses := map[uint32]float64{lookup.Unknown: 0.1, lookup.End: 0.1}
 	followers := map[string]map[uint32]float64{}

@@ -1,6 +1,7 @@
 package decoding
 
 import (
+	"maps"
 	"slices"
 
 	"dbslm/pkg/exactmath"
@@ -214,4 +215,11 @@ func begun(context, sequence []uint32) int {
 
 func endsWith(context, suffix []uint32) bool {
 	return len(suffix) <= len(context) && slices.Equal(context[len(context)-len(suffix):], suffix)
+}
+
+func (s *steering) clone() *steering {
+	c := *s
+	c.active, c.reply, c.distinct = slices.Clone(s.active), slices.Clone(s.reply), slices.Clone(s.distinct)
+	c.uses, c.shifts, c.touched = maps.Clone(s.uses), map[uint32]float64{}, nil
+	return &c
 }

@@ -40,9 +40,10 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 	sender := &chunkSender{build: build, stream: stream, explainer: explainer, at: newFollower(build.seen, setup.Prompt, setup.Order)}
 	steps := build.Steps()
 	defer steps.Done()
-	panel := decoding.NewPanel(setup)
-	alone := setup.Params.BestOf == 1
-	for contexts := panel.Contexts(); len(contexts) > 0; contexts = panel.Contexts() {
+	replies := begin(setup)
+	drawn, alone := replies.(*decoding.Panel)
+	alone = alone && setup.Params.BestOf == 1
+	for contexts := replies.Contexts(); len(contexts) > 0; contexts = replies.Contexts() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -50,9 +51,9 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 		if err != nil {
 			return err
 		}
-		panel.Step(chains)
+		replies.Step(chains)
 		if alone {
-			if err := sender.push(ctx, panel.Latest()); err != nil {
+			if err := sender.push(ctx, drawn.Latest()); err != nil {
 				return err
 			}
 		}
@@ -60,7 +61,7 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 	if err := sender.flush(ctx); err != nil {
 		return err
 	}
-	ranked := panel.Ranked()
+	ranked := replies.Ranked()
 	if !alone {
 		if err := sender.send(ctx, ranked[0].Events...); err != nil {
 			return err
@@ -85,6 +86,20 @@ func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.In
 	return nil
 }
 
+// replies are what one request draws or searches for, side by side.
+type replies interface {
+	Contexts() [][]uint32
+	Step(chains [][]*lookup.Context)
+	Ranked() []decoding.Reply
+}
+
+func begin(setup decoding.Setup) replies {
+	if setup.Params.BeamWidth > 0 {
+		return decoding.NewBeam(setup)
+	}
+	return decoding.NewPanel(setup)
+}
+
 // setup collects all that a reply depends on.
 func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.GenerateRequest) (decoding.Setup, *ngramv1.GenerateHeader, error) {
 	setup := decoding.Setup{
@@ -94,6 +109,11 @@ func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.G
 	var err error
 	if setup.Params, err = s.parameters(ctx, *build, request.GetParameters()); err != nil {
 		return setup, nil, err
+	}
+	if setup.Params.MaxCopied > 0 && setup.Params.MaxCopiedExact {
+		if setup.Copies, err = build.Copies(ctx, build.tokenizer); err != nil {
+			return setup, nil, err
+		}
 	}
 	stored, err := build.Bans(ctx)
 	if err != nil {

@@ -26,7 +26,15 @@ func (s *Inference) parameters(ctx context.Context, build opened, request *ngram
 		request = &ngramv1.DecodeParameters{}
 	}
 	asProfile(request).over(&params)
-	if n := int(request.GetN()); n > params.BestOf {
+	n := int(request.GetN())
+	switch {
+	case params.BeamWidth > 0 && request.BestOf != nil && request.GetBestOf() > 1:
+		return decoding.Params{}, parameterInvalid("best_of", "is %d, but a search with beam_width draws none; leave one of the two out", request.GetBestOf())
+	case params.BeamWidth > 0 && n > params.BeamWidth:
+		return decoding.Params{}, parameterInvalid("n", "is %d, but the search ends with %d segments at most (beam_width); widen it, or ask for fewer", n, params.BeamWidth)
+	case params.BeamWidth > 0:
+		params.BestOf = 1
+	case n > params.BestOf:
 		if request.BestOf != nil {
 			return decoding.Params{}, parameterInvalid("n", "is %d, but only %d segments are drawn (best_of); draw more, or ask for fewer", n, params.BestOf)
 		}

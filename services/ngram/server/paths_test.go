@@ -135,6 +135,7 @@ func question(t *rapid.T, model string) (name string, ask func(*Inference) ([]by
 		parameters.TypicalP = proto.Float64(rapid.SampledFrom([]float64{0.3, 1}).Draw(t, "typical_p"))
 		parameters.RepetitionPenalty, parameters.PenaltyHistory = proto.Float64(1.3), proto.Uint32(8)
 		parameters.MaxCopied = proto.Uint32(rapid.Uint32Range(0, 6).Draw(t, "max_copied"))
+		parameters.MaxCopiedExact = proto.Bool(rapid.Bool().Draw(t, "exact"))
 		parameters.Required = []string{"w5 unheard"}
 		parameters.Extension = []*ngramv1.ExtensionWord{{Text: "neverseen"}}
 		parameters.Biases = append(parameters.Biases, &ngramv1.SequenceBias{Text: "new words", InsteadOf: "w2"},
@@ -142,6 +143,10 @@ func question(t *rapid.T, model string) (name string, ask func(*Inference) ([]by
 	}
 	if rapid.Bool().Draw(t, "back off") {
 		parameters.MaxBackoff = proto.Uint32(rapid.SampledFrom([]uint32{0, 1, 255}).Draw(t, "max_backoff"))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "search") == 0 {
+		parameters.BestOf, parameters.BeamWidth = nil, proto.Uint32(rapid.Uint32Range(1, 4).Draw(t, "beam_width"))
+		parameters.LengthPenalty = proto.Float64(rapid.SampledFrom([]float64{0, 0.6, 1}).Draw(t, "length_penalty"))
 	}
 	request := &ngramv1.GenerateRequest{Model: model, History: []string{drawText(t)}, Prompt: drawText(t), ContinueText: rapid.Bool().Draw(t, "continue"), Parameters: parameters}
 	return request.String(), func(s *Inference) ([]byte, error) {

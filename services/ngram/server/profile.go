@@ -26,6 +26,9 @@ type profile struct {
 	RepetitionPenalty *float64 `json:"repetition_penalty,omitempty"`
 	PenaltyHistory    *int     `json:"penalty_history,omitempty"`
 	MaxCopied         *int     `json:"max_copied,omitempty"`
+	MaxCopiedExact    *bool    `json:"max_copied_exact,omitempty"`
+	BeamWidth         *int     `json:"beam_width,omitempty"`
+	LengthPenalty     *float64 `json:"length_penalty,omitempty"`
 	NoRepeatNGram     *int     `json:"no_repeat_ngram,omitempty"`
 	BalanceMarks      *bool    `json:"balance_marks,omitempty"`
 	MaxTokens         *int     `json:"max_tokens,omitempty"`
@@ -48,7 +51,8 @@ func asProfile(p *ngramv1.DecodeParameters) profile {
 	return profile{
 		Temperature: p.Temperature, TopK: number(p.TopK), TopP: p.TopP, MinP: p.MinP, TypicalP: p.TypicalP, MaxBackoff: number(p.MaxBackoff),
 		BestOf: number(p.BestOf), PresencePenalty: p.PresencePenalty, FrequencyPenalty: p.FrequencyPenalty, RepetitionPenalty: p.RepetitionPenalty,
-		PenaltyHistory: number(p.PenaltyHistory), MaxCopied: number(p.MaxCopied), NoRepeatNGram: number(p.NoRepeatNgram), BalanceMarks: p.BalanceMarks,
+		PenaltyHistory: number(p.PenaltyHistory), MaxCopied: number(p.MaxCopied), MaxCopiedExact: p.MaxCopiedExact,
+		BeamWidth: number(p.BeamWidth), LengthPenalty: p.LengthPenalty, NoRepeatNGram: number(p.NoRepeatNgram), BalanceMarks: p.BalanceMarks,
 		MaxTokens: number(p.MaxTokens), MaxSentences: number(p.MaxSentences), CacheWeight: p.CacheWeight,
 	}
 }
@@ -57,7 +61,7 @@ func asProfile(p *ngramv1.DecodeParameters) profile {
 func profileOf(p decoding.Params) profile {
 	all := profile{
 		&p.Temperature, &p.TopK, &p.TopP, &p.MinP, &p.TypicalP, &p.MaxBackoff, &p.BestOf, &p.PresencePenalty, &p.FrequencyPenalty,
-		&p.RepetitionPenalty, &p.PenaltyHistory, &p.MaxCopied, &p.NoRepeatNGram, &p.BalanceMarks, &p.MaxTokens, &p.MaxSentences, &p.CacheWeight,
+		&p.RepetitionPenalty, &p.PenaltyHistory, &p.MaxCopied, &p.MaxCopiedExact, &p.BeamWidth, &p.LengthPenalty, &p.NoRepeatNGram, &p.BalanceMarks, &p.MaxTokens, &p.MaxSentences, &p.CacheWeight,
 	}
 	if p.CacheWeight == decoding.AutoCacheWeight {
 		all.CacheWeight = nil
@@ -79,6 +83,9 @@ func (p profile) over(params *decoding.Params) {
 	set(&params.RepetitionPenalty, p.RepetitionPenalty)
 	set(&params.PenaltyHistory, p.PenaltyHistory)
 	set(&params.MaxCopied, p.MaxCopied)
+	set(&params.MaxCopiedExact, p.MaxCopiedExact)
+	set(&params.BeamWidth, p.BeamWidth)
+	set(&params.LengthPenalty, p.LengthPenalty)
 	set(&params.NoRepeatNGram, p.NoRepeatNGram)
 	set(&params.BalanceMarks, p.BalanceMarks)
 	set(&params.MaxTokens, p.MaxTokens)
@@ -91,7 +98,8 @@ func (p profile) told() *ngramv1.DecodeParameters {
 	return &ngramv1.DecodeParameters{
 		Temperature: p.Temperature, TopK: unsigned(p.TopK), TopP: p.TopP, MinP: p.MinP, TypicalP: p.TypicalP, MaxBackoff: unsigned(p.MaxBackoff),
 		BestOf: unsigned(p.BestOf), PresencePenalty: p.PresencePenalty, FrequencyPenalty: p.FrequencyPenalty, RepetitionPenalty: p.RepetitionPenalty,
-		PenaltyHistory: unsigned(p.PenaltyHistory), MaxCopied: unsigned(p.MaxCopied), NoRepeatNgram: unsigned(p.NoRepeatNGram),
+		PenaltyHistory: unsigned(p.PenaltyHistory), MaxCopied: unsigned(p.MaxCopied), MaxCopiedExact: p.MaxCopiedExact,
+		BeamWidth: unsigned(p.BeamWidth), LengthPenalty: p.LengthPenalty, NoRepeatNgram: unsigned(p.NoRepeatNGram),
 		BalanceMarks: p.BalanceMarks, MaxTokens: unsigned(p.MaxTokens), MaxSentences: unsigned(p.MaxSentences), CacheWeight: p.CacheWeight,
 	}
 }

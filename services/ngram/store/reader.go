@@ -11,6 +11,7 @@ import (
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
 	"dbslm/services/ngram"
+	"dbslm/services/ngram/copies"
 	"dbslm/services/ngram/lookup"
 	"dbslm/services/ngram/resident"
 )
@@ -25,6 +26,7 @@ type Reader struct {
 	db        *database.DB
 	contexts  *otter.Cache[contextKey, *lookup.Context]
 	builds    *otter.Cache[ngram.BuildID, *loadedBuild]
+	copies    *otter.Cache[ngram.BuildID, *copies.Index]
 	residents *residents
 	counter   *stats.Counter // of the cache of contexts
 	uses      uses
@@ -65,7 +67,7 @@ func NewReader(db *database.DB, options ReaderOptions) *Reader {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Reader{db: db, counter: stats.NewCounter(), residents: &residents{
+	r := &Reader{db: db, copies: newCopiesCache(), counter: stats.NewCounter(), residents: &residents{
 		dir: options.ResidentDir, budget: options.ResidentBytes, log: options.Logger, sizes: map[ngram.BuildID]int64{},
 	}}
 	r.residents.lifetime, r.residents.stop = context.WithCancel(context.Background())
@@ -114,6 +116,7 @@ func (r *Reader) Forget() {
 		r.contexts.InvalidateAll()
 	}
 	r.builds.InvalidateAll()
+	r.copies.InvalidateAll()
 }
 
 // View is one build, opened for a request. It is safe for concurrent use.

@@ -130,6 +130,7 @@ const selectStates = `SELECT build_id FROM tbl_l1_builds WHERE state = 'ready' A
 // forget drops from memory the tables of builds that do not serve, and everything of builds that are not kept.
 func (r *Reader) forget(ctx context.Context, serving map[ngram.BuildID]bool) error {
 	loaded := slices.Collect(r.builds.Keys())
+	indexed := slices.Collect(r.copies.Keys())
 	for _, id := range r.residents.open() {
 		if serving[id] && slices.Contains(loaded, id) {
 			continue
@@ -142,11 +143,12 @@ func (r *Reader) forget(ctx context.Context, serving map[ngram.BuildID]bool) err
 		r.residents.release(id)
 		defer runtime.GC() // a file is unmapped once nothing refers to it
 	}
-	if len(loaded) == 0 {
+	known := slices.Concat(loaded, indexed)
+	if len(known) == 0 {
 		return nil
 	}
-	args := make([]any, len(loaded))
-	for i, id := range loaded {
+	args := make([]any, len(known))
+	for i, id := range known {
 		args[i] = int64(id)
 	}
 	ready := map[ngram.BuildID]bool{}
@@ -157,10 +159,11 @@ func (r *Reader) forget(ctx context.Context, serving map[ngram.BuildID]bool) err
 	if err != nil {
 		return err
 	}
-	for _, id := range loaded {
+	for _, id := range known {
 		if ready[id] {
 			continue
 		}
+		r.copies.Invalidate(id)
 		r.builds.Invalidate(id)
 		if r.contexts == nil {
 			continue

@@ -1486,6 +1486,17 @@ type DecodeParameters struct {
 	// Segments returned, the best first: the finish lists them with their scores; 1 to 32. More than best_of draws as many.
 	// Unset returns one.
 	N *uint32 `protobuf:"varint,24,opt,name=n,proto3,oneof" json:"n,omitempty"`
+	// Look for copied tokens in the text itself that the build was made of, and refuse with max_copied exactly what would copy
+	// more: nothing that is new is refused, sentences and the segments of a reply follow each other. FAILED_PRECONDITION where the
+	// text is not kept. The first such request of a build reads the whole text. Default false, which bounds by the counts.
+	MaxCopiedExact *bool `protobuf:"varint,27,opt,name=max_copied_exact,json=maxCopiedExact,proto3,oneof" json:"max_copied_exact,omitempty"`
+	// Search for the likeliest segments, keeping this many at every step, instead of drawing them: no seed takes part, and best_of
+	// none. The score of a segment is the log10 probability to draw it, divided by its length; `n` returns up to beam_width
+	// segments. Needs a temperature above 0. At most 32; 0 draws. Default 0.
+	BeamWidth *uint32 `protobuf:"varint,28,opt,name=beam_width,json=beamWidth,proto3,oneof" json:"beam_width,omitempty"`
+	// Power of its number of tokens by which the log10 probability of a segment is divided with beam_width, in [0, 10]: 0 prefers
+	// short segments, 1 takes the mean of their tokens. Default 1.
+	LengthPenalty *float64 `protobuf:"fixed64,29,opt,name=length_penalty,json=lengthPenalty,proto3,oneof" json:"length_penalty,omitempty"`
 	// Keep quotation marks and brackets in pairs, and close at the end what is still open. Default true.
 	BalanceMarks  *bool `protobuf:"varint,26,opt,name=balance_marks,json=balanceMarks,proto3,oneof" json:"balance_marks,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1686,6 +1697,27 @@ func (x *DecodeParameters) GetExtension() []*ExtensionWord {
 func (x *DecodeParameters) GetN() uint32 {
 	if x != nil && x.N != nil {
 		return *x.N
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetMaxCopiedExact() bool {
+	if x != nil && x.MaxCopiedExact != nil {
+		return *x.MaxCopiedExact
+	}
+	return false
+}
+
+func (x *DecodeParameters) GetBeamWidth() uint32 {
+	if x != nil && x.BeamWidth != nil {
+		return *x.BeamWidth
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetLengthPenalty() float64 {
+	if x != nil && x.LengthPenalty != nil {
+		return *x.LengthPenalty
 	}
 	return 0
 }
@@ -3816,7 +3848,7 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x02R\x04text\x12\x1c\n" +
 	"\x04like\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x04like\x12 \n" +
-	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xd0\f\n" +
+	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xaa\x0e\n" +
 	"\x10DecodeParameters\x12!\n" +
 	"\aprofile\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\aprofile\x12@\n" +
 	"\vtemperature\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x12#\n" +
@@ -3847,8 +3879,12 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"max_copied\x18\x15 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06H\x10R\tmaxCopied\x88\x01\x01\x12-\n" +
 	"\brequired\x18\x16 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05 \x01(\x80\bR\brequired\x12E\n" +
 	"\textension\x18\x17 \x03(\v2\x1d.dbslm.ngram.v1.ExtensionWordB\b\xbaH\x05\x92\x01\x02\x10@R\textension\x12\x1c\n" +
-	"\x01n\x18\x18 \x01(\rB\t\xbaH\x06*\x04\x18 (\x01H\x11R\x01n\x88\x01\x01\x12(\n" +
-	"\rbalance_marks\x18\x1a \x01(\bH\x12R\fbalanceMarks\x88\x01\x01B\x0e\n" +
+	"\x01n\x18\x18 \x01(\rB\t\xbaH\x06*\x04\x18 (\x01H\x11R\x01n\x88\x01\x01\x12-\n" +
+	"\x10max_copied_exact\x18\x1b \x01(\bH\x12R\x0emaxCopiedExact\x88\x01\x01\x12+\n" +
+	"\n" +
+	"beam_width\x18\x1c \x01(\rB\a\xbaH\x04*\x02\x18 H\x13R\tbeamWidth\x88\x01\x01\x12E\n" +
+	"\x0elength_penalty\x18\x1d \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x14R\rlengthPenalty\x88\x01\x01\x12(\n" +
+	"\rbalance_marks\x18\x1a \x01(\bH\x15R\fbalanceMarks\x88\x01\x01B\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_kB\b\n" +
 	"\x06_top_pB\b\n" +
@@ -3868,7 +3904,10 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x13_repetition_penaltyB\x12\n" +
 	"\x10_penalty_historyB\r\n" +
 	"\v_max_copiedB\x04\n" +
-	"\x02_nB\x10\n" +
+	"\x02_nB\x13\n" +
+	"\x11_max_copied_exactB\r\n" +
+	"\v_beam_widthB\x11\n" +
+	"\x0f_length_penaltyB\x10\n" +
 	"\x0e_balance_marks\"\xad\x03\n" +
 	"\x0fGenerateRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
