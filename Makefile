@@ -83,6 +83,10 @@ test-hybrid: mariadb ## Run the tests of the stores and services on a hybrid sto
 crash-rounds: mariadb ## Kill commands, the service and the database ROUNDS (100) times on each engine; SEED repeats a run
 	DBSLM_CRASH_ROUNDS=$(ROUNDS) DBSLM_CRASH_SEED=$(SEED) go test -timeout 4h -v -count 1 -run TestCrashRounds ./cmd/dbslm
 
+.PHONY: train-large
+train-large: build ## Train ten times the corpora of DBSLM_DATA_DIR at orders 3 and 5 within MEMORY (512) MiB
+	MEMORY=$(or $(MEMORY),512) tools/train-large $(DBSLM_DATA_DIR)/warandpeace.train.txt $(DBSLM_DATA_DIR)/shakespeare.train.txt
+
 .PHONY: match-long
 match-long: mariadb ## Measure matching against a million corrections
 	DBSLM_BENCH_CORRECTIONS=1000000 go test -timeout 2h -run '^$$' -bench BenchmarkMatchMany -benchtime 1000x ./services/memory/store

@@ -182,6 +182,7 @@ func (g *Gateway) build(ctx context.Context, header *gatewayv1.TrainHeader, seco
 
 		KeepRunning:       header.Ingest.KeepRunning,
 		MaxRuntimeSeconds: seconds,
+		MemoryBytes:       header.Ingest.MemoryBytes,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"time"
 
 	"dbslm/pkg/errors"
@@ -53,6 +54,9 @@ enforced after.
 With --dry-run nothing is stored and no store opened: the texts are counted and estimated in memory, and the command
 prints n-grams, discounts, about how large the store would be, and how well the model predicts the text of --probe.
 
+Counting and the build take about --memory, whatever the size of the text, beside the words of the vocabulary: counting goes by smaller steps,
+and what a build keeps beyond half of it is in a temporary file (in $TMPDIR). Pruning takes more.
+
 Interrupted at any moment, the command completes when it is run again. With --max-runtime it stops by itself at a
 checkpoint and exits with 3; run again, it goes on. A build is derived only if counts or options changed. Levels 2 and 3
 are never touched.`,
@@ -61,6 +65,7 @@ are never touched.`,
   dbslm train notes.txt.gz tickets.ndjson --mapping tickets.mapping.yaml
   dbslm train letters/ --probe heldout.txt --every 100 --metrics metrics.ndjson
   dbslm train books/ --recursive --order 5 --dry-run --probe chapter.txt
+  dbslm train large.txt.zst --order 5 --memory 256MiB
   dbslm train corpus.txt --reset`,
 		Annotations: map[string]string{afterInterrupt: "; run the same command again to complete what was begun"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -88,7 +93,7 @@ are never touched.`,
 	flags.BoolVar(&o.noPublish, "no-publish", false, "derive a build but let the old one serve")
 	flags.DurationVar(&o.maxRuntime, "max-runtime", 0, "stop at a checkpoint after so `long`, as 90s or 2h; the same command goes on")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only count and estimate in memory, and say what would be stored; looks at no model")
-	flags.Var(&o.memory, "memory", "about the most memory that --dry-run takes")
+	flags.Var(&o.memory, "memory", "about the most memory that counting and the build take, or --dry-run")
 	flags.BoolVar(&o.json, "json", false, "print a JSON summary")
 	o.probe.register(flags)
 	return cmd
@@ -133,6 +138,7 @@ func (o trainOptions) header(a *app) (*gatewayv1.TrainHeader, error) {
 	return &gatewayv1.TrainHeader{
 		Ingest: &ngramv1.IngestHeader{
 			Tenant: a.tenant, Model: o.model, Settings: settings, Trainer: trainerName(), DropText: o.dropText, KeepRunning: a.server != "", MaxRuntimeSeconds: limit,
+			MemoryBytes: uint64(o.memory),
 		},
 		Reset_: o.reset, NoBuild: o.noBuild, NoPublish: o.noPublish, Storage: storage, Smoothing: smoothing, Pruning: pruning,
 	}, nil
@@ -167,6 +173,9 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 	}
 	if o.dryRun {
 		return a.dryTrain(ctx, header, inputs, probed, o)
+	}
+	if a.server == "" { // the service is in this process
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(o.memory)))
 	}
 	return a.with(ctx, true, func(conn *connection) error {
 		model, err := a.findModel(ctx, conn, o.model)

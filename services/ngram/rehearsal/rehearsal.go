@@ -158,6 +158,11 @@ func (r *Rehearsal) derive(storage ngram.Storage, lo smoothing.Least) (need smoo
 		return lo, err
 	}
 	r.estimator = smoothing.NewEstimator(p)
+	sizes := make([]smoothing.LevelSize, r.order)
+	for i, o := range r.orders {
+		sizes[i] = smoothing.LevelSize{NGrams: o.NGrams, Contexts: o.Contexts}
+	}
+	r.estimator.Within(nil, sizes)
 	var counts packed.Counts
 	for n := 1; n <= r.order; n++ {
 		r.probe.Begin(n)

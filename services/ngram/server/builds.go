@@ -42,7 +42,7 @@ func (s *builds) CreateBuild(req *ngramv1.CreateBuildRequest, stream grpc.Server
 		}
 		ctx, cancel := limited(ctx, req.MaxRuntimeSeconds)
 		defer cancel()
-		order := buildOrder{tenant: tenant, model: req.Model, options: options, publish: req.Publish, force: req.Force}
+		order := buildOrder{tenant: tenant, model: req.Model, options: options, publish: req.Publish, force: req.Force, memory: int64(req.MemoryBytes)}
 		var err error
 		build, err = s.make(ctx, j, order, func(phase string, done, total int64) {
 			_ = stream.Send(&ngramv1.CreateBuildResponse{Event: &ngramv1.CreateBuildResponse_Progress{Progress: &ngramv1.BuildProgress{
@@ -65,11 +65,13 @@ type buildOrder struct {
 	tenant, model  string
 	options        ngram.BuildOptions
 	publish, force bool
+	memory         int64 // 0: the default
 }
 
 // make derives a build, publishes it if wanted and not refused by the gate, and drops what the policy does not keep.
 func (s *builds) make(ctx context.Context, j *job, order buildOrder, progress ngram.Progress) (build ngram.Build, err error) {
 	err = s.store.Train(ctx, order.tenant, order.model, j.snapshot().Owner, func(ctx context.Context, t *store.Trainer) error {
+		t.Within(order.memory)
 		if err := finishCounting(ctx, t); err != nil {
 			return err
 		}

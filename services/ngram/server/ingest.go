@@ -49,6 +49,7 @@ func (s *corpus) Ingest(stream ingestStream) error {
 	err = s.jobs.run(ctx, ngram.JobIngest, tenant, header.Model, owner, header.KeepRunning, func(ctx context.Context, j *job) error {
 		return s.store.Train(ctx, tenant, header.Model, owner, func(ctx context.Context, t *store.Trainer) error {
 			in.held = ctx
+			t.Within(int64(header.MemoryBytes))
 			if header.MaxRuntimeSeconds > 0 {
 				in.until = j.now.Created.Add(time.Duration(header.MaxRuntimeSeconds) * time.Second)
 				t.PauseAt(in.until)

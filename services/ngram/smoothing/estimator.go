@@ -10,6 +10,7 @@ import (
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/packed"
 	"dbslm/services/ngram/quant"
+	"dbslm/services/ngram/spill"
 )
 
 // Zero stands for log10 0, which no table can hold: a context whose discounts are all 0 leaves nothing for tokens that
@@ -61,6 +62,8 @@ type Result struct {
 // Estimator derives the contexts of a model, order by order from 1 up. It keeps the probabilities of the order below the
 // one at hand, and of that one: 16 bytes an n-gram and 26 a context. Not safe for concurrent use.
 type Estimator struct {
+	space   *spill.Space
+	sizes   []LevelSize
 	params  Params
 	weights weights
 	lower   level // complete, of order n-1
@@ -80,6 +83,19 @@ type Estimator struct {
 // NewEstimator begins with order 1.
 func NewEstimator(params Params) *Estimator {
 	return &Estimator{params: params, weights: weightsOf(params.Weights), n: 1}
+}
+
+// LevelSize is how much there is of one order.
+type LevelSize struct{ NGrams, Contexts int64 }
+
+// Within tells the sizes of the orders, element 0 those of order 1, and where there is room for them (nil: in memory). It is
+// called before the first context, if at all; Close gives the room back.
+func (e *Estimator) Within(space *spill.Space, sizes []LevelSize) { e.space, e.sizes = space, sizes }
+
+// Close gives back what the estimator keeps. It cannot be used any more.
+func (e *Estimator) Close() {
+	e.lower.close()
+	e.upper.close()
 }
 
 // Least are the smallest exact base-ten logarithms, at most 0. From them follow the codebooks that a model needs
@@ -125,7 +141,13 @@ func (e *Estimator) begin(c Context) error {
 		}
 		e.n++
 		e.at = 0
+		e.lower.close()
 		e.lower, e.upper = e.upper, level{}
+		if e.n < e.params.Order && e.n <= len(e.sizes) {
+			if err := e.upper.reserve(e.space, e.sizes[e.n-1]); err != nil {
+				return err
+			}
+		}
 	}
 	e.probabilities = e.probabilities[:0]
 	return nil

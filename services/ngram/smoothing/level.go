@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"dbslm/pkg/exactmath"
+	"dbslm/services/ngram/spill"
 )
 
 // level is what the next order needs of one order. It is visited in the order of other hashes, so that what is needed together
@@ -16,6 +17,29 @@ type level struct {
 	factor   float64  // on the masses of codes
 	dense    []int32  // for order 1: index by token, -1 for none
 	leading  []uint32 // once the level is complete: by the leading bits of a hash, where its contexts begin
+	free     []func()
+}
+
+// reserve makes room for a level of that size.
+func (l *level) reserve(space *spill.Space, size LevelSize) error {
+	var free func()
+	var err error
+	if l.contexts, free, err = spill.Make[levelContext](space, size.Contexts); err != nil {
+		return err
+	}
+	l.free = append(l.free, free)
+	if l.grams, free, err = spill.Make[levelGram](space, size.NGrams); err != nil {
+		return err
+	}
+	l.free = append(l.free, free)
+	return nil
+}
+
+func (l *level) close() {
+	for _, free := range l.free {
+		free()
+	}
+	*l = level{}
 }
 
 type levelContext struct {

@@ -125,6 +125,12 @@ func (d derivation) derive(ctx context.Context, lo smoothing.Least) (made *deriv
 	}
 	d.books = [3]*quant.Book{params.Unigram, params.Logprob, params.Backoff}
 	d.estimator = smoothing.NewEstimator(*params)
+	d.estimator.Within(d.t.space, d.sizes())
+	defer func() { // what is kept of two orders is not needed any more
+		d.estimator.Close()
+		d.parents.close()
+		d.spelled.close()
+	}()
 	d.startProbe(d.held)
 	if err := d.begin(ctx); err != nil {
 		return &d, lo, err
@@ -146,6 +152,15 @@ func (d derivation) derive(ctx context.Context, lo smoothing.Least) (made *deriv
 		return &d, need, nil
 	}
 	return &d, lo, d.finish(ctx)
+}
+
+// sizes are the levels of the estimator, as far as they are known before the n-grams are pruned.
+func (d *derivation) sizes() []smoothing.LevelSize {
+	sizes := make([]smoothing.LevelSize, len(d.totals))
+	for i, o := range d.totals {
+		sizes[i] = smoothing.LevelSize{NGrams: o.NGrams + 1, Contexts: o.Contexts} // <unk>
+	}
+	return sizes
 }
 
 // derivation is a build in the making.

@@ -138,7 +138,7 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 		if p := t.probing; p != nil {
 			p.tokens += int64(len(b.ids))
 		}
-		if b.batch.Len()*t.model.Settings.Order < t.store.options.BatchWindows && !t.probing.due() {
+		if b.batch.Len()*t.model.Settings.Order < t.windows && !t.probing.due() {
 			return nil
 		}
 		b.cursors = append(b.cursors, cursor{document: d, done: from + sentence.End, tokens: tokens})

@@ -51,7 +51,13 @@ func (d *derivation) visit(ctx context.Context, n int, each func(*part, smoothin
 	totals := d.totals[n-1]
 	var found orderTotals
 	var memory part // of the part before, used again
+	d.parents.close()
 	d.parents, d.spelled = d.spelled, contextTokens{}
+	if n > 1 && n < d.build.Order && !d.raw {
+		if err := d.spelled.reserve(d.t.space, totals.Contexts, n-1); err != nil {
+			return err
+		}
+	}
 	for p := range d.parts(n) {
 		p.contexts, p.tokens, p.codes, p.chunks, p.blobs = memory.contexts[:0], memory.tokens[:0], memory.codes[:0], memory.chunks[:0], memory.blobs[:0]
 		if err := d.read(ctx, &p, &found, func(c smoothing.Identified) error { return each(&p, c) }); err != nil {

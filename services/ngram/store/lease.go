@@ -10,6 +10,7 @@ import (
 	"dbslm/pkg/errors"
 	"dbslm/pkg/text"
 	"dbslm/services/ngram"
+	"dbslm/services/ngram/spill"
 )
 
 const (
@@ -27,6 +28,8 @@ type Trainer struct {
 	model     ngram.Model
 	tokenizer text.Tokenizer
 	words     *words // nil until the first text is counted
+	space     *spill.Space
+	windows   int // n-gram events of a transaction
 	pending   []*incoming
 	waiting   int // bytes of text in pending
 	pauseAt   time.Time
@@ -42,6 +45,7 @@ func (s *Store) Train(ctx context.Context, tenant, model, owner string, f func(c
 	s.leases.Store(token, nil)
 	defer s.leases.Delete(token) // and if giving the lease back failed, whoever asks this process finds it free
 	t := &Trainer{store: s}
+	t.Within(0)
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		n, err := s.lockFree(ctx, tx, tenant, model)
 		if err != nil {
@@ -155,3 +159,20 @@ func (t *Trainer) Countable() error {
 		"model %q was imported from a file of probabilities and has no counts, so it cannot be trained, forget a text or be built again; train another model, or reset this one", t.model.Name).
 		With("model", t.model.Name)
 }
+
+// DefaultMemory is what a training takes unless it is told otherwise, in bytes.
+const DefaultMemory = 512 << 20
+
+// Within bounds the memory that counting and builds take, in bytes, beside the vocabulary and what the database takes; 0 means
+// DefaultMemory. Counting goes by smaller transactions; what a build keeps of two orders is in a temporary file as far as it
+// exceeds the half. Pruning keeps more.
+func (t *Trainer) Within(memory int64) {
+	if memory <= 0 {
+		memory = DefaultMemory
+	}
+	t.space = spill.New(memory / 2)
+	t.windows = int(min(int64(t.store.options.BatchWindows), max(memory/windowBytes, 1)))
+}
+
+// windowBytes is about what an n-gram event takes while it is counted, twice: what is collected may be as much as what is used.
+const windowBytes = 160

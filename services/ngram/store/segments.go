@@ -8,6 +8,7 @@ import (
 	"dbslm/pkg/database"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/counting"
+	"dbslm/services/ngram/spill"
 )
 
 // segmentGrams is about how many n-grams a segment holds: few enough that a line of new text makes few of a model's rows be
@@ -168,6 +169,29 @@ func (s *Store) purgeSegments(ctx context.Context, model ngram.ModelID) error {
 type contextTokens struct {
 	hashes []int64
 	tokens []uint32
+	free   []func()
+}
+
+// reserve makes room for contexts of the given length.
+func (c *contextTokens) reserve(space *spill.Space, contexts int64, length int) error {
+	var free func()
+	var err error
+	if c.hashes, free, err = spill.Make[int64](space, contexts); err != nil {
+		return err
+	}
+	c.free = append(c.free, free)
+	if c.tokens, free, err = spill.Make[uint32](space, contexts*int64(length)); err != nil {
+		return err
+	}
+	c.free = append(c.free, free)
+	return nil
+}
+
+func (c *contextTokens) close() {
+	for _, free := range c.free {
+		free()
+	}
+	*c = contextTokens{}
 }
 
 func (c *contextTokens) add(hash int64, tokens []uint32) {

@@ -72,7 +72,7 @@ func (b *batcher) leaving(d *stored, decoder *zstd.Decoder) error {
 		}
 		b.batch.Add(b.ids, -d.Weight)
 		tokens += int64(len(b.ids))
-		if b.batch.Len()*t.model.Settings.Order < t.store.options.BatchWindows {
+		if b.batch.Len()*t.model.Settings.Order < t.windows {
 			return nil
 		}
 		b.cursors = append(b.cursors, cursor{document: d, done: from + sentence.End, tokens: tokens})

@@ -1176,6 +1176,9 @@ type CreateBuildRequest struct {
 	// Stop after so many seconds, if the build is not complete: it is abandoned, and the next one begins anew. 0 without a
 	// limit.
 	MaxRuntimeSeconds uint32 `protobuf:"varint,32,opt,name=max_runtime_seconds,json=maxRuntimeSeconds,proto3" json:"max_runtime_seconds,omitempty"`
+	// About the most memory that the build takes in the service, in bytes, at least 16 MiB; what it keeps beyond half of it is in a
+	// temporary file. Pruning takes more. 0 means 512 MiB.
+	MemoryBytes uint64 `protobuf:"varint,33,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// N-grams to leave out. Default none.
 	Pruning       *Pruning `protobuf:"bytes,20,opt,name=pruning,proto3" json:"pruning,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1285,6 +1288,13 @@ func (x *CreateBuildRequest) GetKeepRunning() bool {
 func (x *CreateBuildRequest) GetMaxRuntimeSeconds() uint32 {
 	if x != nil {
 		return x.MaxRuntimeSeconds
+	}
+	return 0
+}
+
+func (x *CreateBuildRequest) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
 	}
 	return 0
 }
@@ -2164,7 +2174,7 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\x0eSTATE_BUILDING\x10\x01\x12\x0f\n" +
 	"\vSTATE_READY\x10\x02\x12\x10\n" +
 	"\fSTATE_FAILED\x10\x03\x12\x11\n" +
-	"\rSTATE_DROPPED\x10\x04\"\xf1\x03\n" +
+	"\rSTATE_DROPPED\x10\x04\"\xaa\x04\n" +
 	"\x12CreateBuildRequest\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -2179,7 +2189,8 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\atrainer\x18\b \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\atrainer\x12\x14\n" +
 	"\x05force\x18\x1e \x01(\bR\x05force\x12!\n" +
 	"\fkeep_running\x18\x1f \x01(\bR\vkeepRunning\x12.\n" +
-	"\x13max_runtime_seconds\x18  \x01(\rR\x11maxRuntimeSeconds\x121\n" +
+	"\x13max_runtime_seconds\x18  \x01(\rR\x11maxRuntimeSeconds\x127\n" +
+	"\fmemory_bytes\x18! \x01(\x04B\x14\xbaH\x11\xd8\x01\x012\f\x18\x80\x80\x80\x80\x80 (\x80\x80\x80\bR\vmemoryBytes\x121\n" +
 	"\apruning\x18\x14 \x01(\v2\x17.dbslm.ngram.v1.PruningR\apruning\"O\n" +
 	"\rBuildProgress\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x12\n" +

@@ -335,7 +335,10 @@ type IngestHeader struct {
 	// documents again goes on from there. 0 without a limit.
 	MaxRuntimeSeconds uint32 `protobuf:"varint,31,opt,name=max_runtime_seconds,json=maxRuntimeSeconds,proto3" json:"max_runtime_seconds,omitempty"`
 	// Measure the counts on a text while they grow; absent for not at all.
-	Probe         *ProbeOptions `protobuf:"bytes,32,opt,name=probe,proto3" json:"probe,omitempty"`
+	Probe *ProbeOptions `protobuf:"bytes,32,opt,name=probe,proto3" json:"probe,omitempty"`
+	// About the most memory that counting takes in the service, in bytes, at least 16 MiB, beside the words of the vocabulary and
+	// what the database takes. 0 means 512 MiB.
+	MemoryBytes   uint64 `protobuf:"varint,33,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +427,13 @@ func (x *IngestHeader) GetProbe() *ProbeOptions {
 		return x.Probe
 	}
 	return nil
+}
+
+func (x *IngestHeader) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
 }
 
 // ProbeOptions say on what the counts are measured, and when. Counting stops meanwhile. The end of an ingest that counted
@@ -1715,7 +1725,7 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\x05start\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.DocumentStartH\x00R\x05start\x12!\n" +
 	"\x05chunk\x18\x03 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x12/\n" +
 	"\x03end\x18\x04 \x01(\v2\x1b.dbslm.ngram.v1.DocumentEndH\x00R\x03endB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\xf3\x02\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xac\x03\n" +
 	"\fIngestHeader\x12\x1f\n" +
 	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12?\n" +
 	"\x05model\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$R\x05model\x129\n" +
@@ -1724,7 +1734,8 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\tdrop_text\x18\x05 \x01(\bR\bdropText\x12!\n" +
 	"\fkeep_running\x18\x1e \x01(\bR\vkeepRunning\x12.\n" +
 	"\x13max_runtime_seconds\x18\x1f \x01(\rR\x11maxRuntimeSeconds\x122\n" +
-	"\x05probe\x18  \x01(\v2\x1c.dbslm.ngram.v1.ProbeOptionsR\x05probe\"\x89\x01\n" +
+	"\x05probe\x18  \x01(\v2\x1c.dbslm.ngram.v1.ProbeOptionsR\x05probe\x127\n" +
+	"\fmemory_bytes\x18! \x01(\x04B\x14\xbaH\x11\xd8\x01\x012\f\x18\x80\x80\x80\x80\x80 (\x80\x80\x80\bR\vmemoryBytes\"\x89\x01\n" +
 	"\fProbeOptions\x12\x1f\n" +
 	"\x04text\x18\x01 \x01(\fB\v\xbaH\bz\x06\x10\x01\x18\x80\x80@R\x04text\x12'\n" +
 	"\x0fevery_documents\x18\x02 \x01(\rR\x0eeveryDocuments\x12/\n" +
