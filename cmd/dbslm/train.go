@@ -54,8 +54,8 @@ enforced after.
 With --dry-run nothing is stored and no store opened: the texts are counted and estimated in memory, and the command
 prints n-grams, discounts, about how large the store would be, and how well the model predicts the text of --probe.
 
-Counting and the build take about --memory, whatever the size of the text, beside the words of the vocabulary: counting goes by smaller steps,
-and what a build keeps beyond half of it is in a temporary file (in $TMPDIR). Pruning takes more.
+Counting and the build take about --memory, whatever the size of the text, beside the words of the vocabulary: counting
+goes by smaller steps, and what a build keeps beyond half of it is in a temporary file (in $TMPDIR). Pruning takes more.
 
 Interrupted at any moment, the command completes when it is run again. With --max-runtime it stops by itself at a
 checkpoint and exits with 3; run again, it goes on. A build is derived only if counts or options changed. Levels 2 and 3
