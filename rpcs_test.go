@@ -41,6 +41,7 @@ func TestUnimplementedRPCs(t *testing.T) {
 		dbslm.Memory: {
 			memoryv1.File_dbslm_memory_v1_conversation_proto, memoryv1.File_dbslm_memory_v1_correction_proto,
 			memoryv1.File_dbslm_memory_v1_fact_proto, memoryv1.File_dbslm_memory_v1_turn_proto, memoryv1.File_dbslm_memory_v1_forgetting_proto,
+			memoryv1.File_dbslm_memory_v1_retention_proto,
 		},
 		dbslm.Concept: {
 			conceptv1.File_dbslm_concept_v1_catalogue_proto, conceptv1.File_dbslm_concept_v1_signal_proto,

@@ -53,6 +53,7 @@ func (g *Gateway) forwarded() []forwarding {
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_correction_proto, "CorrectionService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_fact_proto, "FactService", "BiasService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_turn_proto, "PrivacyService")...)
+	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_retention_proto, "RetentionService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_catalogue_proto, "CatalogueService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_signal_proto, "SignalService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_decision_proto, "ErasureService")...)

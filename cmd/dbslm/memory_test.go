@@ -87,6 +87,18 @@ func TestMemoryCommands(t *testing.T) {
 
 	has(run("corrections", "revoke", peru, "--reason", "it was right"), "revoked: Cusco")
 	has(run("export-user", "ana"), `"kind":"conversation"`, `"kind":"message"`, `"kind":"trace"`, `"kind":"correction"`, `"kind":"fact"`, `"kind":"signal"`)
+	has(run("retention"), "conversations are kept  for ever", "never")
+	has(run("retention", "run"), "everything is kept")
+	has(run("retention", "set", "--conversations", "365d", "--messages", "36h", "--trace-detail", "1h"), "365 days", "36h0m0s", "then every 1h0m0s")
+	has(run("retention", "run", "--dry-run"), "would go: 0 conversations, 0 messages of others, 0 traces")
+	has(run("retention", "run"), "gone: 0 conversations")
+	has(run("retention", "set", "--messages", "forever", "--json"), `"trace_detail_seconds": 3600`, `"finished"`)
+	if got := run("retention", "--json"); strings.Contains(got, "messages_seconds") {
+		t.Errorf("messages are kept for ever:\n%s", got)
+	}
+	refused("must be between 1 hour and 100 years", "retention", "set", "--messages", "10s")
+	refused("is no time", "retention", "set", "--messages", "soon")
+	refused("nothing to set", "retention", "set")
 	refused("add --yes", "erase", "--user", "ana")
 	refused("say whose data", "erase", "--yes")
 	has(run("erase", "--user", "ana", "--yes"), "erased the person ana")

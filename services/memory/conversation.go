@@ -20,6 +20,10 @@ type Conversation struct {
 	Statistics
 	// ContentBytes is the length of all its messages' content.
 	ContentBytes int64
+	// Removed is how many messages retention removed, those with the lowest seqs; RemovedBytes the End of the last of them. The
+	// statistics count them still.
+	Removed      int64
+	RemovedBytes int64
 	// OpenTurnID is the one turn that waits for its reply; empty for none.
 	OpenTurnID string
 	// OpenUntil is when the open turn's lease ends.

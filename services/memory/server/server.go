@@ -6,6 +6,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"dbslm/pkg/database"
@@ -25,6 +26,8 @@ type Options struct {
 	Clock func() time.Time
 	// Logger receives what the service does on its own account. nil: discarded.
 	Logger *slog.Logger
+	// RetentionLook is how often retention policies that are due are looked for; 0 means every minute.
+	RetentionLook time.Duration
 }
 
 // Service serves the memory level's gRPC services over one store. It implements rpc.Service.
@@ -33,10 +36,17 @@ type Service struct {
 	clock  func() time.Time
 	logger *slog.Logger
 	broken error // why there is no store; Ready tells
+
+	retentionLook time.Duration
+
+	start      sync.Once
+	stop       context.CancelFunc
+	background sync.WaitGroup
+	lifetime   context.Context //nolint:containedctx // the lifetime of the background work, ended by Close
 }
 
 // New returns the service over an open database, which stays the caller's to close. The tables need not be there yet: Ready
-// says whether they are.
+// says whether they are. Background work begins with Register and ends with Close.
 func New(db *database.DB, options Options) *Service {
 	s := &Service{clock: options.Clock, logger: options.Logger}
 	if s.clock == nil {
@@ -45,6 +55,10 @@ func New(db *database.DB, options Options) *Service {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
+	if s.retentionLook = options.RetentionLook; s.retentionLook <= 0 {
+		s.retentionLook = retentionLook
+	}
+	s.lifetime, s.stop = context.WithCancel(context.Background())
 	s.store, s.broken = store.New(db)
 	return s
 }
@@ -59,6 +73,10 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	memoryv1.RegisterTraceServiceServer(r, traces{Service: s})
 	memoryv1.RegisterPrivacyServiceServer(r, privacy{Service: s})
 	memoryv1.RegisterForgettingServiceServer(r, forgetting{Service: s})
+	memoryv1.RegisterRetentionServiceServer(r, retention{Service: s})
+	if s.store != nil {
+		s.start.Do(func() { s.background.Go(s.keep) })
+	}
 }
 
 // Ready implements rpc.Service: the store answers and has the tables that this program knows.
@@ -69,8 +87,10 @@ func (s *Service) Ready(ctx context.Context) error {
 	return s.store.Ready(ctx)
 }
 
-// Close releases what New made; the database stays open.
+// Close ends the background work and releases what New made; the database stays open.
 func (s *Service) Close() error {
+	s.stop()
+	s.background.Wait()
 	if s.store == nil {
 		return nil
 	}

@@ -57,13 +57,14 @@ type memory struct {
 	memoryv1.BiasServiceClient
 	memoryv1.TraceServiceClient
 	memoryv1.PrivacyServiceClient
+	memoryv1.RetentionServiceClient
 	clock *clock
 }
 
 func serve(t *testing.T, db *database.DB) *memory {
 	t.Helper()
 	c := &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 123456789, time.UTC)}
-	service := server.New(db, server.Options{Clock: c.now})
+	service := server.New(db, server.Options{Clock: c.now, RetentionLook: 20 * time.Millisecond})
 	s := rpc.NewServer(rpc.Options{}, service)
 	t.Cleanup(func() {
 		if err := errors.Join(s.Close(), service.Close()); err != nil {
@@ -80,7 +81,7 @@ func connect(conn grpc.ClientConnInterface, c *clock) *memory {
 	return &memory{
 		memoryv1.NewConversationServiceClient(conn), memoryv1.NewTurnServiceClient(conn), memoryv1.NewCorrectionServiceClient(conn),
 		memoryv1.NewFactServiceClient(conn), memoryv1.NewBiasServiceClient(conn), memoryv1.NewTraceServiceClient(conn),
-		memoryv1.NewPrivacyServiceClient(conn), c,
+		memoryv1.NewPrivacyServiceClient(conn), memoryv1.NewRetentionServiceClient(conn), c,
 	}
 }
 

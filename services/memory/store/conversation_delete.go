@@ -71,7 +71,7 @@ func (s *Store) DeleteConversation(ctx context.Context, tenant, id string) (mess
 // unindexConversation takes a conversation's messages out of the index, a page at a time.
 func unindexConversation(ctx context.Context, tx *database.Tx, c memory.Conversation) error {
 	const pageMessages = 200
-	for seq := int64(0); seq < c.Messages(); {
+	for seq := c.Removed; seq < c.Messages(); {
 		var page []memory.Message
 		result, err := tx.Query(ctx, selectMessagesForward, c.Tenant, c.ID, seq, seq+pageMessages, c.ContentBytes, seq+1)
 		err = rows(result, err, func(row database.Scanner) error {

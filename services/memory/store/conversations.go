@@ -12,7 +12,8 @@ import (
 
 const conversationColumns = `tenant, conversation_id, COALESCE(request_id, ''), user_id, agent_id, title, metadata_json, archived,
   user_messages, assistant_messages, committed_turns, failed_turns, active_corrections, content_bytes,
-  COALESCE(first_message_at, 0), COALESCE(last_message_at, 0), COALESCE(open_turn_id, ''), COALESCE(open_until, 0), created_at, updated_at`
+  COALESCE(first_message_at, 0), COALESCE(last_message_at, 0), COALESCE(open_turn_id, ''), COALESCE(open_until, 0), created_at, updated_at,
+  removed_messages, removed_bytes`
 
 func scanConversation(row database.Scanner) (memory.Conversation, error) {
 	var c memory.Conversation
@@ -20,7 +21,7 @@ func scanConversation(row database.Scanner) (memory.Conversation, error) {
 	var archived, first, last, openUntil, created, updated int64
 	err := row.Scan(&c.Tenant, &c.ID, &c.RequestID, &c.UserID, &c.AgentID, &c.Title, &metadata, &archived,
 		&c.UserMessages, &c.AssistantMessages, &c.CommittedTurns, &c.FailedTurns, &c.Corrections, &c.ContentBytes,
-		&first, &last, &c.OpenTurnID, &openUntil, &created, &updated)
+		&first, &last, &c.OpenTurnID, &openUntil, &created, &updated, &c.Removed, &c.RemovedBytes)
 	if err != nil {
 		return c, err
 	}

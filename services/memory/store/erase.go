@@ -23,13 +23,19 @@ const (
 
 // Erasure is an erasure in progress.
 type Erasure struct {
-	store    *Store
-	tenant   string
+	remover
 	subject  memory.Subject
 	id       string
-	Rows     int64 // removed so far, in earlier attempts too
 	Finished bool
-	progress func(rows int64) error
+}
+
+// remover removes rows in bounded transactions.
+type remover struct {
+	store    *Store
+	tenant   string
+	Rows     int64                                                           // removed so far, in earlier attempts too
+	note     func(ctx context.Context, tx *database.Tx, removed int64) error // in each transaction that removes something
+	progress func(rows int64) error                                          // after it
 }
 
 // Erase removes everything about a subject, in transactions of at most 200 rows, until a count finds nothing left; progress is
@@ -37,7 +43,11 @@ type Erasure struct {
 // already. What remains is a row that says that it happened; and corrections of a whole model that somebody reviewed, without
 // the person's name, the question and the messages they came from.
 func (s *Store) Erase(ctx context.Context, tenant string, subject memory.Subject, requestID string, now time.Time, progress func(rows int64) error) (Erasure, error) {
-	e := Erasure{store: s, tenant: tenant, subject: subject, progress: progress}
+	e := Erasure{remover: remover{store: s, tenant: tenant, progress: progress}, subject: subject}
+	e.note = func(ctx context.Context, tx *database.Tx, removed int64) error {
+		_, err := tx.Exec(ctx, updateErasure, removed, nil, tenant, e.id)
+		return err
+	}
 	if err := e.begin(ctx, requestID, now); err != nil || e.Finished {
 		return e, err
 	}
@@ -85,15 +95,14 @@ func (e *Erasure) begin(ctx context.Context, requestID string, now time.Time) er
 	})
 }
 
-// batch runs one transaction of the erasure and notes how many rows it removed.
-func (e *Erasure) batch(ctx context.Context, f func(tx *database.Tx) (int64, error)) (int64, error) {
+// batch runs one transaction and notes how many rows it removed.
+func (e *remover) batch(ctx context.Context, f func(tx *database.Tx) (int64, error)) (int64, error) {
 	var removed int64
 	err := e.store.db.InTx(ctx, func(tx *database.Tx) (err error) {
 		if removed, err = f(tx); err != nil || removed == 0 {
 			return err
 		}
-		_, err = tx.Exec(ctx, updateErasure, removed, nil, e.tenant, e.id)
-		return err
+		return e.note(ctx, tx, removed)
 	})
 	if err != nil || removed == 0 {
 		return 0, err
@@ -109,7 +118,7 @@ type chore struct {
 	remove func(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error)
 }
 
-func (e *Erasure) all(ctx context.Context, c chore) error {
+func (e *remover) all(ctx context.Context, c chore) error {
 	for {
 		removed, err := e.batch(ctx, func(tx *database.Tx) (int64, error) {
 			ids, err := readIDs(ctx, tx, c.find, append(append([]any{e.tenant}, c.args...), eraseBatch)...)
@@ -210,6 +219,15 @@ func (e *Erasure) conversation(ctx context.Context, id string) error {
 	if _, err := e.store.db.Exec(ctx, closeForGood, e.tenant, id); err != nil {
 		return err
 	}
+	if err := e.contents(ctx, id); err != nil {
+		return err
+	}
+	_, err := e.batch(ctx, func(tx *database.Tx) (int64, error) { return dropConversation(ctx, tx, e.tenant, id) })
+	return err
+}
+
+// contents removes what is in a closed conversation and holds in it.
+func (e *remover) contents(ctx context.Context, id string) error {
 	for _, c := range []chore{
 		{findMessages, []any{id}, e.removeMessages},
 		{findTurns, []any{id}, byIDs(removeTurns)},
@@ -218,19 +236,18 @@ func (e *Erasure) conversation(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	if err := e.scope(ctx, memory.Place{Scope: memory.ScopeConversation, ConversationID: id}.Key()); err != nil {
-		return err
-	}
-	_, err := e.batch(ctx, func(tx *database.Tx) (int64, error) {
-		if _, err := tx.Exec(ctx, detachCorrectionsMadeIn, e.tenant, id); err != nil {
-			return 0, err
-		}
-		return tx.Exec(ctx, deleteConversation, e.tenant, id)
-	})
-	return err
+	return e.scope(ctx, memory.Place{Scope: memory.ScopeConversation, ConversationID: id}.Key())
 }
 
-func (e *Erasure) removeMessages(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error) {
+// dropConversation removes the row of an empty conversation.
+func dropConversation(ctx context.Context, tx *database.Tx, tenant, id string) (int64, error) {
+	if _, err := tx.Exec(ctx, detachCorrectionsMadeIn, tenant, id); err != nil {
+		return 0, err
+	}
+	return tx.Exec(ctx, deleteConversation, tenant, id)
+}
+
+func (e *remover) removeMessages(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error) {
 	contents := map[string]string{}
 	result, err := tx.Query(ctx, selectMessagesOf+database.In(len(ids)), withIDs(tenant, ids)...)
 	err = rows(result, err, func(row database.Scanner) error {
@@ -241,6 +258,11 @@ func (e *Erasure) removeMessages(ctx context.Context, tx *database.Tx, tenant st
 	if err != nil {
 		return 0, err
 	}
+	return removeMessagesWith(ctx, tx, tenant, ids, contents)
+}
+
+// removeMessagesWith removes messages with their words and traces.
+func removeMessagesWith(ctx context.Context, tx *database.Tx, tenant string, ids []string, contents map[string]string) (int64, error) {
 	for _, id := range ids {
 		if err := unindexMessage(ctx, tx, tenant, id, contents[id]); err != nil {
 			return 0, err
@@ -255,7 +277,7 @@ func (e *Erasure) removeMessages(ctx context.Context, tx *database.Tx, tenant st
 }
 
 // scope removes what holds in a scope that is gone.
-func (e *Erasure) scope(ctx context.Context, key string) error {
+func (e *remover) scope(ctx context.Context, key string) error {
 	for _, c := range []chore{
 		{findBiasesOfScope, []any{key}, byIDs(removeBiases)},
 		{findFactsOfScope, []any{key}, byIDs(removeFacts)},
@@ -277,7 +299,7 @@ func (e *Erasure) scope(ctx context.Context, key string) error {
 }
 
 // removeCorrections removes corrections of any scope; the index of a wider scope than the erased one is kept right.
-func (e *Erasure) removeCorrections(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error) {
+func (e *remover) removeCorrections(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error) {
 	counts := counter{}
 	for _, id := range ids {
 		k, err := readCorrection(ctx, tx, tenant, id)

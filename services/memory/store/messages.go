@@ -159,8 +159,8 @@ func (s *Store) Messages(ctx context.Context, q MessageQuery) (page []memory.Mes
 			}
 			query, args = selectMessagesBackward, append(args, from.Seq, from.Seq-limit, from.End-pageBytes)
 		} else {
-			from := AfterMessage{}
-			if q.After != nil {
+			from := AfterMessage{c.Removed, c.RemovedBytes}
+			if q.After != nil && q.After.Seq > from.Seq {
 				from = *q.After
 			}
 			args = append(args, from.Seq, from.Seq+limit, from.End+pageBytes, from.Seq+1)
@@ -177,7 +177,7 @@ func (s *Store) Messages(ctx context.Context, q MessageQuery) (page []memory.Mes
 		}
 		last := page[len(page)-1]
 		switch {
-		case q.NewestFirst && last.Seq > 1:
+		case q.NewestFirst && last.Seq > c.Removed+1:
 			next = &AfterMessage{last.Seq, last.End - int64(len(last.Content))}
 		case !q.NewestFirst && last.Seq < c.Messages():
 			next = &AfterMessage{last.Seq, last.End}

@@ -91,6 +91,8 @@ func TestStore(t *testing.T) {
 			{"Search", testSearch},
 			{"SearchAgainstReading", testSearchAgainstReading},
 			{"EraseConversation", testEraseConversation},
+			{"Retention", testRetention},
+			{"RetentionIsResumed", testRetentionIsResumed},
 			{"Facts", testFacts},
 			{"FactsUnderContention", testFactsUnderContention},
 			{"AtMostSoManyFactsAndBiases", testAtMostSoManyFactsAndBiases},

@@ -56,8 +56,10 @@ SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tbl_l2_reply_builds b WHERE b.tenant
 // writeTrace stores the trace of a reply. The row of the build that wrote it is held shared until the transaction ends: a build
 // is forgotten before that or after it.
 func (s *Store) writeTrace(ctx context.Context, tx *database.Tx, tenant string, m memory.Message, t memory.Trace, packed packedTrace) error {
-	args := []any{tenant, m.ID, t.Version, t.Model, t.NgramBuildID, t.ConceptBuildID, len(t.Body), micros(m.Created), packed.body,
-		packed.detailOrNull(), packed.since(m.Created)}
+	args := []any{
+		tenant, m.ID, t.Version, t.Model, t.NgramBuildID, t.ConceptBuildID, len(t.Body), micros(m.Created), packed.body,
+		packed.detailOrNull(), packed.since(m.Created),
+	}
 	if t.NgramBuildID == 0 {
 		_, err := tx.Exec(ctx, insertTrace, args...)
 		return err
