@@ -114,11 +114,17 @@ qemu: ## Make sure that the arm64 emulator is there (root on Debian: installs it
 # ---------------------------------------------------------------- check
 
 .PHONY: lint
-lint: lint-go lint-proto lint-deploy ## Run every static check
+lint: lint-go lint-files lint-proto lint-deploy ## Run every static check
 
 .PHONY: lint-go
 lint-go: bin/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check the Go code: linters, formatting, architecture
 	bin/golangci-lint-$(GOLANGCI_LINT_VERSION) run ./...
+	GOWORK=off go mod tidy -diff
+	cd tools && GOWORK=off go mod tidy -diff
+
+.PHONY: lint-files
+lint-files: ## Check that no built thing is among the sources: nothing above 1 MiB
+	@git ls-files -z | xargs -0 -r stat -c '%s %n' | awk '$$1 > 1048576 {print "too large for a source: " $$0; bad = 1} END {exit bad}'
 
 .PHONY: lint-proto
 lint-proto: ## Check that generated code is fresh and, if protos changed, their style and compatibility
