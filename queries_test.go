@@ -1,6 +1,8 @@
 package dbslm_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"dbslm"
@@ -25,6 +27,9 @@ func TestDocumentedQueries(t *testing.T) {
 		}
 		s := open(t, dbslm.Config{DB: url})
 		train(t, s.gateway, "harbour.txt", harbour)
+		lines := strings.Split(harbour, "\n")
+		slices.Reverse(lines)
+		trainModel(t, s.gateway, "another", "mirrored.txt", strings.Join(lines, "\n")) // the same token ids mean other words there
 		s.hours(t)
 		t.Run("token", func(t *testing.T) { mostProbableToken(t, s, target) })
 		t.Run("corrections", func(t *testing.T) { matchingCorrections(t, s, target) })

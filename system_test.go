@@ -75,12 +75,17 @@ func open(t *testing.T, config dbslm.Config) system {
 
 func train(t *testing.T, g gatewayv1.GatewayServiceClient, label, text string) *ngramv1.Build {
 	t.Helper()
+	return trainModel(t, g, "default", label, text)
+}
+
+func trainModel(t *testing.T, g gatewayv1.GatewayServiceClient, model, label, text string) *ngramv1.Build {
+	t.Helper()
 	stream, err := g.Train(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range []*gatewayv1.TrainRequest{
-		{Part: &gatewayv1.TrainRequest_Header{Header: &gatewayv1.TrainHeader{Ingest: &ngramv1.IngestHeader{Model: "default"}}}},
+		{Part: &gatewayv1.TrainRequest_Header{Header: &gatewayv1.TrainHeader{Ingest: &ngramv1.IngestHeader{Model: model}}}},
 		{Part: &gatewayv1.TrainRequest_Start{Start: &ngramv1.DocumentStart{Label: label}}},
 		{Part: &gatewayv1.TrainRequest_Chunk{Chunk: []byte(text)}},
 		{Part: &gatewayv1.TrainRequest_End{End: &ngramv1.DocumentEnd{}}},

@@ -121,10 +121,10 @@ func explainText(ctx context.Context, out io.Writer, system *dbslm.System, reply
 	}
 	fmt.Fprintf(out, `
 Each line is a row of level 1, which any SQL client can read. What else could have stood before the end:
-  SELECT token, quantized_prob FROM tbl_l1_ngram_probs p
+  SELECT token, quantized_prob FROM tbl_l1_ngram_probs_by_model p
   JOIN tbl_l1_vocabulary v ON v.model_id = p.model_id AND v.token_id = p.next_token_id
-  WHERE context_hash = %d ORDER BY quantized_prob DESC
-`, longest.GetContextHash())
+  WHERE tenant = 'default' AND model = '%s' AND context_hash = %d ORDER BY quantized_prob DESC
+`, model, longest.GetContextHash())
 	return nil
 }
 

@@ -17,15 +17,16 @@ func TestPlans(t *testing.T) {
 		s := store.New(db, store.Options{})
 		train(t, s, "m", whitespace, ngram.BuildOptions{}, text(whitespace.Tokenizer, sentences(1, 400)))
 		for name, query := range map[string]string{
-			"registry of some contexts": `SELECT context_hash, parent_hash, a_total FROM tbl_l1_context_registry WHERE model_id = 1 AND n = 2 AND context_hash IN (1, 2, 3)`,
-			"followers of some":         `SELECT context_hash, next_token_id, c, a FROM tbl_l1_ng_counts_n WHERE model_id = 1 AND n = 2 AND context_hash IN (1, 2, 3)`,
-			"some followers":            `SELECT c, a FROM tbl_l1_ng_counts_n WHERE model_id = 1 AND n = 2 AND context_hash = 1 AND next_token_id IN (4, 5)`,
-			"counts of a part":          `SELECT context_hash, next_token_id, COALESCE(a, c) FROM tbl_l1_ng_counts_n WHERE model_id = 1 AND n = 2 AND context_hash BETWEEN 1 AND 2 ORDER BY context_hash, next_token_id`,
-			"open packed rows":          `SELECT packed FROM tbl_l1_ng_topk_n WHERE model_id = 1 AND n = 2 AND context_hash BETWEEN 1 AND 2 AND until_build IS NULL ORDER BY context_hash, chunk`,
-			"open rows":                 `SELECT q_logprob FROM tbl_l1_ng_probs_n WHERE model_id = 1 AND n = 2 AND until_build IS NULL AND context_hash IN (1, 2) ORDER BY context_hash, next_token_id`,
-			"verification":              `SELECT COUNT(*) FROM tbl_l1_ng_probs_n WHERE model_id = 1 AND n = 2 AND context_hash BETWEEN 1 AND 2 AND since_build = 1`,
-			"documented query":          `SELECT next_token_id FROM tbl_l1_ngram_probs WHERE context_hash = 1 ORDER BY quantized_prob DESC LIMIT 1`,
-			"a piece of text":           `SELECT piece FROM tbl_corpus_text WHERE model_id = 1 AND document_id = 'x' AND first_byte <= 5 ORDER BY first_byte DESC LIMIT 1`,
+			"registry of some contexts":   `SELECT context_hash, parent_hash, a_total FROM tbl_l1_context_registry WHERE model_id = 1 AND n = 2 AND context_hash IN (1, 2, 3)`,
+			"followers of some":           `SELECT context_hash, next_token_id, c, a FROM tbl_l1_ng_counts_n WHERE model_id = 1 AND n = 2 AND context_hash IN (1, 2, 3)`,
+			"some followers":              `SELECT c, a FROM tbl_l1_ng_counts_n WHERE model_id = 1 AND n = 2 AND context_hash = 1 AND next_token_id IN (4, 5)`,
+			"counts of a part":            `SELECT context_hash, next_token_id, COALESCE(a, c) FROM tbl_l1_ng_counts_n WHERE model_id = 1 AND n = 2 AND context_hash BETWEEN 1 AND 2 ORDER BY context_hash, next_token_id`,
+			"open packed rows":            `SELECT packed FROM tbl_l1_ng_topk_n WHERE model_id = 1 AND n = 2 AND context_hash BETWEEN 1 AND 2 AND until_build IS NULL ORDER BY context_hash, chunk`,
+			"open rows":                   `SELECT q_logprob FROM tbl_l1_ng_probs_n WHERE model_id = 1 AND n = 2 AND until_build IS NULL AND context_hash IN (1, 2) ORDER BY context_hash, next_token_id`,
+			"verification":                `SELECT COUNT(*) FROM tbl_l1_ng_probs_n WHERE model_id = 1 AND n = 2 AND context_hash BETWEEN 1 AND 2 AND since_build = 1`,
+			"documented query":            `SELECT next_token_id FROM tbl_l1_ngram_probs WHERE context_hash = 1 ORDER BY quantized_prob DESC LIMIT 1`,
+			"documented query, any model": `SELECT next_token_id FROM tbl_l1_ngram_probs_by_model WHERE tenant = 'default' AND model = 'x' AND context_hash = 1 ORDER BY quantized_prob DESC LIMIT 1`,
+			"a piece of text":             `SELECT piece FROM tbl_corpus_text WHERE model_id = 1 AND document_id = 'x' AND first_byte <= 5 ORDER BY first_byte DESC LIMIT 1`,
 		} {
 			for _, step := range plan(t, db, query) {
 				if db.Dialect() == database.MySQL && step.access == "ALL" && (step.table == "p" || strings.HasPrefix(step.table, "tbl_l1_ng_")) {
@@ -66,12 +67,12 @@ func plan(t *testing.T, db *database.DB, query string) []step {
 func TestDocumentedQuery(t *testing.T) {
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
 		s := store.New(db, store.Options{})
-		train(t, s, "m", whitespace, ngram.BuildOptions{}, "a b\na b\na b\na c\n")
+		train(t, s, "default", whitespace, ngram.BuildOptions{}, "a b\na b\na b\na c\n")
 		// Another build of the same model, not published, must not show.
-		if _, err := receive(t, s, "m", whitespace, source("more", strings.Repeat("a c\n", 9))); err != nil {
+		if _, err := receive(t, s, "default", whitespace, source("more", strings.Repeat("a c\n", 9))); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tryTrain(t.Context(), s, "m", nil); err != nil {
+		if _, err := tryTrain(t.Context(), s, "default", nil); err != nil {
 			t.Fatal(err)
 		}
 		var a, next int64
