@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"dbslm"
@@ -13,10 +14,14 @@ import (
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 
+	"buf.build/go/protovalidate"
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
 )
 
 // Every RPC of every service is called with a valid message. Those in the table of docs/rpcs.md answer
@@ -70,6 +75,69 @@ func TestUnimplementedRPCs(t *testing.T) {
 		if !called[name] {
 			t.Errorf("docs/rpcs.md lists %s, which does not exist", name)
 		}
+	}
+}
+
+// MySQL takes "default " for "default", so no request names a tenant with white space at an end.
+func TestTenantsAreNotPadded(t *testing.T) {
+	checked := 0
+	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		if !strings.HasPrefix(string(file.Package()), "dbslm.") {
+			return true
+		}
+		for i := range file.Messages().Len() {
+			message := file.Messages().Get(i)
+			tenant := message.Fields().ByName("tenant")
+			if name := string(message.Name()); tenant == nil || name == "ProvidePayloadRequest" || !strings.HasSuffix(name, "Request") && !strings.HasSuffix(name, "Header") {
+				continue
+			}
+			m := dynamicpb.NewMessage(message)
+			m.Set(tenant, protoreflect.ValueOfString("default "))
+			if err := protovalidate.Validate(m); err == nil || !strings.Contains(err.Error(), "tenant") {
+				t.Errorf("%s takes the tenant \"default \": %v", message.FullName(), err)
+			}
+			checked++
+		}
+		return true
+	})
+	if checked < 50 {
+		t.Errorf("only %d messages with a tenant were found", checked)
+	}
+}
+
+// docs/grpcurl.md shows what the gateway's reflection lists.
+func TestListedServices(t *testing.T) {
+	doc, err := os.ReadFile("docs/grpcurl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), " list\n")
+	var shown []string
+	for line := range strings.Lines(rest) {
+		if !strings.HasPrefix(line, "    ") || strings.HasPrefix(line, "    $") {
+			break
+		}
+		shown = append(shown, strings.TrimSpace(line))
+	}
+	sys := open(t, dbslm.Config{DB: ":memory:"})
+	stream, err := reflectionv1.NewServerReflectionClient(sys.Conn()).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}}); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := stream.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, service := range reply.GetListServicesResponse().GetService() {
+		listed = append(listed, service.GetName())
+	}
+	slices.Sort(listed)
+	if diff := cmp.Diff(listed, shown); diff != "" {
+		t.Errorf("docs/grpcurl.md shows other services (-listed +shown):\n%s", diff)
 	}
 }
 

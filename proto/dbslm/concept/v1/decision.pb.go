@@ -2200,9 +2200,9 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\ruser_messages\x18\x01 \x01(\x04R\fuserMessages\x12-\n" +
 	"\x12assistant_messages\x18\x02 \x01(\x04R\x11assistantMessages\x129\n" +
 	"\n" +
-	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\x97\a\n" +
-	"\vNextRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1a\n" +
+	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xa7\a\n" +
+	"\vNextRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x122\n" +
 	"\x0fconversation_id\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x12\"\n" +
@@ -2268,16 +2268,16 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\tthreshold\x18\x06 \x01(\x01R\tthreshold\x12,\n" +
 	"\x12unsettled_turn_ids\x18\a \x03(\tR\x10unsettledTurnIdsB\n" +
 	"\n" +
-	"\bdecision\"\xb3\x01\n" +
-	"\rRenderRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1f\n" +
+	"\bdecision\"\xc3\x01\n" +
+	"\rRenderRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1f\n" +
 	"\x04text\x18\x02 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x01R\x04text\x122\n" +
 	"\x0fmetadata_schema\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\x0emetadataSchema\x12,\n" +
 	"\fpayload_json\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\"$\n" +
 	"\x0eRenderResponse\x12\x12\n" +
-	"\x04text\x18\x01 \x01(\tR\x04text\"\xb3\x02\n" +
-	"\x0eObserveRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1a\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"\xc3\x02\n" +
+	"\x0eObserveRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12)\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\n" +
@@ -2289,9 +2289,9 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\aconcept\x18\a \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\aconcept\x12\x14\n" +
 	"\x05right\x18\b \x01(\bR\x05right\"\x11\n" +
-	"\x0fObserveResponse\"\x91\x01\n" +
-	"\fLearnRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1a\n" +
+	"\x0fObserveResponse\"\xa1\x01\n" +
+	"\fLearnRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12+\n" +
 	"\vreviewed_by\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x02R\n" +
@@ -2308,15 +2308,15 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\bconcepts\x18\x05 \x01(\rR\bconcepts\x12\x1c\n" +
 	"\tthreshold\x18\x06 \x01(\x01R\tthreshold\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"r\n" +
-	"\x19CreateConceptBuildRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1a\n" +
+	"createTime\"\x82\x01\n" +
+	"\x19CreateConceptBuildRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\x18\n" +
 	"\apublish\x18\x03 \x01(\bR\apublish\"R\n" +
 	"\x1aCreateConceptBuildResponse\x124\n" +
-	"\x05build\x18\x01 \x01(\v2\x1e.dbslm.concept.v1.ConceptBuildR\x05build\"\xa9\x01\n" +
-	"\x18ListConceptBuildsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1a\n" +
+	"\x05build\x18\x01 \x01(\v2\x1e.dbslm.concept.v1.ConceptBuildR\x05build\"\xb9\x01\n" +
+	"\x18ListConceptBuildsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12'\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
@@ -2324,21 +2324,21 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"{\n" +
 	"\x19ListConceptBuildsResponse\x126\n" +
 	"\x06builds\x18\x01 \x03(\v2\x1e.dbslm.concept.v1.ConceptBuildR\x06builds\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"}\n" +
-	"\x1aPublishConceptBuildRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8d\x01\n" +
+	"\x1aPublishConceptBuildRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\"\n" +
 	"\bbuild_id\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\abuildId\"S\n" +
 	"\x1bPublishConceptBuildResponse\x124\n" +
-	"\x05build\x18\x01 \x01(\v2\x1e.dbslm.concept.v1.ConceptBuildR\x05build\"\x8f\x01\n" +
-	"\x13EraseSubjectRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12!\n" +
+	"\x05build\x18\x01 \x01(\v2\x1e.dbslm.concept.v1.ConceptBuildR\x05build\"\x9f\x01\n" +
+	"\x13EraseSubjectRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12!\n" +
 	"\auser_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06userId\x124\n" +
 	"\x10conversation_ids\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\x0fconversationIds\"*\n" +
 	"\x14EraseSubjectResponse\x12\x12\n" +
-	"\x04rows\x18\x01 \x01(\x04R\x04rows\"\x90\x01\n" +
-	"\x14ExportSubjectRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12!\n" +
+	"\x04rows\x18\x01 \x01(\x04R\x04rows\"\xa0\x01\n" +
+	"\x14ExportSubjectRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12!\n" +
 	"\auser_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06userId\x124\n" +
 	"\x10conversation_ids\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\x0fconversationIds\"-\n" +
 	"\x15ExportSubjectResponse\x12\x14\n" +

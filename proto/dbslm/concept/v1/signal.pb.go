@@ -982,9 +982,9 @@ const file_dbslm_concept_v1_signal_proto_rawDesc = "" +
 	"\rSTATE_CLAIMED\x10\x02\x12\x13\n" +
 	"\x0fSTATE_CONFIRMED\x10\x03\x12\x13\n" +
 	"\x0fSTATE_CANCELLED\x10\x04\x12\x11\n" +
-	"\rSTATE_EXPIRED\x10\x05\"\xe1\x02\n" +
-	"\x11PushSignalRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
+	"\rSTATE_EXPIRED\x10\x05\"\xf1\x02\n" +
+	"\x11PushSignalRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\x122\n" +
@@ -996,9 +996,9 @@ const file_dbslm_concept_v1_signal_proto_rawDesc = "" +
 	"\x03ttl\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12,\n" +
 	"\fpayload_json\x18\b \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\"F\n" +
 	"\x12PushSignalResponse\x120\n" +
-	"\x06signal\x18\x01 \x01(\v2\x18.dbslm.concept.v1.SignalR\x06signal\"\xe0\x01\n" +
-	"\x12ListSignalsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\x06signal\x18\x01 \x01(\v2\x18.dbslm.concept.v1.SignalR\x06signal\"\xf0\x01\n" +
+	"\x12ListSignalsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x12#\n" +
 	"\rinclude_ended\x18\x03 \x01(\bR\fincludeEnded\x12'\n" +
 	"\tpage_size\x18\x04 \x01(\x05B\n" +
@@ -1007,30 +1007,30 @@ const file_dbslm_concept_v1_signal_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"q\n" +
 	"\x13ListSignalsResponse\x122\n" +
 	"\asignals\x18\x01 \x03(\v2\x18.dbslm.concept.v1.SignalR\asignals\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"^\n" +
-	"\x13CancelSignalRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"n\n" +
+	"\x13CancelSignalRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12&\n" +
 	"\tsignal_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\bsignalId\"H\n" +
 	"\x14CancelSignalResponse\x120\n" +
-	"\x06signal\x18\x01 \x01(\v2\x18.dbslm.concept.v1.SignalR\x06signal\"\xdb\x01\n" +
-	"\x12ClaimSignalRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\x06signal\x18\x01 \x01(\v2\x18.dbslm.concept.v1.SignalR\x06signal\"\xeb\x01\n" +
+	"\x12ClaimSignalRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x12\"\n" +
 	"\aturn_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\x12\x1a\n" +
 	"\x03bot\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x120\n" +
 	"\x0fused_signal_ids\x18\x05 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\rusedSignalIds\"G\n" +
 	"\x13ClaimSignalResponse\x120\n" +
-	"\x06signal\x18\x01 \x01(\v2\x18.dbslm.concept.v1.SignalR\x06signal\"\x85\x01\n" +
-	"\x15ConfirmSignalsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
+	"\x06signal\x18\x01 \x01(\v2\x18.dbslm.concept.v1.SignalR\x06signal\"\x95\x01\n" +
+	"\x15ConfirmSignalsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\aturn_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\x12'\n" +
 	"\n" +
 	"signal_ids\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\tsignalIds\"R\n" +
 	"\x16ConfirmSignalsResponse\x12\x1c\n" +
 	"\tconfirmed\x18\x01 \x01(\rR\tconfirmed\x12\x1a\n" +
-	"\breleased\x18\x02 \x01(\rR\breleased\"\\\n" +
-	"\x15ReleaseSignalsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
+	"\breleased\x18\x02 \x01(\rR\breleased\"l\n" +
+	"\x15ReleaseSignalsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\aturn_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\"4\n" +
 	"\x16ReleaseSignalsResponse\x12\x1a\n" +
 	"\breleased\x18\x01 \x01(\rR\breleased2\xe7\x04\n" +

@@ -153,7 +153,7 @@ type StartConversationRequest struct {
 	AgentId string `protobuf:"bytes,4,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Title.
 	Title string `protobuf:"bytes,5,opt,name=title,proto3" json:"title,omitempty"`
-	// Free key-value pairs, at most 32.
+	// Free key-value pairs, at most 32; keys of 1 to 128 bytes, values of at most 4096.
 	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -439,7 +439,7 @@ type CorrectionSteering struct {
 	// Strength of that preference in log10 units, 0 to 20; one more for each time the correction was repeated, 20 at most.
 	// Unset means 4, 0 turns steering off.
 	StrengthLog10 *float64 `protobuf:"fixed64,1,opt,name=strength_log10,json=strengthLog10,proto3,oneof" json:"strength_log10,omitempty"`
-	// Corrections older than this do not steer; unset means that all do.
+	// Corrections older than this do not steer; more than 0, unset means that all do.
 	Ttl           *durationpb.Duration `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2949,22 +2949,22 @@ var File_dbslm_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
-	"\x1edbslm/gateway/v1/gateway.proto\x12\x10dbslm.gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1cdbslm/gateway/v1/trace.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1adbslm/memory/v1/fact.proto\x1a\x1adbslm/memory/v1/turn.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1bdbslm/ngram/v1/corpus.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe9\x02\n" +
-	"\x18StartConversationRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12'\n" +
+	"\x1edbslm/gateway/v1/gateway.proto\x12\x10dbslm.gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1cdbslm/gateway/v1/trace.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1adbslm/memory/v1/fact.proto\x1a\x1adbslm/memory/v1/turn.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1bdbslm/ngram/v1/corpus.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1egoogle/protobuf/duration.proto\"\x89\x03\n" +
+	"\x18StartConversationRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12'\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\trequestId\x12!\n" +
 	"\auser_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06userId\x12#\n" +
 	"\bagent_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\aagentId\x12\x1e\n" +
-	"\x05title\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\x05title\x12^\n" +
-	"\bmetadata\x18\x06 \x03(\v28.dbslm.gateway.v1.StartConversationRequest.MetadataEntryB\b\xbaH\x05\x9a\x01\x02\x10 R\bmetadata\x1a;\n" +
+	"\x05title\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\x05title\x12n\n" +
+	"\bmetadata\x18\x06 \x03(\v28.dbslm.gateway.v1.StartConversationRequest.MetadataEntryB\x18\xbaH\x15\x9a\x01\x12\x10 \"\ar\x05 \x01(\x80\x01*\x05r\x03(\x80 R\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
 	"\x19StartConversationResponse\x12A\n" +
-	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\x85\x05\n" +
-	"\x0eRespondRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12'\n" +
+	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\x95\x05\n" +
+	"\x0eRespondRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12'\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\trequestId\x122\n" +
 	"\x0fconversation_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x12\x1f\n" +
@@ -2980,10 +2980,10 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	" \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06window\x12*\n" +
 	"\fmax_segments\x18\v \x01(\rB\a\xbaH\x04*\x02\x18\x10R\vmaxSegments\x12@\n" +
 	"\bnoticing\x18\f \x01(\x0e2\x1a.dbslm.gateway.v1.NoticingB\b\xbaH\x05\x82\x01\x02\x10\x01R\bnoticing\x12U\n" +
-	"\x13correction_steering\x18\r \x01(\v2$.dbslm.gateway.v1.CorrectionSteeringR\x12correctionSteering\"\x9b\x01\n" +
+	"\x13correction_steering\x18\r \x01(\v2$.dbslm.gateway.v1.CorrectionSteeringR\x12correctionSteering\"\xa5\x01\n" +
 	"\x12CorrectionSteering\x12E\n" +
-	"\x0estrength_log10\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\rstrengthLog10\x88\x01\x01\x12+\n" +
-	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03ttlB\x11\n" +
+	"\x0estrength_log10\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\rstrengthLog10\x88\x01\x01\x125\n" +
+	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\x03ttlB\x11\n" +
 	"\x0f_strength_log10\"\x86\x01\n" +
 	"\aNoticed\x12>\n" +
 	"\bproposal\x18\x01 \x01(\v2\".dbslm.memory.v1.NoticedCorrectionR\bproposal\x12;\n" +
@@ -3010,9 +3010,9 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\astarted\x18\x01 \x01(\v2 .dbslm.gateway.v1.RespondStartedH\x00R\astarted\x126\n" +
 	"\x05delta\x18\x02 \x01(\v2\x1e.dbslm.gateway.v1.RespondDeltaH\x00R\x05delta\x12?\n" +
 	"\bfinished\x18\x03 \x01(\v2!.dbslm.gateway.v1.RespondResponseH\x00R\bfinishedB\a\n" +
-	"\x05event\"\xdd\x01\n" +
-	"\x11GetHistoryRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\x05event\"\xed\x01\n" +
+	"\x11GetHistoryRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x12'\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
@@ -3033,9 +3033,9 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"correction\x12%\n" +
 	"\x0esuperseded_ids\x18\x02 \x03(\tR\rsupersededIds\x12\x1b\n" +
 	"\tsignal_id\x18\x03 \x01(\tR\bsignalId\x12\x1a\n" +
-	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"\xd5\x02\n" +
-	"\x11PushSignalRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"\xe5\x02\n" +
+	"\x11PushSignalRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\x122\n" +
@@ -3078,21 +3078,21 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x0fEvaluateRequest\x12A\n" +
 	"\arequest\x18\x01 \x01(\v2\x1f.dbslm.ngram.v1.EvaluateRequestB\x06\xbaH\x03\xc8\x01\x01R\arequest\"P\n" +
 	"\x10EvaluateResponse\x12<\n" +
-	"\bresponse\x18\x01 \x01(\v2 .dbslm.ngram.v1.EvaluateResponseR\bresponse\"\\\n" +
-	"\x0fGetTraceRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12(\n" +
+	"\bresponse\x18\x01 \x01(\v2 .dbslm.ngram.v1.EvaluateResponseR\bresponse\"l\n" +
+	"\x0fGetTraceRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12(\n" +
 	"\n" +
 	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\"A\n" +
 	"\x10GetTraceResponse\x12-\n" +
-	"\x05trace\x18\x01 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\"[\n" +
-	"\x0eExplainRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12(\n" +
+	"\x05trace\x18\x01 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\"k\n" +
+	"\x0eExplainRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12(\n" +
 	"\n" +
 	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\"@\n" +
 	"\x0fExplainResponse\x12-\n" +
-	"\x05trace\x18\x01 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\"Z\n" +
-	"\rReplayRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12(\n" +
+	"\x05trace\x18\x01 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\"j\n" +
+	"\rReplayRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12(\n" +
 	"\n" +
 	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\"\x88\x01\n" +
 	"\x0eReplayResponse\x12\x1c\n" +
@@ -3100,9 +3100,9 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1d\n" +
 	"\n" +
 	"differs_at\x18\x03 \x01(\x04R\tdiffersAt\x12%\n" +
-	"\x0enot_replayable\x18\x04 \x01(\tR\rnotReplayable\"\xae\x02\n" +
-	"\x15CompileContextRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\x0enot_replayable\x18\x04 \x01(\tR\rnotReplayable\"\xbe\x02\n" +
+	"\x15CompileContextRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x12\x1f\n" +
 	"\x04text\x18\x03 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80@R\x04text\x12\x1a\n" +
 	"\x03bot\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12,\n" +
@@ -3114,9 +3114,9 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\vcorrections\x18\x02 \x03(\v2 .dbslm.memory.v1.CorrectionMatchR\vcorrections\x12+\n" +
 	"\x05facts\x18\x03 \x03(\v2\x15.dbslm.memory.v1.FactR\x05facts\x12*\n" +
 	"\x04span\x18\x04 \x01(\v2\x16.dbslm.concept.v1.SpanR\x04span\x12\x16\n" +
-	"\x06prompt\x18\x05 \x01(\tR\x06prompt\"\x9d\x01\n" +
-	"\fEraseRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12A\n" +
+	"\x06prompt\x18\x05 \x01(\tR\x06prompt\"\xad\x01\n" +
+	"\fEraseRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12A\n" +
 	"\asubject\x18\x02 \x01(\v2\x1f.dbslm.memory.v1.PrivacySubjectB\x06\xbaH\x03\xc8\x01\x01R\asubject\x12)\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\n" +
@@ -3124,9 +3124,9 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\rEraseResponse\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x12\n" +
 	"\x04rows\x18\x02 \x01(\x04R\x04rows\x12\x1a\n" +
-	"\bfinished\x18\x03 \x01(\bR\bfinished\"3\n" +
-	"\x10GetStatusRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\"\\\n" +
+	"\bfinished\x18\x03 \x01(\bR\bfinished\"C\n" +
+	"\x10GetStatusRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\"\\\n" +
 	"\n" +
 	"PeerStatus\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1c\n" +
@@ -3135,9 +3135,9 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x11GetStatusResponse\x122\n" +
 	"\x05peers\x18\x01 \x03(\v2\x1c.dbslm.gateway.v1.PeerStatusR\x05peers\x12-\n" +
 	"\x06models\x18\x02 \x03(\v2\x15.dbslm.ngram.v1.ModelR\x06models\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\"\x9d\x02\n" +
-	"\fForgetHeader\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12'\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\"\xad\x02\n" +
+	"\fForgetHeader\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12'\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\trequestId\x12\x1e\n" +
 	"\x05model\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12 \n" +

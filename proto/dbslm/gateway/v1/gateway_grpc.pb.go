@@ -43,9 +43,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // GatewayService runs the generation pipeline over the three levels. The gateway also serves, under their own
-// names, the administrative services of the levels: dbslm.ngram.v1.ModelService, CorpusService, BuildService and
-// InferenceService, dbslm.memory.v1.ConversationService, CorrectionService, FactService and BiasService, and
-// dbslm.concept.v1.CatalogueService and SignalService.
+// names, the services of the levels that people and programs use: models, texts, builds, inference, conversations, corrections,
+// concepts and so on. Reflection lists them. Turns, traces and decisions are internal to the pipeline.
 type GatewayServiceClient interface {
 	// StartConversation begins a conversation. The same request id returns the same one.
 	StartConversation(ctx context.Context, in *StartConversationRequest, opts ...grpc.CallOption) (*StartConversationResponse, error)
@@ -276,9 +275,8 @@ func (c *gatewayServiceClient) GetStatus(ctx context.Context, in *GetStatusReque
 // for forward compatibility.
 //
 // GatewayService runs the generation pipeline over the three levels. The gateway also serves, under their own
-// names, the administrative services of the levels: dbslm.ngram.v1.ModelService, CorpusService, BuildService and
-// InferenceService, dbslm.memory.v1.ConversationService, CorrectionService, FactService and BiasService, and
-// dbslm.concept.v1.CatalogueService and SignalService.
+// names, the services of the levels that people and programs use: models, texts, builds, inference, conversations, corrections,
+// concepts and so on. Reflection lists them. Turns, traces and decisions are internal to the pipeline.
 type GatewayServiceServer interface {
 	// StartConversation begins a conversation. The same request id returns the same one.
 	StartConversation(context.Context, *StartConversationRequest) (*StartConversationResponse, error)

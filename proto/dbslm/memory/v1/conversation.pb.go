@@ -474,7 +474,7 @@ type CreateConversationRequest struct {
 	AgentId string `protobuf:"bytes,4,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Title.
 	Title string `protobuf:"bytes,5,opt,name=title,proto3" json:"title,omitempty"`
-	// Free key-value pairs, at most 32.
+	// Free key-value pairs, at most 32; keys of 1 to 128 bytes, values of at most 4096.
 	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1906,27 +1906,27 @@ const file_dbslm_memory_v1_conversation_proto_rawDesc = "" +
 	"\bmessages\x18\x01 \x03(\v2\x18.dbslm.memory.v1.MessageR\bmessages\x12\x16\n" +
 	"\x06tokens\x18\x02 \x01(\rR\x06tokens\x12)\n" +
 	"\x10omitted_messages\x18\x03 \x01(\x04R\x0fomittedMessages\x12*\n" +
-	"\x11first_message_cut\x18\x04 \x01(\bR\x0ffirstMessageCut\"\xea\x02\n" +
-	"\x19CreateConversationRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12'\n" +
+	"\x11first_message_cut\x18\x04 \x01(\bR\x0ffirstMessageCut\"\x8a\x03\n" +
+	"\x19CreateConversationRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12'\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\trequestId\x12!\n" +
 	"\auser_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06userId\x12#\n" +
 	"\bagent_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\aagentId\x12\x1e\n" +
-	"\x05title\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\x05title\x12^\n" +
-	"\bmetadata\x18\x06 \x03(\v28.dbslm.memory.v1.CreateConversationRequest.MetadataEntryB\b\xbaH\x05\x9a\x01\x02\x10 R\bmetadata\x1a;\n" +
+	"\x05title\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\x05title\x12n\n" +
+	"\bmetadata\x18\x06 \x03(\v28.dbslm.memory.v1.CreateConversationRequest.MetadataEntryB\x18\xbaH\x15\x9a\x01\x12\x10 \"\ar\x05 \x01(\x80\x01*\x05r\x03(\x80 R\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"_\n" +
 	"\x1aCreateConversationResponse\x12A\n" +
-	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"m\n" +
-	"\x16GetConversationRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"}\n" +
+	"\x16GetConversationRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\"\\\n" +
 	"\x17GetConversationResponse\x12A\n" +
-	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\xdb\x01\n" +
-	"\x18ListConversationsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12!\n" +
+	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\xeb\x01\n" +
+	"\x18ListConversationsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12!\n" +
 	"\auser_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06userId\x12'\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
@@ -1935,19 +1935,19 @@ const file_dbslm_memory_v1_conversation_proto_rawDesc = "" +
 	"\x10include_archived\x18\x05 \x01(\bR\x0fincludeArchived\"\x88\x01\n" +
 	"\x19ListConversationsResponse\x12C\n" +
 	"\rconversations\x18\x01 \x03(\v2\x1d.dbslm.memory.v1.ConversationR\rconversations\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"q\n" +
-	"\x1aArchiveConversationRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x01\n" +
+	"\x1aArchiveConversationRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\"`\n" +
 	"\x1bArchiveConversationResponse\x12A\n" +
-	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"p\n" +
-	"\x19DeleteConversationRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\x80\x01\n" +
+	"\x19DeleteConversationRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\"8\n" +
 	"\x1aDeleteConversationResponse\x12\x1a\n" +
-	"\bmessages\x18\x01 \x01(\x04R\bmessages\"\xfa\x01\n" +
-	"\x14AppendMessageRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
+	"\bmessages\x18\x01 \x01(\x04R\bmessages\"\x8a\x02\n" +
+	"\x14AppendMessageRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\x122\n" +
@@ -1956,15 +1956,15 @@ const file_dbslm_memory_v1_conversation_proto_rawDesc = "" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06sender\x12%\n" +
 	"\acontent\x18\x05 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80@R\acontent\"K\n" +
 	"\x15AppendMessageResponse\x122\n" +
-	"\amessage\x18\x01 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\"^\n" +
-	"\x11GetMessageRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12(\n" +
+	"\amessage\x18\x01 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\"n\n" +
+	"\x11GetMessageRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12(\n" +
 	"\n" +
 	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\"H\n" +
 	"\x12GetMessageResponse\x122\n" +
-	"\amessage\x18\x01 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\"\xdf\x01\n" +
-	"\x13ListMessagesRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\amessage\x18\x01 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\"\xef\x01\n" +
+	"\x13ListMessagesRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x12'\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
@@ -1973,9 +1973,9 @@ const file_dbslm_memory_v1_conversation_proto_rawDesc = "" +
 	"\fnewest_first\x18\x05 \x01(\bR\vnewestFirst\"t\n" +
 	"\x14ListMessagesResponse\x124\n" +
 	"\bmessages\x18\x01 \x03(\v2\x18.dbslm.memory.v1.MessageR\bmessages\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xde\x01\n" +
-	"\x15SearchMessagesRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xee\x01\n" +
+	"\x15SearchMessagesRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05query\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\bR\x05query\x120\n" +
 	"\x0fconversation_id\x18\x03 \x01(\tB\a\xbaH\x04r\x02(@R\x0econversationId\x12'\n" +
@@ -1985,9 +1985,9 @@ const file_dbslm_memory_v1_conversation_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"v\n" +
 	"\x16SearchMessagesResponse\x124\n" +
 	"\bmessages\x18\x01 \x03(\v2\x18.dbslm.memory.v1.MessageR\bmessages\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n" +
-	"\x10GetWindowRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xae\x01\n" +
+	"\x10GetWindowRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x125\n" +
 	"\x06bounds\x18\x03 \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06bounds\"D\n" +
 	"\x11GetWindowResponse\x12/\n" +
@@ -2002,9 +2002,9 @@ const file_dbslm_memory_v1_conversation_proto_rawDesc = "" +
 	"\vcorrections\x18\x06 \x01(\x04R\vcorrections\x129\n" +
 	"\n" +
 	"first_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\x127\n" +
-	"\tlast_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\"k\n" +
-	"\x14GetStatisticsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\tlast_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\"{\n" +
+	"\x14GetStatisticsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\"T\n" +
 	"\x15GetStatisticsResponse\x12;\n" +
 	"\n" +

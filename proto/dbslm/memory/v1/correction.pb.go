@@ -1437,9 +1437,9 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	"\x05times\x18\x15 \x01(\rR\x05times\x12\x16\n" +
 	"\x06origin\x18\x16 \x01(\tR\x06origin\x12\x1f\n" +
 	"\vreviewed_by\x18\x17 \x01(\tR\n" +
-	"reviewedBy\"\xb2\x04\n" +
-	"\x17RecordCorrectionRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
+	"reviewedBy\"\xc2\x04\n" +
+	"\x17RecordCorrectionRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\x126\n" +
@@ -1459,32 +1459,32 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	"\n" +
 	"correction\x18\x01 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +
 	"correction\x12%\n" +
-	"\x0esuperseded_ids\x18\x02 \x03(\tR\rsupersededIds\"g\n" +
-	"\x14GetCorrectionRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12.\n" +
+	"\x0esuperseded_ids\x18\x02 \x03(\tR\rsupersededIds\"w\n" +
+	"\x14GetCorrectionRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12.\n" +
 	"\rcorrection_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\fcorrectionId\"T\n" +
 	"\x15GetCorrectionResponse\x12;\n" +
 	"\n" +
 	"correction\x18\x01 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +
-	"correction\"\xa2\x01\n" +
-	"\x1aSupersedeCorrectionRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12.\n" +
+	"correction\"\xb2\x01\n" +
+	"\x1aSupersedeCorrectionRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12.\n" +
 	"\rcorrection_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\fcorrectionId\x123\n" +
 	"\x10by_correction_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0ebyCorrectionId\"Z\n" +
 	"\x1bSupersedeCorrectionResponse\x12;\n" +
 	"\n" +
 	"correction\x18\x01 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +
-	"correction\"\x8c\x01\n" +
-	"\x17RevokeCorrectionRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12.\n" +
+	"correction\"\x9c\x01\n" +
+	"\x17RevokeCorrectionRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12.\n" +
 	"\rcorrection_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\fcorrectionId\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x06reason\"W\n" +
 	"\x18RevokeCorrectionResponse\x12;\n" +
 	"\n" +
 	"correction\x18\x01 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +
-	"correction\"\xee\x01\n" +
-	"\x18PromoteCorrectionRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12.\n" +
+	"correction\"\xfe\x01\n" +
+	"\x18PromoteCorrectionRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12.\n" +
 	"\rcorrection_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\fcorrectionId\x126\n" +
 	"\x05scope\x18\x03 \x01(\x0e2\x16.dbslm.memory.v1.ScopeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05scope\x12\x1e\n" +
 	"\x05model\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12)\n" +
@@ -1493,9 +1493,9 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	"\x19PromoteCorrectionResponse\x12;\n" +
 	"\n" +
 	"correction\x18\x01 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +
-	"correction\"\xa5\x02\n" +
-	"\x16ListCorrectionsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x120\n" +
+	"correction\"\xb5\x02\n" +
+	"\x16ListCorrectionsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x120\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\x0econversationId\x12!\n" +
 	"\auser_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06userId\x12\x1e\n" +
 	"\x05model\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12#\n" +
@@ -1506,9 +1506,9 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	"page_token\x18\a \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"\x80\x01\n" +
 	"\x17ListCorrectionsResponse\x12=\n" +
 	"\vcorrections\x18\x01 \x03(\v2\x1b.dbslm.memory.v1.CorrectionR\vcorrections\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcc\x01\n" +
-	"\x17MatchCorrectionsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x122\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdc\x01\n" +
+	"\x17MatchCorrectionsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x12\x1e\n" +
 	"\x05model\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12\x1d\n" +
 	"\x04text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\x04text\x12\x1d\n" +

@@ -1045,9 +1045,9 @@ const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vretire_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"retireTime\"\xfe\x02\n" +
-	"\x13RememberFactRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
+	"retireTime\"\x8e\x03\n" +
+	"\x13RememberFactRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\x126\n" +
@@ -1062,9 +1062,9 @@ const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"\x05value\x18\t \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80 R\x05value\"A\n" +
 	"\x14RememberFactResponse\x12)\n" +
-	"\x04fact\x18\x01 \x01(\v2\x15.dbslm.memory.v1.FactR\x04fact\"\x83\x02\n" +
-	"\x10ListFactsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x120\n" +
+	"\x04fact\x18\x01 \x01(\v2\x15.dbslm.memory.v1.FactR\x04fact\"\x93\x02\n" +
+	"\x10ListFactsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x120\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\x0econversationId\x12!\n" +
 	"\auser_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06userId\x12'\n" +
 	"\tpage_size\x18\x04 \x01(\x05B\n" +
@@ -1074,9 +1074,9 @@ const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"\x0finclude_retired\x18\x06 \x01(\bR\x0eincludeRetired\"h\n" +
 	"\x11ListFactsResponse\x12+\n" +
 	"\x05facts\x18\x01 \x03(\v2\x15.dbslm.memory.v1.FactR\x05facts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"X\n" +
-	"\x11RetireFactRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"h\n" +
+	"\x11RetireFactRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\afact_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06factId\"?\n" +
 	"\x12RetireFactResponse\x12)\n" +
 	"\x04fact\x18\x01 \x01(\v2\x15.dbslm.memory.v1.FactR\x04fact\"\xa1\x03\n" +
@@ -1094,17 +1094,17 @@ const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"\rcorrection_id\x18\n" +
 	" \x01(\tR\fcorrectionId\x12;\n" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\x92\x01\n" +
-	"\x11CreateBiasRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
+	"createTime\"\xa2\x01\n" +
+	"\x11CreateBiasRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\x121\n" +
 	"\x04bias\x18\x03 \x01(\v2\x15.dbslm.memory.v1.BiasB\x06\xbaH\x03\xc8\x01\x01R\x04bias\"?\n" +
 	"\x12CreateBiasResponse\x12)\n" +
-	"\x04bias\x18\x01 \x01(\v2\x15.dbslm.memory.v1.BiasR\x04bias\"\xb8\x01\n" +
-	"\x11ListBiasesRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x120\n" +
+	"\x04bias\x18\x01 \x01(\v2\x15.dbslm.memory.v1.BiasR\x04bias\"\xc8\x01\n" +
+	"\x11ListBiasesRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x120\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\x0econversationId\x12'\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
@@ -1112,9 +1112,9 @@ const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"k\n" +
 	"\x12ListBiasesResponse\x12-\n" +
 	"\x06biases\x18\x01 \x03(\v2\x15.dbslm.memory.v1.BiasR\x06biases\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"X\n" +
-	"\x11DeleteBiasRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"h\n" +
+	"\x11DeleteBiasRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\abias_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06biasId\"\x14\n" +
 	"\x12DeleteBiasResponse2\xa4\x02\n" +
 	"\vFactService\x12`\n" +

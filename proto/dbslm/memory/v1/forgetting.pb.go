@@ -593,9 +593,9 @@ var File_dbslm_memory_v1_forgetting_proto protoreflect.FileDescriptor
 
 const file_dbslm_memory_v1_forgetting_proto_rawDesc = "" +
 	"\n" +
-	" dbslm/memory/v1/forgetting.proto\x12\x0fdbslm.memory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/memory/v1/turn.proto\"\x8c\x01\n" +
-	"\x13CountRepliesRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	" dbslm/memory/v1/forgetting.proto\x12\x0fdbslm.memory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/memory/v1/turn.proto\"\x9c\x01\n" +
+	"\x13CountRepliesRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x122\n" +
 	"\x0fngram_build_ids\x18\x03 \x03(\rB\n" +
@@ -607,9 +607,9 @@ const file_dbslm_memory_v1_forgetting_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\x12#\n" +
 	"\acontent\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\acontent\x124\n" +
-	"\x05trace\x18\x03 \x01(\v2\x16.dbslm.memory.v1.TraceB\x06\xbaH\x03\xc8\x01\x01R\x05trace\"\x83\x02\n" +
-	"\x14ForgetRepliesRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
+	"\x05trace\x18\x03 \x01(\v2\x16.dbslm.memory.v1.TraceB\x06\xbaH\x03\xc8\x01\x01R\x05trace\"\x93\x02\n" +
+	"\x14ForgetRepliesRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\x12 \n" +
@@ -634,9 +634,9 @@ const file_dbslm_memory_v1_forgetting_proto_rawDesc = "" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x16\n" +
 	"\x06traces\x18\x03 \x01(\x04R\x06traces\x12\x1c\n" +
 	"\tshortened\x18\x04 \x01(\x04R\tshortened\x12\x1a\n" +
-	"\bfinished\x18\x05 \x01(\bR\bfinished\"b\n" +
-	"\x14GetForgettingRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
+	"\bfinished\x18\x05 \x01(\bR\bfinished\"r\n" +
+	"\x14GetForgettingRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\"T\n" +

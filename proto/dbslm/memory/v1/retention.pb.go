@@ -542,19 +542,19 @@ const file_dbslm_memory_v1_retention_proto_rawDesc = "" +
 	"\rconversations\x18\x04 \x01(\x04R\rconversations\x12\x1a\n" +
 	"\bmessages\x18\x05 \x01(\x04R\bmessages\x12\x16\n" +
 	"\x06traces\x18\x06 \x01(\x04R\x06traces\x12\x14\n" +
-	"\x05bytes\x18\a \x01(\x04R\x05bytes\"6\n" +
-	"\x13GetRetentionRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\"\x83\x01\n" +
+	"\x05bytes\x18\a \x01(\x04R\x05bytes\"F\n" +
+	"\x13GetRetentionRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\"\x83\x01\n" +
 	"\x14GetRetentionResponse\x128\n" +
 	"\x06policy\x18\x01 \x01(\v2 .dbslm.memory.v1.RetentionPolicyR\x06policy\x121\n" +
-	"\x04runs\x18\x02 \x03(\v2\x1d.dbslm.memory.v1.RetentionRunR\x04runs\"x\n" +
-	"\x13SetRetentionRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12@\n" +
+	"\x04runs\x18\x02 \x03(\v2\x1d.dbslm.memory.v1.RetentionRunR\x04runs\"\x88\x01\n" +
+	"\x13SetRetentionRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12@\n" +
 	"\x06policy\x18\x02 \x01(\v2 .dbslm.memory.v1.RetentionPolicyB\x06\xbaH\x03\xc8\x01\x01R\x06policy\"P\n" +
 	"\x14SetRetentionResponse\x128\n" +
-	"\x06policy\x18\x01 \x01(\v2 .dbslm.memory.v1.RetentionPolicyR\x06policy\"O\n" +
-	"\x13RunRetentionRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x17\n" +
+	"\x06policy\x18\x01 \x01(\v2 .dbslm.memory.v1.RetentionPolicyR\x06policy\"_\n" +
+	"\x13RunRetentionRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"c\n" +
 	"\x14RunRetentionResponse\x12/\n" +
 	"\x03run\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.RetentionRunR\x03run\x12\x1a\n" +

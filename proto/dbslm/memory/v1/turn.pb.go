@@ -1606,9 +1606,9 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\n" +
 	"STATE_OPEN\x10\x01\x12\x13\n" +
 	"\x0fSTATE_COMMITTED\x10\x02\x12\x10\n" +
-	"\fSTATE_FAILED\x10\x03\"\x80\x03\n" +
-	"\x12PrepareTurnRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12)\n" +
+	"\fSTATE_FAILED\x10\x03\"\x90\x03\n" +
+	"\x12PrepareTurnRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\x122\n" +
@@ -1638,24 +1638,24 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\n" +
 	"correction\x18\x01 \x01(\v2(.dbslm.memory.v1.RecordCorrectionRequestR\n" +
 	"correction\x12\x12\n" +
-	"\x04rule\x18\x02 \x01(\tR\x04rule\"\xf7\x01\n" +
-	"\x11CommitTurnRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\"\x87\x02\n" +
+	"\x11CommitTurnRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\aturn_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\x12#\n" +
 	"\acontent\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\acontent\x12J\n" +
 	"\rfinish_reason\x18\x04 \x01(\tB%\xbaH\"r R\x04stopR\x06lengthR\tcancelledR\x05errorR\ffinishReason\x12,\n" +
 	"\x05trace\x18\x05 \x01(\v2\x16.dbslm.memory.v1.TraceR\x05trace\"s\n" +
 	"\x12CommitTurnResponse\x12)\n" +
 	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\x122\n" +
-	"\amessage\x18\x02 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\"x\n" +
-	"\x0fFailTurnRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
+	"\amessage\x18\x02 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\"\x88\x01\n" +
+	"\x0fFailTurnRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\aturn_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x06reason\"=\n" +
 	"\x10FailTurnResponse\x12)\n" +
-	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\"U\n" +
-	"\x0eGetTurnRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\"\n" +
+	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\"e\n" +
+	"\x0eGetTurnRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\aturn_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\"<\n" +
 	"\x0fGetTurnResponse\x12)\n" +
 	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\"\x8e\x02\n" +
@@ -1670,15 +1670,15 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\x05model\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12\"\n" +
 	"\x06detail\x18\a \x01(\fB\n" +
 	"\xbaH\az\x05\x18\x80\x80\x80\x02R\x06detail\x12\x18\n" +
-	"\athinned\x18\b \x01(\bR\athinned\"\\\n" +
-	"\x0fGetTraceRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12(\n" +
+	"\athinned\x18\b \x01(\bR\athinned\"l\n" +
+	"\x0fGetTraceRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12(\n" +
 	"\n" +
 	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\"@\n" +
 	"\x10GetTraceResponse\x12,\n" +
-	"\x05trace\x18\x01 \x01(\v2\x16.dbslm.memory.v1.TraceR\x05trace\"y\n" +
-	"\x11ThinTracesRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12C\n" +
+	"\x05trace\x18\x01 \x01(\v2\x16.dbslm.memory.v1.TraceR\x05trace\"\x89\x01\n" +
+	"\x11ThinTracesRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12C\n" +
 	"\vbefore_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\n" +
 	"beforeTime\"V\n" +
 	"\x12ThinTracesResponse\x12\x16\n" +
@@ -1689,14 +1689,14 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\auser_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x02H\x00R\x06userId\x124\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@H\x00R\x0econversationIdB\x10\n" +
-	"\asubject\x12\x05\xbaH\x02\b\x01\"s\n" +
-	"\rExportRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12A\n" +
+	"\asubject\x12\x05\xbaH\x02\b\x01\"\x83\x01\n" +
+	"\rExportRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12A\n" +
 	"\asubject\x18\x02 \x01(\v2\x1f.dbslm.memory.v1.PrivacySubjectB\x06\xbaH\x03\xc8\x01\x01R\asubject\"&\n" +
 	"\x0eExportResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\x9d\x01\n" +
-	"\fEraseRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12A\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xad\x01\n" +
+	"\fEraseRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12A\n" +
 	"\asubject\x18\x02 \x01(\v2\x1f.dbslm.memory.v1.PrivacySubjectB\x06\xbaH\x03\xc8\x01\x01R\asubject\x12)\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\n" +

@@ -2093,25 +2093,25 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"keepBuilds\x12*\n" +
 	"\x11disk_budget_bytes\x18\x05 \x01(\x04R\x0fdiskBudgetBytes\x12T\n" +
 	"\x17max_perplexity_increase\x18\x06 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00@\x8f@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\x15maxPerplexityIncrease\x88\x01\x01B\x1a\n" +
-	"\x18_max_perplexity_increase\"Z\n" +
-	"\x15GetBuildPolicyRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x18_max_perplexity_increase\"j\n" +
+	"\x15GetBuildPolicyRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\"\xdb\x01\n" +
 	"\x16GetBuildPolicyResponse\x123\n" +
 	"\x06policy\x18\x01 \x01(\v2\x1b.dbslm.ngram.v1.BuildPolicyR\x06policy\x12&\n" +
 	"\x0fheld_out_sha256\x18\x02 \x01(\fR\rheldOutSha256\x12$\n" +
 	"\x0eheld_out_bytes\x18\x03 \x01(\x04R\fheldOutBytes\x12>\n" +
-	"\rlast_run_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vlastRunTime\"\x97\x01\n" +
-	"\x15SetBuildPolicyRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\rlast_run_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vlastRunTime\"\xa7\x01\n" +
+	"\x15SetBuildPolicyRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12;\n" +
 	"\x06policy\x18\x03 \x01(\v2\x1b.dbslm.ngram.v1.BuildPolicyB\x06\xbaH\x03\xc8\x01\x01R\x06policy\"M\n" +
 	"\x16SetBuildPolicyResponse\x123\n" +
-	"\x06policy\x18\x01 \x01(\v2\x1b.dbslm.ngram.v1.BuildPolicyR\x06policy\"v\n" +
-	"\x11SetHeldOutRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x06policy\x18\x01 \x01(\v2\x1b.dbslm.ngram.v1.BuildPolicyR\x06policy\"\x86\x01\n" +
+	"\x11SetHeldOutRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x1e\n" +
 	"\x04text\x18\x03 \x01(\fB\n" +
@@ -2174,9 +2174,9 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\x0eSTATE_BUILDING\x10\x01\x12\x0f\n" +
 	"\vSTATE_READY\x10\x02\x12\x10\n" +
 	"\fSTATE_FAILED\x10\x03\x12\x11\n" +
-	"\rSTATE_DROPPED\x10\x04\"\xaa\x04\n" +
-	"\x12CreateBuildRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\rSTATE_DROPPED\x10\x04\"\xba\x04\n" +
+	"\x12CreateBuildRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12;\n" +
 	"\astorage\x18\x03 \x01(\x0e2\x17.dbslm.ngram.v1.StorageB\b\xbaH\x05\x82\x01\x02\x10\x01R\astorage\x12A\n" +
@@ -2200,16 +2200,16 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\bprogress\x18\x01 \x01(\v2\x1d.dbslm.ngram.v1.BuildProgressH\x00R\bprogress\x12-\n" +
 	"\x05build\x18\x02 \x01(\v2\x15.dbslm.ngram.v1.BuildH\x00R\x05build\x12\x17\n" +
 	"\x06job_id\x18\x1e \x01(\tH\x00R\x05jobIdB\a\n" +
-	"\x05event\"o\n" +
-	"\x0fGetBuildRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05event\"\x7f\n" +
+	"\x0fGetBuildRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\"?\n" +
 	"\x10GetBuildResponse\x12+\n" +
-	"\x05build\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.BuildR\x05build\"\xcd\x01\n" +
-	"\x11ListBuildsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05build\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.BuildR\x05build\"\xdd\x01\n" +
+	"\x11ListBuildsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12'\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
@@ -2219,25 +2219,25 @@ const file_dbslm_ngram_v1_build_proto_rawDesc = "" +
 	"\rinclude_ended\x18\x05 \x01(\bR\fincludeEnded\"k\n" +
 	"\x12ListBuildsResponse\x12-\n" +
 	"\x06builds\x18\x01 \x03(\v2\x15.dbslm.ngram.v1.BuildR\x06builds\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n" +
-	"\x13PublishBuildRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa2\x01\n" +
+	"\x13PublishBuildRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\"\n" +
 	"\bbuild_id\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\abuildId\x12\x14\n" +
 	"\x05force\x18\x1e \x01(\bR\x05force\"o\n" +
 	"\x14PublishBuildResponse\x12+\n" +
 	"\x05build\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.BuildR\x05build\x12*\n" +
-	"\x11previous_build_id\x18\x02 \x01(\rR\x0fpreviousBuildId\"}\n" +
-	"\x14RollbackBuildRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x11previous_build_id\x18\x02 \x01(\rR\x0fpreviousBuildId\"\x8d\x01\n" +
+	"\x14RollbackBuildRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\"\n" +
 	"\rfrom_build_id\x18\x03 \x01(\rR\vfromBuildId\"D\n" +
 	"\x15RollbackBuildResponse\x12+\n" +
-	"\x05build\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.BuildR\x05build\"y\n" +
-	"\x10DropBuildRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05build\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.BuildR\x05build\"\x89\x01\n" +
+	"\x10DropBuildRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\"\n" +
 	"\bbuild_id\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\abuildId\"'\n" +

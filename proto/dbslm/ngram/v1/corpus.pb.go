@@ -1711,9 +1711,9 @@ var File_dbslm_ngram_v1_corpus_proto protoreflect.FileDescriptor
 
 const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\n" +
-	"\x1bdbslm/ngram/v1/corpus.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x01\n" +
-	"\x15FindGoneTokensRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x1bdbslm/ngram/v1/corpus.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x01\n" +
+	"\x15FindGoneTokensRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12'\n" +
 	"\ttoken_ids\x18\x03 \x03(\rB\n" +
@@ -1725,9 +1725,9 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\x05start\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.DocumentStartH\x00R\x05start\x12!\n" +
 	"\x05chunk\x18\x03 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x12/\n" +
 	"\x03end\x18\x04 \x01(\v2\x1b.dbslm.ngram.v1.DocumentEndH\x00R\x03endB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\xac\x03\n" +
-	"\fIngestHeader\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12?\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xbc\x03\n" +
+	"\fIngestHeader\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12?\n" +
 	"\x05model\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$R\x05model\x129\n" +
 	"\bsettings\x18\x03 \x01(\v2\x1d.dbslm.ngram.v1.ModelSettingsR\bsettings\x12\"\n" +
 	"\atrainer\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\atrainer\x12\x1b\n" +
@@ -1801,9 +1801,9 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"\ttext_kept\x18\t \x01(\bR\btextKept\x12;\n" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xab\x01\n" +
-	"\x14ListDocumentsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"createTime\"\xbb\x01\n" +
+	"\x14ListDocumentsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12'\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
@@ -1812,9 +1812,9 @@ const file_dbslm_ngram_v1_corpus_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x10R\tpageToken\"w\n" +
 	"\x15ListDocumentsResponse\x126\n" +
 	"\tdocuments\x18\x01 \x03(\v2\x18.dbslm.ngram.v1.DocumentR\tdocuments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbe\x01\n" +
-	"\x15ForgetDocumentRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xce\x01\n" +
+	"\x15ForgetDocumentRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12 \n" +
 	"\x05label\x18\x03 \x01(\tB\n" +

@@ -557,9 +557,9 @@ var File_dbslm_ngram_v1_evaluation_proto protoreflect.FileDescriptor
 
 const file_dbslm_ngram_v1_evaluation_proto_rawDesc = "" +
 	"\n" +
-	"\x1fdbslm/ngram/v1/evaluation.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1edbslm/ngram/v1/inference.proto\"\xf0\x01\n" +
-	"\x16ListEvaluationsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1e\n" +
+	"\x1fdbslm/ngram/v1/evaluation.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1edbslm/ngram/v1/inference.proto\"\x80\x02\n" +
+	"\x16ListEvaluationsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1e\n" +
 	"\x05model\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12(\n" +
 	"\vtext_sha256\x18\x04 \x01(\fB\a\xbaH\x04z\x02\x18 R\n" +
@@ -570,16 +570,16 @@ const file_dbslm_ngram_v1_evaluation_proto_rawDesc = "" +
 	"page_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"\x7f\n" +
 	"\x17ListEvaluationsResponse\x12<\n" +
 	"\vevaluations\x18\x01 \x03(\v2\x1a.dbslm.ngram.v1.EvaluationR\vevaluations\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"g\n" +
-	"\x14GetEvaluationRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12.\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"w\n" +
+	"\x14GetEvaluationRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12.\n" +
 	"\revaluation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01($R\fevaluationId\"S\n" +
 	"\x15GetEvaluationResponse\x12:\n" +
 	"\n" +
 	"evaluation\x18\x01 \x01(\v2\x1a.dbslm.ngram.v1.EvaluationR\n" +
-	"evaluation\"w\n" +
-	"\x19CompareEvaluationsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x129\n" +
+	"evaluation\"\x87\x01\n" +
+	"\x19CompareEvaluationsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x129\n" +
 	"\x0eevaluation_ids\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x02\x10 \"\x06r\x04\x10\x01($R\revaluationIds\"\xd3\x02\n" +
 	"\x14EvaluationComparison\x12:\n" +
 	"\n" +
@@ -592,9 +592,9 @@ const file_dbslm_ngram_v1_evaluation_proto_rawDesc = "" +
 	"\x1eperplexity_ratio_excluding_oov\x18\x05 \x01(\x01R\x1bperplexityRatioExcludingOov\x127\n" +
 	"\x18bits_per_byte_difference\x18\x06 \x01(\x01R\x15bitsPerByteDifference\"d\n" +
 	"\x1aCompareEvaluationsResponse\x12F\n" +
-	"\vcomparisons\x18\x01 \x03(\v2$.dbslm.ngram.v1.EvaluationComparisonR\vcomparisons\"j\n" +
-	"\x17DeleteEvaluationRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12.\n" +
+	"\vcomparisons\x18\x01 \x03(\v2$.dbslm.ngram.v1.EvaluationComparisonR\vcomparisons\"z\n" +
+	"\x17DeleteEvaluationRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12.\n" +
 	"\revaluation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01($R\fevaluationId\"\x1a\n" +
 	"\x18DeleteEvaluationResponse2\xbd\x03\n" +
 	"\x11EvaluationService\x12g\n" +

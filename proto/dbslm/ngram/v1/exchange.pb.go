@@ -433,18 +433,18 @@ var File_dbslm_ngram_v1_exchange_proto protoreflect.FileDescriptor
 
 const file_dbslm_ngram_v1_exchange_proto_rawDesc = "" +
 	"\n" +
-	"\x1ddbslm/ngram/v1/exchange.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1adbslm/ngram/v1/model.proto\"\xb6\x01\n" +
-	"\x12ExportModelRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x1ddbslm/ngram/v1/exchange.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1adbslm/ngram/v1/model.proto\"\xc6\x01\n" +
+	"\x12ExportModelRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12B\n" +
 	"\x06format\x18\x04 \x01(\x0e2\x1e.dbslm.ngram.v1.ExchangeFormatB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06format\"+\n" +
 	"\x13ExportModelResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xe0\x02\n" +
-	"\x11ImportModelHeader\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12?\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xf0\x02\n" +
+	"\x11ImportModelHeader\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12?\n" +
 	"\x05model\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$R\x05model\x12B\n" +
 	"\x06format\x18\x03 \x01(\x0e2\x1e.dbslm.ngram.v1.ExchangeFormatB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06format\x129\n" +

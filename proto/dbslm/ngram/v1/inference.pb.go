@@ -3753,9 +3753,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x10\n" +
-	"\x03raw\x18\x03 \x01(\fR\x03raw\"\x8e\x01\n" +
-	"\x0fTokenizeRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x03raw\x18\x03 \x01(\fR\x03raw\"\x9e\x01\n" +
+	"\x0fTokenizeRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12\x1d\n" +
@@ -3764,9 +3764,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x06tokens\x18\x01 \x03(\v2\x15.dbslm.ngram.v1.TokenR\x06tokens\"n\n" +
 	"\x10TokenizeResponse\x12?\n" +
 	"\tsentences\x18\x01 \x03(\v2!.dbslm.ngram.v1.TokenizedSentenceR\tsentences\x12\x19\n" +
-	"\bbuild_id\x18\x02 \x01(\rR\abuildId\"\xec\x01\n" +
-	"\x0ePredictRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\bbuild_id\x18\x02 \x01(\rR\abuildId\"\xfc\x01\n" +
+	"\x0ePredictRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12#\n" +
@@ -3787,9 +3787,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\vpredictions\x18\x01 \x03(\v2\x1a.dbslm.ngram.v1.PredictionR\vpredictions\x12/\n" +
 	"\acontext\x18\x02 \x03(\v2\x15.dbslm.ngram.v1.TokenR\acontext\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12@\n" +
-	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xe1\x01\n" +
-	"\fScoreRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xf1\x01\n" +
+	"\fScoreRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12!\n" +
@@ -3815,9 +3815,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\rScoreResponse\x121\n" +
 	"\x06scores\x18\x01 \x03(\v2\x19.dbslm.ngram.v1.TextScoreR\x06scores\x12\x19\n" +
 	"\bbuild_id\x18\x02 \x01(\rR\abuildId\x12@\n" +
-	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xe1\x01\n" +
-	"\x11ScoreStreamHeader\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xf1\x01\n" +
+	"\x11ScoreStreamHeader\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12\x1c\n" +
@@ -3908,9 +3908,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x11_max_copied_exactB\r\n" +
 	"\v_beam_widthB\x11\n" +
 	"\x0f_length_penaltyB\x10\n" +
-	"\x0e_balance_marks\"\xad\x03\n" +
-	"\x0fGenerateRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x0e_balance_marks\"\xbd\x03\n" +
+	"\x0fGenerateRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12!\n" +
@@ -3984,9 +3984,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x1e.dbslm.ngram.v1.GenerateHeaderH\x00R\x06header\x125\n" +
 	"\x05chunk\x18\x02 \x01(\v2\x1d.dbslm.ngram.v1.GenerateChunkH\x00R\x05chunk\x128\n" +
 	"\x06finish\x18\x03 \x01(\v2\x1e.dbslm.ngram.v1.GenerateFinishH\x00R\x06finishB\a\n" +
-	"\x05event\"\xee\x02\n" +
-	"\x0eEvaluateHeader\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05event\"\xfe\x02\n" +
+	"\x0eEvaluateHeader\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12\x19\n" +
 	"\bbuild_id\x18\x03 \x01(\rR\abuildId\x12(\n" +
@@ -4061,9 +4061,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"evaluation\x18\x03 \x01(\v2\x1a.dbslm.ngram.v1.EvaluationH\x00R\n" +
 	"evaluation\x12B\n" +
 	"\texplained\x18\x04 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryH\x00R\texplainedB\a\n" +
-	"\x05event\"\xaa\x01\n" +
-	"\x13ListContextsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x05event\"\xba\x01\n" +
+	"\x13ListContextsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12'\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +

@@ -790,9 +790,9 @@ const file_dbslm_ngram_v1_job_proto_rawDesc = "" +
 	"\fSTATE_FAILED\x10\x03\x12\x13\n" +
 	"\x0fSTATE_CANCELLED\x10\x04\x12\x10\n" +
 	"\fSTATE_PAUSED\x10\x05\x12\x15\n" +
-	"\x11STATE_INTERRUPTED\x10\x06\"\xbe\x01\n" +
-	"\x0fListJobsRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1e\n" +
+	"\x11STATE_INTERRUPTED\x10\x06\"\xce\x01\n" +
+	"\x0fListJobsRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1e\n" +
 	"\x05model\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12\x18\n" +
 	"\arunning\x18\x03 \x01(\bR\arunning\x12'\n" +
 	"\tpage_size\x18\x04 \x01(\x05B\n" +
@@ -801,19 +801,19 @@ const file_dbslm_ngram_v1_job_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"c\n" +
 	"\x10ListJobsResponse\x12'\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x13.dbslm.ngram.v1.JobR\x04jobs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Q\n" +
-	"\rGetJobRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1f\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"a\n" +
+	"\rGetJobRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1f\n" +
 	"\x06job_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\"7\n" +
 	"\x0eGetJobResponse\x12%\n" +
-	"\x03job\x18\x01 \x01(\v2\x13.dbslm.ngram.v1.JobR\x03job\"T\n" +
-	"\x10AttachJobRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1f\n" +
+	"\x03job\x18\x01 \x01(\v2\x13.dbslm.ngram.v1.JobR\x03job\"d\n" +
+	"\x10AttachJobRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1f\n" +
 	"\x06job_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\":\n" +
 	"\x11AttachJobResponse\x12%\n" +
-	"\x03job\x18\x01 \x01(\v2\x13.dbslm.ngram.v1.JobR\x03job\"T\n" +
-	"\x10CancelJobRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1f\n" +
+	"\x03job\x18\x01 \x01(\v2\x13.dbslm.ngram.v1.JobR\x03job\"d\n" +
+	"\x10CancelJobRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1f\n" +
 	"\x06job_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05jobId\":\n" +
 	"\x11CancelJobResponse\x12%\n" +
 	"\x03job\x18\x01 \x01(\v2\x13.dbslm.ngram.v1.JobR\x03job2\xde\x02\n" +

@@ -320,9 +320,9 @@ var File_dbslm_ngram_v1_rebuild_proto protoreflect.FileDescriptor
 
 const file_dbslm_ngram_v1_rebuild_proto_rawDesc = "" +
 	"\n" +
-	"\x1cdbslm/ngram/v1/rebuild.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/model.proto\"\xcd\x02\n" +
-	"\x13RebuildModelRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12 \n" +
+	"\x1cdbslm/ngram/v1/rebuild.proto\x12\x0edbslm.ngram.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1adbslm/ngram/v1/model.proto\"\xdd\x02\n" +
+	"\x13RebuildModelRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x12A\n" +
 	"\x06target\x18\x03 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$R\x06target\x129\n" +
