@@ -21,6 +21,7 @@ type Corpus struct {
 	marks, next []uint64 // by position, of the order above and of the one at hand
 	windows     []window
 	sorted      []window
+	touched     uint32 // of what was touched, so that it is
 }
 
 // NewCorpus returns an empty corpus for a model of the given order; its counting keeps about so many windows in memory.
@@ -97,6 +98,9 @@ func (c *Corpus) group(n int, yield func(int, *Counted) error) error {
 	}
 	whole := false // adjusted counts are raw ones
 	for i, w := range c.sorted {
+		if i%together == 0 {
+			c.touch(c.sorted[i:min(i+together, len(c.sorted))], n)
+		}
 		context := c.tokens[int(w.position)-n+1 : w.position]
 		fresh := i == 0 || w.hash != c.sorted[i-1].hash
 		if fresh {
@@ -125,6 +129,19 @@ func (c *Corpus) group(n int, yield func(int, *Counted) error) error {
 		}
 	}
 	return flush()
+}
+
+// together is how many windows are fetched together.
+const together = 32
+
+// touch reads a token of each window. Sorted by hash they lie anywhere in the text: what the processor waits for at one it
+// fetches meanwhile for the others.
+func (c *Corpus) touch(windows []window, n int) {
+	sum := uint32(0)
+	for _, w := range windows {
+		sum += c.tokens[int(w.position)-n+1]
+	}
+	c.touched = sum
 }
 
 // unigrams counts order 1: its one context is empty.

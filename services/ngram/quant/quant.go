@@ -14,7 +14,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"sort"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -42,6 +41,8 @@ type Book struct {
 	Log10  []float64 // by code
 	Mass   []float64 // by code: 10**Log10
 	fixed  []uint64  // by code: Mass in units of 1/One
+	first  []uint16  // by slot: the codes of lower slots
+	slots  float64   // by unit of the logarithm
 }
 
 // widening is how the low end of a range is found: the default, and the step by which it moves if that is not enough. 16 bits
@@ -84,6 +85,7 @@ func New(kind Kind, bits int, lo float64) (*Book, error) {
 		book.fixed[code] = Fixed(book.Mass[code])
 	}
 	book.Log10[0], book.Log10[last] = lo, 0 // not -0
+	book.index()
 	return book, nil
 }
 
@@ -98,7 +100,14 @@ func (b *Book) Code(log10 float64) int {
 	if !(log10 > b.Lo) {
 		return 0
 	}
-	above := sort.SearchFloat64s(b.Log10, log10) // the first value that is not smaller
+	if log10 > 0 {
+		return len(b.Log10) - 1
+	}
+	slot := b.slot(log10)
+	above, end := int(b.first[slot]), int(b.first[slot+1]) // the first value that is not smaller
+	for above < end && b.Log10[above] < log10 {
+		above++
+	}
 	if above == len(b.Log10) {
 		return above - 1
 	}
@@ -106,6 +115,25 @@ func (b *Book) Code(log10 float64) int {
 		return above - 1
 	}
 	return above
+}
+
+// index cuts the range into a few slots more than there are codes. A greater logarithm is in no lower slot: the first value
+// that is not smaller than a logarithm is in its slot, or the first one above it.
+func (b *Book) index() {
+	count := 4 * len(b.Log10)
+	b.slots = float64(count) / -b.Lo
+	b.first = make([]uint16, count+2)
+	for code, slot := 0, 0; slot < len(b.first); slot++ {
+		for code < len(b.Log10)-1 && b.slot(b.Log10[code]) < slot {
+			code++
+		}
+		b.first[slot] = uint16(code)
+	}
+}
+
+// slot is that of a logarithm in the range.
+func (b *Book) slot(log10 float64) int {
+	return min(int(float64((log10-b.Lo)*b.slots)), 4*len(b.Log10))
 }
 
 // Fixed returns the mass of a code in units of 1/One.

@@ -3,7 +3,7 @@
 //
 //	New ─▶ Add every sentence ─▶ Count ─▶ Probe held-out sentences ─▶ Estimate
 //
-// Everything is in memory: 4 bytes a token, about 7 bytes an n-gram, and what an estimator keeps of one order.
+// Everything is in memory: 4 bytes a token, about 7 bytes an n-gram and 8 a context, and what an estimator keeps of one order.
 package rehearsal
 
 import (
@@ -34,7 +34,7 @@ type Rehearsal struct {
 	letters   int64 // bytes of all words
 	sentence  []uint32
 	orders    []Order
-	packed    [][]byte // by order, the contexts in order of their hashes
+	packed    []pieces // by order, the contexts in order of their hashes
 	probe     *scoring.Probe
 	estimator *smoothing.Estimator
 	params    smoothing.Params
@@ -45,7 +45,7 @@ func New(order int, limit int64) *Rehearsal {
 	windows := int(min(max(limit/8/windowBytes, 1<<16), math.MaxInt32))
 	return &Rehearsal{
 		order: order, limit: limit, corpus: counting.NewCorpus(order, contexthash.Sum, windows), ids: map[string]uint32{},
-		orders: make([]Order, order), packed: make([][]byte, order), probe: scoring.NewProbe(order, contexthash.Sum),
+		orders: make([]Order, order), packed: make([]pieces, order), probe: scoring.NewProbe(order, contexthash.Sum),
 	}
 }
 
@@ -105,9 +105,7 @@ func (r *Rehearsal) Count() error {
 			}
 		}
 		counts = packed.Counts{Context: c.Tokens, Tokens: c.Followers, Adjusted: c.Adjusted}
-		before := len(r.packed[n-1])
-		r.packed[n-1] = packed.AppendCounts(r.packed[n-1], &counts)
-		if held += int64(len(r.packed[n-1]) - before); held*5/4 > r.limit {
+		if held += r.packed[n-1].add(c.Hash, &counts); held*5/4 > r.limit {
 			return r.tooLarge()
 		}
 		return nil
@@ -163,23 +161,21 @@ func (r *Rehearsal) derive(storage ngram.Storage, lo smoothing.Least) (need smoo
 		sizes[i] = smoothing.LevelSize{NGrams: o.NGrams, Contexts: o.Contexts}
 	}
 	r.estimator.Within(nil, sizes)
-	var counts packed.Counts
 	for n := 1; n <= r.order; n++ {
 		r.probe.Begin(n)
 		book := p.Logprob
 		if n == 1 {
 			book = p.Unigram
 		}
-		err := packed.EachCounts(r.packed[n-1], n-1, &counts, func(c *packed.Counts) error {
-			context := smoothing.Context{N: n, Hash: contexthash.Sum(c.Context), Tokens: c.Tokens, Adjusted: c.Adjusted}
-			if n > 1 {
-				context.Parent = contexthash.Sum(c.Context[1:])
+		err := r.packed[n-1].each(n, func(contexts []smoothing.Context, parents []int64) error {
+			r.estimator.Expect(parents)
+			for _, context := range contexts {
+				result, err := r.estimator.Context(context)
+				if err != nil {
+					return err
+				}
+				result.Probe(r.probe, n, context.Hash, book)
 			}
-			result, err := r.estimator.Context(context)
-			if err != nil {
-				return err
-			}
-			result.Probe(r.probe, n, context.Hash, book)
 			return nil
 		})
 		if err != nil {

@@ -27,7 +27,7 @@ func (r *Rehearsal) Size(storage ngram.Storage, textBytes int64) Size {
 	for n, o := range r.orders {
 		grams, contexts = grams+float64(o.NGrams), contexts+float64(o.Contexts)
 		if n > 0 {
-			segments += float64(len(r.packed[n]))
+			segments += float64(r.packed[n].size())
 		}
 	}
 	on := func(b rowBytes) int64 {

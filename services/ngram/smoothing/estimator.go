@@ -76,6 +76,8 @@ type Estimator struct {
 	probabilities []float64
 	parents       []int // places in the order below
 	flips         []flip
+	touched       []touched
+	ahead         []touched // those of touched that were not asked for yet
 
 	least Least
 }
@@ -91,6 +93,15 @@ type LevelSize struct{ NGrams, Contexts int64 }
 // Within tells the sizes of the orders, element 0 those of order 1, and where there is room for them (nil: in memory). It is
 // called before the first context, if at all; Close gives the room back.
 func (e *Estimator) Within(space *spill.Space, sizes []LevelSize) { e.space, e.sizes = space, sizes }
+
+// Expect tells the parents of the next contexts, in their order, all of one order. It changes nothing but the time they take.
+func (e *Estimator) Expect(parents []int64) {
+	e.touched, e.ahead = e.touched[:0], nil
+	if e.lower.leading != nil {
+		e.touched = e.lower.touch(e.touched, parents)
+		e.ahead = e.touched
+	}
+}
 
 // Close gives back what the estimator keeps. It cannot be used any more.
 func (e *Estimator) Close() {
@@ -140,7 +151,7 @@ func (e *Estimator) begin(c Context) error {
 			return inconsistent(c, "its order follows order %d", e.n)
 		}
 		e.n++
-		e.at = 0
+		e.at, e.ahead = 0, nil
 		e.lower.close()
 		e.lower, e.upper = e.upper, level{}
 		if e.n < e.params.Order && e.n <= len(e.sizes) {
@@ -185,7 +196,14 @@ func (e *Estimator) interpolate(c Context, gamma float64) (parent int, err error
 		}
 		return -1, nil
 	}
-	if parent, e.parents, err = e.lower.find(c, r.Tokens, e.parents[:0]); err != nil {
+	found := false
+	if len(e.ahead) > 0 && e.ahead[0].hash == c.Parent {
+		parent, found = e.ahead[0].place, e.ahead[0].found
+		e.ahead = e.ahead[1:]
+	} else {
+		parent, found = e.lower.at(c.Parent)
+	}
+	if parent, e.parents, err = e.lower.findIn(parent, found, c, r.Tokens, e.parents[:0]); err != nil {
 		return 0, err
 	}
 	for i, below := range e.parents {

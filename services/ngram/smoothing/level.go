@@ -18,6 +18,7 @@ type level struct {
 	dense    []int32  // for order 1: index by token, -1 for none
 	leading  []uint32 // once the level is complete: by the leading bits of a hash, where its contexts begin
 	free     []func()
+	sum      int64 // of what was touched, so that it is
 }
 
 // reserve makes room for a level of that size.
@@ -96,9 +97,44 @@ func (l *level) at(hash int64) (int, bool) {
 	return int(begin) + i, found
 }
 
+// touched is a context that will be asked for soon.
+type touched struct {
+	hash  int64
+	place int
+	found bool
+}
+
+// touch finds contexts that will be asked for soon. What the processor waits for at one of them it fetches meanwhile for the
+// others: nothing here depends on what was read for the one before.
+func (l *level) touch(list []touched, hashes []int64) []touched {
+	sum := int64(0)
+	width := max(bits.Len(uint(len(l.contexts)))-2, 0)
+	for _, hash := range hashes {
+		if begin := int(l.leading[(uint64(hash)^1<<63)>>(64-width)]); begin < len(l.contexts) {
+			sum += l.contexts[begin].hash
+		}
+	}
+	for _, hash := range hashes {
+		place, found := l.at(hash)
+		list = append(list, touched{hash, place, found})
+	}
+	for _, t := range list {
+		if t.found {
+			sum += int64(l.grams[l.contexts[t.place].start].token)
+		}
+	}
+	l.sum = sum
+	return list
+}
+
 // find returns the parent of a context and, for each of the tokens that follow it, its index in the parent.
 func (l *level) find(c Context, tokens []uint32, indexes []int) (parent int, _ []int, err error) {
 	parent, found := l.at(c.Parent)
+	return l.findIn(parent, found, c, tokens, indexes)
+}
+
+// findIn is find for a parent that was looked for.
+func (l *level) findIn(parent int, found bool, c Context, tokens []uint32, indexes []int) (_ int, _ []int, err error) {
 	if !found {
 		return 0, nil, inconsistent(c, "its parent %d has no followers", c.Parent)
 	}
