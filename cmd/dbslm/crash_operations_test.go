@@ -25,11 +25,16 @@ func same(kind string, args ...string) operation {
 	return operation{kind: kind, own: args, twin: args, done: func() {}}
 }
 
-// draw chooses a command that can be done now.
-func (c *crash) draw() operation {
+// draw chooses a command that can be done now. The first rounds train, forget and import, so that few rounds do too.
+func (c *crash) draw(round int) operation {
+	if first := []func() (operation, bool){c.train, c.train, c.forget, c.importModel}; round < len(first) {
+		if op, possible := first[round](); possible {
+			return op
+		}
+	}
 	choices := []func() (operation, bool){
 		c.train, c.train, c.train, c.train, c.replace, c.replace, c.countOnly, c.reset, c.readStdin, c.forget, c.forget, c.forget,
-		c.build, c.build, c.prune, c.prune, c.publish, c.rollback, c.drop, c.drop, c.copy, c.copy, c.deleteCopy, c.deleteCopy, c.deleteAll,
+		c.build, c.build, c.prune, c.prune, c.publish, c.rollback, c.drop, c.drop, c.copy, c.copy, c.importModel, c.importModel, c.deleteCopy, c.deleteCopy, c.deleteAll,
 	}
 	for {
 		if op, possible := choices[c.random.IntN(len(choices))](); possible {
@@ -43,7 +48,8 @@ func (c *crash) text(label string) string {
 	if c.texts++; label == "" {
 		label = fmt.Sprintf("text-%d.txt", c.texts)
 	}
-	write(c.T, label, crashText(c.random, 5+c.random.IntN(120)))
+	c.only[label] = fmt.Sprintf("solitude%d", c.texts)
+	write(c.T, label, crashText(c.random, 5+c.random.IntN(120))+c.only[label]+" .\n\n")
 	return label
 }
 
@@ -123,7 +129,36 @@ func (c *crash) forget() (operation, bool) {
 	label := c.document()
 	op := same("forget", "forget", label, "--yes")
 	op.over = []string{"has no document"}
-	op.done = func() { c.documents = slices.DeleteFunc(c.documents, func(d string) bool { return d == label }) }
+	op.done = func() {
+		c.documents = slices.DeleteFunc(c.documents, func(d string) bool { return d == label })
+		if word := c.only[label]; word != "" && c.server == nil && c.serve == nil && len(c.copies) == 0 {
+			notInFiles(c.T, c.store, word)
+		}
+	}
+	return op, true
+}
+
+// importModel makes a model of what the twin exports, in either format; afterwards both stores export the same again.
+func (c *crash) importModel() (operation, bool) {
+	if c.published(c.twin) == 0 || len(c.copies) > 2 {
+		return operation{}, false
+	}
+	c.texts++
+	name := fmt.Sprintf("import-%d", c.texts)
+	file := name + []string{".arpa", ".tsv"}[c.random.IntN(2)]
+	succeed(c.T, "export", file, "--db", c.twin)
+	op := same("import", "import", file, "--model", name, "--storage", []string{"8", "exact"}[c.random.IntN(2)])
+	op.over = []string{"there is a model"}
+	op.done = func() {
+		c.copies = append(c.copies, name)
+		var again [2]string
+		for i, db := range []string{c.store, c.twin} {
+			again[i] = succeed(c.T, "export", "-", "--format", "arpa", "--model", name, "--db", db)
+		}
+		if again[0] != again[1] || len(again[0]) < 100 {
+			c.Errorf("what was imported of %s is not the same in the store and its twin: %d and %d bytes of ARPA", file, len(again[0]), len(again[1]))
+		}
+	}
 	return op, true
 }
 

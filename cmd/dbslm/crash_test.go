@@ -21,7 +21,7 @@ import (
 
 // TestCrashRounds kills with SIGKILL, at random moments, the process of a command, the service that a command uses, or the
 // database server, while texts are counted, replaced and forgotten, builds derived, pruned, published and dropped, models
-// reset, copied and deleted. Each round is one command on a model that grew in the rounds before, and on its twin in another
+// reset, copied, imported and deleted. Each round is one command on a model that grew in the rounds before, and on its twin in another
 // store, where nobody kills anything. After the kill the build that serves is the one before or the one after, whole. After
 // the same command was run again, the model is its twin, in words, and no row and no file is left that belongs to nothing.
 //
@@ -71,7 +71,8 @@ type crash struct {
 	texts     int               // written so far
 	served    []pair            // builds that served, in the store and the twin
 	shown     map[uint32]string // what a build of the store shows, since it was first seen
-	copies    []string          // of the model
+	copies    []string          // of the model, and imports
+	only      map[string]string // a word that only the document of a label has
 	order     int
 	settings  []string // flags of the first training
 }
@@ -97,7 +98,7 @@ func newCrash(t *testing.T, server *databasetest.Server, parameters string, seed
 	c := &crash{
 		T: t, random: rand.New(rand.NewPCG(seed, 1)), server: server,
 		store: filepath.Join(dir, "store"), twin: filepath.Join(dir, "twin"), temp: filepath.Join(dir, "temp"), files: filepath.Join(dir, "files"),
-		took: map[string]time.Duration{}, killed: map[string]int{},
+		took: map[string]time.Duration{}, killed: map[string]int{}, only: map[string]string{},
 	}
 	if server != nil {
 		c.store = dsn(t, server.Target(t)) + parameters
@@ -139,7 +140,7 @@ func (c *crash) rounds(n int) {
 
 // round is one command that is killed and run again.
 func (c *crash) round(i int) {
-	op := c.draw()
+	op := c.draw(i)
 	victim := c.victim()
 	say := fmt.Sprintf("round %d, %s killed in %q", i, victim, op.own)
 	before := c.published(c.store)
