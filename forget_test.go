@@ -139,6 +139,43 @@ func TestForgottenWordsAreNowhere(t *testing.T) {
 	})
 }
 
+// Where all that level 1 wrote goes, no sentence of it is left in any reply of the builds that saw the document, also of those that
+// say nothing of it; what people said and replies from before stay.
+func TestForgetAllReplies(t *testing.T) {
+	databasetest.EachTarget(t, func(t *testing.T, target database.Target) {
+		w := newWorld(t, target)
+		train(t, w, "harbour.txt", harbour)
+		unread := start(t, w)
+		before := respond(t, w, unread, "1", "Who counts?", 3)
+		train(t, w, "secret.txt", quokka)
+		replies := map[string]string{} // by conversation
+		innocent := 0
+		for seed := range uint64(12) {
+			conversation := start(t, w)
+			said := respond(t, w, conversation, "1", "Who sleeps?", seed).Message.Content
+			replies[conversation] = said
+			if lower := strings.ToLower(said); !strings.Contains(lower, "quokka") && !strings.Contains(lower, "xylophones") {
+				innocent++
+			}
+		}
+		done, err := forgetDocument(t.Context(), w, &gatewayv1.ForgetHeader{Label: "secret.txt", RequestId: "all", Replies: gatewayv1.RepliesToForget_REPLIES_TO_FORGET_ALL})
+		if err != nil || done.Traces != 12 || done.Shortened != 12 {
+			t.Fatalf("%v, error %v", done, err)
+		}
+		if innocent == 0 {
+			t.Error("every reply says the words: nothing shows the difference")
+		}
+		for conversation, said := range replies {
+			if history := w.history(t, conversation); len(history) != 2 || history[0].Content != "Who sleeps?" || strings.Trim(history[1].Content, "[…] ") != "" {
+				t.Errorf("%q became %v", said, history)
+			}
+		}
+		if kept := w.history(t, unread)[1].Content; kept != before.Message.Content {
+			t.Errorf("a reply from before, %q, became %q", before.Message.Content, kept)
+		}
+	})
+}
+
 // late opens a turn and prepares a reply from the build that serves; the function it returns commits that.
 func (w *world) late(t *testing.T) (func() error, error) {
 	f := w.gateway(t)

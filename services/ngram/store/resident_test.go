@@ -1,11 +1,13 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"dbslm/pkg/database/databasetest"
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/decoding"
+	"dbslm/services/ngram/lookup"
 	"dbslm/services/ngram/scoring"
 	"dbslm/services/ngram/store"
 )
@@ -139,6 +142,74 @@ func TestLocalFilesFollowWhatServes(t *testing.T) {
 			t.Errorf("left after the model was deleted: %v", left)
 		}
 	})
+}
+
+// A build that saw a forgotten document has no local file left when forgetting returns, and is mapped by nobody once its readers
+// have ended; the file of its successor knows the words of the document as little as the rows do.
+func TestNoLocalFileOfForgottenWords(t *testing.T) {
+	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
+		dir := t.TempDir()
+		reader := store.NewReader(db, store.ReaderOptions{ResidentBytes: 1 << 20, ResidentDir: dir})
+		defer reader.Close()
+		s := store.New(db, store.Options{Served: func(ctx context.Context) {
+			if _, err := reader.Sweep(ctx); err != nil {
+				t.Error(err)
+			}
+		}})
+		stays := text(whitespace.Tokenizer, sentences(1, 60))
+		train(t, s, "m", whitespace, ngram.BuildOptions{}, stays, "the quokka hides\nnobody saw the quokka\n")
+		saw := prepared(t, reader)
+		id := saw.Token([]byte("quokka"))
+		before := residentFiles(t, dir)
+		if id == lookup.Unknown || len(before) != 1 {
+			t.Fatalf("token %d, files %v", id, before)
+		}
+		gone, err := forget(t.Context(), s, "m", store.Forgetting{Label: "text 1"})
+		if err != nil || !slices.Contains(gone.Builds, saw.Build.ID) {
+			t.Fatalf("%+v, error %v", gone, err)
+		}
+		if left := residentFiles(t, dir); slices.Contains(left, before[0]) {
+			t.Errorf("left after forgetting: %v", left)
+		}
+		old := saw.Build.ID
+		saw = nil
+		now := prepared(t, reader)
+		for end := time.Now().Add(5 * time.Second); mapped(t, before[0]); time.Sleep(10 * time.Millisecond) {
+			if runtime.GC(); time.Now().After(end) {
+				t.Fatalf("the file of build %d is still mapped", old)
+			}
+		}
+		if token := now.Token([]byte("quokka")); token != lookup.Unknown || now.Build.ID == old {
+			t.Errorf("build %d knows the word as %d", now.Build.ID, token)
+		}
+		for _, name := range residentFiles(t, dir) {
+			if data, err := os.ReadFile(filepath.Join(dir, name)); err != nil || bytes.Contains(data, []byte("quokka")) {
+				t.Errorf("%s holds the word, or error %v", name, err)
+			}
+		}
+		alone := store.New(db, store.Options{})
+		train(t, alone, "never", whitespace, ngram.BuildOptions{}, stays)
+		view, err := store.NewReader(db, store.ReaderOptions{CacheBytes: -1}).Open(t.Context(), ngram.DefaultTenant, "never", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(scored(t, now), scored(t, view)) {
+			t.Error("the file scores otherwise than a model that never saw the document")
+		}
+	})
+}
+
+// mapped reports whether this process maps a file of that name.
+func mapped(t *testing.T, name string) bool {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/maps")
+	if os.IsNotExist(err) {
+		return false // a system that does not tell
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Contains(maps, []byte(name))
 }
 
 // A file that is damaged, cut, of another build or of a killed process never answers: it is made again, or removed.
