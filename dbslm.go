@@ -17,6 +17,7 @@ package dbslm
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"slices"
@@ -60,6 +61,10 @@ type Config struct {
 	Services []Service
 	// Peers are the addresses (host:port) of services that run elsewhere and that the gateway needs.
 	Peers map[Service]string
+	// ServerTLS makes the services demand TLS of their listeners (see rpc.ServerTLS); nil serves plain text.
+	ServerTLS *tls.Config
+	// PeerTLS makes peers be reached over TLS (see rpc.PeerTLS).
+	PeerTLS *tls.Config
 	// PlaintextPeers allows peers to be reached over a network without TLS.
 	PlaintextPeers bool
 	// ResidentBytes bounds the memory of models that are held whole, which is the fastest way to serve them: 10 to 25 bytes
@@ -126,7 +131,7 @@ func (c *Config) validate() error {
 }
 
 func (s *System) open(ctx context.Context, config Config) error {
-	options := rpc.Options{AllowPlaintext: config.PlaintextPeers}
+	options := rpc.Options{AllowPlaintext: config.PlaintextPeers, ServerTLS: config.ServerTLS, PeerTLS: config.PeerTLS}
 	if t := config.Telemetry; t != nil {
 		options.Logger, options.Registerer, options.TracerProvider = t.Logger, t.Registry, t.TracerProvider
 	}

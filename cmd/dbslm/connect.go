@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 
 	"dbslm"
 	"dbslm/pkg/database"
@@ -26,7 +27,11 @@ type connection struct {
 // connect opens the store of --db, or dials --server. With create, a missing embedded store is made.
 func (a *app) connect(ctx context.Context, create bool) (*connection, error) {
 	if a.server != "" {
-		conn, err := rpc.Dial(a.server, rpc.Options{AllowPlaintext: a.plaintextPeers})
+		peerTLS, err := a.peerTLS()
+		if err != nil {
+			return nil, err
+		}
+		conn, err := rpc.Dial(a.server, rpc.Options{AllowPlaintext: a.plaintextPeers, PeerTLS: peerTLS})
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +44,7 @@ func (a *app) connect(ctx context.Context, create bool) (*connection, error) {
 	if target.Memory() {
 		return nil, usagef("--db :memory: would be gone when this command ends; name a directory")
 	}
-	tel, kept, err := a.quietTelemetry("dbslm")
+	tel, kept, err := a.quietTelemetry()
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +62,14 @@ func (a *app) connect(ctx context.Context, create bool) (*connection, error) {
 		},
 		log: kept,
 	}, nil
+}
+
+// peerTLS says how --server and peers are trusted; nil is plain text.
+func (a *app) peerTLS() (*tls.Config, error) {
+	if a.tlsCA == "" {
+		return nil, nil
+	}
+	return rpc.PeerTLS(a.tlsCA)
 }
 
 // with runs a command's work over a connection.

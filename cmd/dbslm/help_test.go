@@ -105,7 +105,7 @@ func TestNoCommandShowsHelp(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	inHarbour(t)
 	t.Setenv("DBSLM_DB", "elsewhere")
-	t.Setenv("DBSLM_NGRAM_ORDER", "4")
+	t.Setenv("DBSLM_ORDER", "4")
 	t.Setenv("DBSLM_MODEL", "quay")
 	t.Setenv("DBSLM_JSON", "true")
 	t.Setenv("DBSLM_LOG_LEVEL", "error")
@@ -113,6 +113,11 @@ func TestEnvironment(t *testing.T) {
 	for _, want := range []string{`"model": "quay"`, `"store": "elsewhere"`, `"order": 4`, `"storage": "exact"`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %s in %s", want, out)
+		}
+	}
+	for _, flag := range []string{"--order", "--ngram-order"} {
+		if out := succeed(t, "train", "harbour.txt", flag, "2", "--model", "pier"+flag); !strings.Contains(out, `"order": 2`) {
+			t.Errorf("%s does not win: %s", flag, out)
 		}
 	}
 	refuse(t, "nowhere does not exist", "models", "--db", "nowhere")

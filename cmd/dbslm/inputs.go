@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"dbslm/pkg/errors"
 	"dbslm/pkg/text"
@@ -50,6 +51,9 @@ func findInputs(args []string, recursive bool, read reading) ([]input, error) {
 				continue
 			}
 			seen[f.label] = true
+			if err := checkLabel(f.label); err != nil {
+				return nil, err
+			}
 			if err := read.recognise(&f); err != nil {
 				return nil, err
 			}
@@ -123,6 +127,20 @@ func filesOf(path string, recursive bool, read reading) ([]input, error) {
 
 // label names a file in the model, the same however its path was written.
 func label(path string) string { return filepath.ToSlash(filepath.Clean(path)) }
+
+// labelBytes is the longest label, as the API says.
+const labelBytes = 512
+
+func checkLabel(label string) error {
+	switch {
+	case !utf8.ValidString(label):
+		return usagef("the name of %q is not UTF-8, and it names the text in the model; rename the file", label)
+	case len(label) > labelBytes:
+		return usagef("the path %s… has %d bytes, and it names the text in the model, where %d fit; go into the directory and give a shorter one",
+			strings.ToValidUTF8(label[:40], ""), len(label), labelBytes)
+	}
+	return nil
+}
 
 func expandHome(path string) (string, error) {
 	if path != "~" && !strings.HasPrefix(path, "~/") {

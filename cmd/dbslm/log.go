@@ -9,30 +9,30 @@ import (
 )
 
 // telemetry sets up what a process logs, from the given level on unless --log-level says otherwise.
-func (a *app) telemetry(service string, level slog.Level) (*telemetry.Telemetry, error) {
-	return a.setUp(service, level, a.err)
+func (a *app) telemetry(config telemetry.Config) (*telemetry.Telemetry, error) {
+	config.Version = version
+	if config.LogWriter == nil {
+		config.LogWriter = a.err
+	}
+	if a.logLevel != "" {
+		if err := config.LogLevel.UnmarshalText([]byte(a.logLevel)); err != nil {
+			return nil, usagef("--log-level %q is unknown; use debug, info, warn or error", a.logLevel)
+		}
+	}
+	return telemetry.Setup(config)
 }
 
 // quietTelemetry sets up what a command logs that runs services in its own process: everything that goes wrong reaches
 // the person as the command's own last line, so nothing is logged unless --log-level asks for it. What the services had to
 // say about an error is kept, for the one kind of error whose line says nothing: an internal one.
-func (a *app) quietTelemetry(service string) (tel *telemetry.Telemetry, kept *keptLog, err error) {
+func (a *app) quietTelemetry() (tel *telemetry.Telemetry, kept *keptLog, err error) {
 	kept = &keptLog{}
-	var to io.Writer = kept
-	if a.logLevel != "" {
-		to = a.err
+	config := telemetry.Config{LogLevel: slog.LevelError}
+	if a.logLevel == "" {
+		config.LogWriter = kept
 	}
-	tel, err = a.setUp(service, slog.LevelError, to)
+	tel, err = a.telemetry(config)
 	return tel, kept, err
-}
-
-func (a *app) setUp(service string, level slog.Level, to io.Writer) (*telemetry.Telemetry, error) {
-	if a.logLevel != "" {
-		if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
-			return nil, usagef("--log-level %q is unknown; use debug, info, warn or error", a.logLevel)
-		}
-	}
-	return telemetry.Setup(telemetry.Config{Service: service, Version: version, LogLevel: level, LogWriter: to})
 }
 
 // keptLogBytes bounds what is kept of a log.

@@ -4,9 +4,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
+	"unicode/utf8"
 
 	"dbslm/pkg/errors"
 )
@@ -32,23 +34,56 @@ func main() {
 }
 
 // run executes one command line and returns its exit code.
-func run(ctx context.Context, args []string, io streams) int {
-	root := newRoot(io)
+func run(ctx context.Context, args []string, s streams) int {
+	out := &output{Writer: s.out}
+	s.out = out
+	root := newRoot(s)
 	root.SetArgs(append([]string{}, args...)) // nil would have cobra look at os.Args
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := root, wordsAreText(args)
+	if err == nil {
+		cmd, err = root.ExecuteContextC(ctx)
+	}
+	if err == nil {
+		err = out.failed
+	}
 	if err == nil {
 		return exitOK
 	}
 	code := exitCode(ctx, err)
 	if code == exitInterrupted {
-		if terminal(io.err) {
-			fmt.Fprintln(io.err) // the terminal shows ^C
+		if terminal(s.err) {
+			fmt.Fprintln(s.err) // the terminal shows ^C
 		}
-		fmt.Fprintln(io.err, "dbslm: interrupted"+cmd.Annotations[afterInterrupt])
+		fmt.Fprintln(s.err, "dbslm: interrupted"+cmd.Annotations[afterInterrupt])
 		return code
 	}
-	fmt.Fprintln(io.err, "dbslm: "+message(err))
+	fmt.Fprintln(s.err, "dbslm: "+message(err))
 	return code
+}
+
+// wordsAreText refuses what no message can carry.
+func wordsAreText(args []string) error {
+	for _, arg := range args {
+		if !utf8.ValidString(arg) {
+			return usagef("%.60q is not UTF-8; write it in UTF-8, or rename the file", arg)
+		}
+	}
+	return nil
+}
+
+// output is a stream that remembers the first write that failed: a command that could not say what it has to say has failed.
+type output struct {
+	io.Writer
+	failed error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil && o.failed == nil {
+		o.failed = err
+	}
+	return n, err
 }
 
 // afterInterrupt annotates a command with what a person should know after Ctrl-C.
@@ -90,7 +125,7 @@ func message(err error) string {
 func hint(err *errors.Error) string {
 	switch err.Reason() {
 	case "PLAINTEXT_REFUSED":
-		return err.Public() + ": --plaintext-peers"
+		return err.Public() + ": --tls-ca or --plaintext-peers"
 	default:
 		return err.Public()
 	}

@@ -3,9 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"io"
+	"net"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -208,7 +212,7 @@ func dsn(t *testing.T, target database.Target) string {
 
 // served runs dbslm serve over a store, which is made when it is missing, and returns the way to it. The server must
 // end cleanly with the test.
-func served(t *testing.T, store place) place {
+func served(t *testing.T, store place, flags ...string) place {
 	t.Helper()
 	succeed(t, store.on("migrate")...)
 	dir, err := os.MkdirTemp("", "dbslm") //nolint:usetesting // short: a socket's path has 107 bytes
@@ -221,7 +225,8 @@ func served(t *testing.T, store place) place {
 	var code int
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		code = run(ctx, store.on("serve", "--listen", address, "--log-level", "error"), streams{in: strings.NewReader(""), out: io.Discard, err: log})
+		args := append([]string{"serve", "--listen", address, "--log-level", "error"}, flags...)
+		code = run(ctx, store.on(args...), streams{in: strings.NewReader(""), out: io.Discard, err: log})
 		log.once.Do(func() { close(log.ready) })
 	})
 	t.Cleanup(func() {
@@ -259,4 +264,56 @@ func (l *listening) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// What cannot be written was not said: the command has failed, whatever it is.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	for _, args := range [][]string{
+		{"version"}, {"--help"}, {"train", "harbour.txt"}, {"chat", "--prompt", "Hello."}, {"score", "harbour.txt"}, {"migrate"}, {"models"}, {"eval", "harbour.txt", "--json"},
+	} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var complaint strings.Builder
+		if args[0] != "version" && args[0] != "--help" {
+			args = append(args, "--db", "store")
+		}
+		code := run(t.Context(), args, streams{in: strings.NewReader(""), out: full, err: &complaint})
+		if code != exitFailure || !strings.Contains(complaint.String(), "no space left") {
+			t.Errorf("%v: exit code %d, %q", args, code, complaint.String())
+		}
+		if err := full.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A server with a certificate is reached by those who trust its authority, and by no others.
+func TestServingOverTLS(t *testing.T) {
+	inHarbour(t)
+	web := httptest.NewTLSServer(nil) // for its certificate
+	defer web.Close()
+	private, err := x509.MarshalPKCS8PrivateKey(web.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}))
+	write(t, "cert.pem", certificate)
+	write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := lis.Addr().String()
+	_ = lis.Close()
+	served(t, place{[]string{"--db", "store"}}, "--tls-cert", "cert.pem", "--tls-key", "key.pem", "--listen", address)
+	succeed(t, "models", "--server", address, "--tls-ca", "cert.pem")
+	for _, args := range [][]string{{"models", "--server", address}, {"models", "--server", address, "--tls-ca", "system"}} {
+		if r := invoke(t, args...); r.code != exitFailure || !strings.Contains(r.err, "does not answer") {
+			t.Errorf("%v: exit code %d, %s", args, r.code, r.err)
+		}
+	}
 }

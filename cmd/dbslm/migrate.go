@@ -8,6 +8,7 @@ import (
 
 	"dbslm"
 	"dbslm/pkg/database"
+	"dbslm/pkg/telemetry"
 
 	"github.com/spf13/cobra"
 )
@@ -42,7 +43,7 @@ stay where they are, and every other command uses them there.`,
 			for _, arg := range args {
 				services = append(services, dbslm.Service(arg))
 			}
-			tel, err := a.telemetry("dbslm-migrate", slog.LevelWarn)
+			tel, err := a.telemetry(telemetry.Config{Service: "dbslm-migrate", LogLevel: slog.LevelWarn})
 			if err != nil {
 				return err
 			}

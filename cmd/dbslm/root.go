@@ -24,6 +24,9 @@ type streams struct {
 
 // terminal reports whether a stream is a terminal.
 func terminal(stream any) bool {
+	if out, ok := stream.(*output); ok {
+		stream = out.Writer
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
@@ -35,6 +38,7 @@ type app struct {
 	server         string
 	tenant         string
 	logLevel       string
+	tlsCA          string
 	plaintextPeers bool
 }
 
@@ -44,7 +48,7 @@ func newRoot(s streams) *cobra.Command {
 		Use:   "dbslm",
 		Short: "A language model you can SELECT from",
 		Long: `DB-SLM keeps a language model in relational tables: every generated word can be traced to its rows,
-every correction binds until it is revoked, every reply can be replayed.
+every correction binds until it is revoked, and the same seed gives the same reply, byte for byte.
 
 Every flag can also be set by an environment variable: --db by DBSLM_DB, --log-level by DBSLM_LOG_LEVEL.
 Exit codes: 0 done, 1 failed (trying again may help), 2 cannot be done as given, 3 paused at
@@ -74,6 +78,7 @@ a checkpoint (the same command goes on), 130 interrupted.`,
 	flags.StringVar(&a.tenant, "tenant", "", "`name` of the tenant; empty is \"default\"")
 	flags.StringVar(&a.logLevel, "log-level", "",
 		"log from this `level` on: debug, info, warn or error (default: serve info, migrate warn, else none)")
+	flags.StringVar(&a.tlsCA, "tls-ca", "", "reach --server and peers over TLS, trusting the authorities in a PEM `file`, or \"system\" for this machine's")
 	flags.BoolVar(&a.plaintextPeers, "plaintext-peers", false, "reach peers on other machines without TLS")
 	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newEvaluations(a), newExport(a), newImport(a), newScore(a), newPredict(a), newContexts(a), newModels(a), newDocuments(a), newForget(a), newCopy(a), newBuilds(a), newBuild(a), newPrune(a),
 		atTop(newBuildsPublish, a, "  dbslm publish 7 --model harbour"), atTop(newBuildsRollback, a, "  dbslm rollback --model harbour"), newJobs(a),

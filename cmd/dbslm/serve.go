@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"slices"
 
 	"dbslm"
 	"dbslm/pkg/errors"
 	"dbslm/pkg/rpc"
+	"dbslm/pkg/telemetry"
 
 	"github.com/spf13/cobra"
 )
@@ -24,16 +24,17 @@ var defaultListen = map[dbslm.Service]string{
 }
 
 func newServe(a *app) *cobra.Command {
-	var listen, metrics, residentDir string
+	var listen, metrics, residentDir, tlsCert, tlsKey string
+	var observe telemetry.Config
 	residentMemory := size(1 << 30)
 	peers := map[dbslm.Service]*string{}
 	cmd := &cobra.Command{
 		Use:   "serve [ngram] [memory] [concept] [gateway]",
 		Short: "Serve the gateway, single services, or everything in one process",
 		Long: `Serve the named services; none named serves all of them in one process, where only the gateway listens and
-its peers are reached in memory. Services named without the gateway listen on 127.0.0.1:7401 (ngram), 7402
-(memory) and 7403 (concept), the gateway on 127.0.0.1:7400; --listen sets the address of the gateway, or of
-the only service named. There is no authentication yet: keep addresses on loopback or a private network.
+its peers are reached in memory. Every service that is named listens: ngram on 127.0.0.1:7401, memory on 7402,
+concept on 7403, the gateway on 7400; --listen sets the address of the gateway, or of the only service named.
+There is no authentication yet: keep addresses on loopback or a private network.
 
 Published models are held whole in memory as far as --resident-memory allows, mapped from local files that are derived
 from the tables, replaced when another build is published and removed when theirs is dropped. A model that does not fit
@@ -54,18 +55,33 @@ is served from its tables and a cache, with the same answers.`,
 				DB: a.db, Services: services, Peers: map[dbslm.Service]string{}, PlaintextPeers: a.plaintextPeers, Version: version,
 				Warm: true, ResidentBytes: int64(residentMemory), ResidentDir: residentDir,
 			}
+			if config.PeerTLS, err = a.peerTLS(); err != nil {
+				return err
+			}
+			if tlsCert != "" || tlsKey != "" {
+				if config.ServerTLS, err = rpc.ServerTLS(tlsCert, tlsKey); err != nil {
+					return err
+				}
+			}
+			if observe.SampleRatio <= 0 {
+				return usagef("--otlp-ratio %v is not above 0; leave out --otlp-endpoint to send no traces", observe.SampleRatio)
+			}
 			if residentMemory == 0 {
 				config.ResidentBytes = -1
 			}
 			for name, address := range peers {
 				config.Peers[name] = *address
 			}
-			return a.serve(cmd.Context(), config, addresses, metrics)
+			return a.serve(cmd.Context(), config, observe, addresses, metrics)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", "", "`address` of the gateway, or of the only service named: host:port or unix:///path")
 	flags.StringVar(&metrics, "metrics-listen", "", "serve /metrics and /healthz over HTTP at `host:port`")
+	flags.StringVar(&observe.OTLPEndpoint, "otlp-endpoint", "", "send traces over OTLP/gRPC to a collector at `URL`, such as http://127.0.0.1:4317")
+	flags.Float64Var(&observe.SampleRatio, "otlp-ratio", 1, "`share` of the traces begun here that is sent, above 0 up to 1")
+	flags.StringVar(&tlsCert, "tls-cert", "", "demand TLS of clients, showing the certificate in a PEM `file`, which is read again when it was renewed")
+	flags.StringVar(&tlsKey, "tls-key", "", "PEM `file` with the key of --tls-cert")
 	flags.Var(&residentMemory, "resident-memory", "memory for models held whole, such as 512MiB; 0 serves all from tables and cache")
 	flags.StringVar(&residentDir, "resident-dir", "", "`directory` for local files of models held whole (default in the store, or in the user's cache)")
 	for _, name := range dbslm.Services()[:3] {
@@ -114,8 +130,8 @@ func listenAddresses(services []dbslm.Service, listen string, all bool) (map[dbs
 	return addresses, nil
 }
 
-func (a *app) serve(ctx context.Context, config dbslm.Config, addresses map[dbslm.Service]string, metrics string) (err error) {
-	tel, err := a.telemetry("dbslm", slog.LevelInfo)
+func (a *app) serve(ctx context.Context, config dbslm.Config, observe telemetry.Config, addresses map[dbslm.Service]string, metrics string) (err error) {
+	tel, err := a.telemetry(observe)
 	if err != nil {
 		return err
 	}

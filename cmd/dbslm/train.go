@@ -16,6 +16,7 @@ import (
 	"dbslm/services/ngram"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // chunkSize is how much text one message carries, in bytes.
@@ -69,14 +70,19 @@ are never touched.`,
   dbslm train corpus.txt --reset`,
 		Annotations: map[string]string{afterInterrupt: "; run the same command again to complete what was begun"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.orderGiven = cmd.Flags().Changed("order") || cmd.Flags().Changed("ngram-order")
+			o.orderGiven = cmd.Flags().Changed("order")
 			return a.train(cmd.Context(), args, o)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.model, "model", "default", "`name` of the model; made when missing")
-	flags.IntVar(&o.order, "order", 0, "longest n-gram: `N` tokens, 1 to 255 (default 3, or the model's own)")
-	flags.IntVar(&o.order, "ngram-order", 0, "`N`: the same as --order")
+	flags.IntVar(&o.order, "order", 0, "longest n-gram: `N` tokens, 1 to 255 (default 3, or the model's own); also --ngram-order")
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "ngram-order" {
+			name = "order"
+		}
+		return pflag.NormalizedName(name)
+	})
 	flags.StringVar(&o.tokenizer, "tokenizer", "", "`kind` of tokens: words, whitespace or bytes (default words, or the model's own)")
 	flags.StringVar(&o.normalization, "normalization", "", "Unicode `form` of the text: nfc, nfkc or none (default nfc, or the model's own)")
 	flags.StringVar(&o.unk, "unk", "", "`policy` for <unk>, <s> and </s> as tokens of the text: reserved (refused) or literal (words) (default reserved)")

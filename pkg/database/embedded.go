@@ -19,7 +19,7 @@ func checkDirectory(target Target, dir, file string, mustExist bool) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && mustExist:
-		return missing("%s does not exist; check the path, or create it with: dbslm train --db %s FILE… (or: dbslm migrate --db %s)", target, target, target)
+		return missing("%s does not exist; check the path, or create it with: dbslm train --db %s FILE… (or: dbslm migrate --db %s)", target, target.word(), target.word())
 	case errors.Is(err, os.ErrNotExist):
 		return nil // Migrate makes it
 	case err != nil:
@@ -46,9 +46,9 @@ func checkDirectory(target Target, dir, file string, mustExist bool) error {
 	}
 	if _, err := os.Stat(file); err != nil && mustExist {
 		if !own {
-			return missing("%s holds no DB-SLM store; check the path, or create one there with: dbslm train --db %s FILE… (or: dbslm migrate --db %s)", target, target, target)
+			return missing("%s holds no DB-SLM store; check the path, or create one there with: dbslm train --db %s FILE… (or: dbslm migrate --db %s)", target, target.word(), target.word())
 		}
-		return missing("%s has no %s; bring the store up to date with: dbslm migrate --db %s", target, filepath.Base(file), target)
+		return missing("%s has no %s; bring the store up to date with: dbslm migrate --db %s", target, filepath.Base(file), target.word())
 	}
 	return writable(target, dir)
 }

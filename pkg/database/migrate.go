@@ -159,14 +159,14 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 				return db.schemaMissing()
 			}
 			return errors.New(errors.FailedPrecondition, reasonOlder, "the tables of %s in %s are older than this program (no %s); run: dbslm migrate --db %s",
-				db.name(), db.target, m.Name, db.target)
+				db.name(), db.target, m.Name, db.target.word())
 		}
 	}
 	return db.checkEngine(ctx)
 }
 
 func (db *DB) schemaMissing() error {
-	return errors.New(errors.FailedPrecondition, reasonMissing, "%s has no tables in %s yet; run: dbslm migrate --db %s", db.name(), db.target, db.target)
+	return errors.New(errors.FailedPrecondition, reasonMissing, "%s has no tables in %s yet, or none that this user may read; run: dbslm migrate --db %s", db.name(), db.target, db.target.word())
 }
 
 // appliedVersions reads the version table; no table in an empty schema is no version.

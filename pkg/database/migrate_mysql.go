@@ -73,7 +73,7 @@ func (db *DB) createDatabase(ctx context.Context, conn *sql.Conn) error {
 	}
 	_, err = db.execOn(ctx, conn, "CREATE DATABASE IF NOT EXISTS "+db.name()+" CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", nil)
 	if errors.KindOf(err) == errors.PermissionDenied {
-		return errors.Wrap(err, errors.PermissionDenied, reasonDenied, "the database %s does not exist and this user may not create it; ask an administrator for: CREATE DATABASE %s CHARACTER SET utf8mb4 COLLATE utf8mb4_bin; and all rights on it", db.name(), db.name())
+		return errors.Wrap(err, errors.PermissionDenied, reasonDenied, "this user may not create the database %s, nor see one of that name; ask an administrator for all rights on it (GRANT ALL ON %s.* TO …) and, if it does not exist, for: CREATE DATABASE %s CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", db.name(), db.name(), db.name())
 	}
 	return err
 }

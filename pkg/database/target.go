@@ -1,9 +1,11 @@
 package database
 
 import (
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"dbslm/pkg/errors"
@@ -52,6 +54,8 @@ func ParseTarget(s string) (Target, error) {
 		return parseServer(rest)
 	case hasScheme:
 		return Target{}, errors.New(errors.InvalidArgument, reasonTarget, "unknown scheme %q: give a directory or mysql://user:password@host:3306/", scheme+"://")
+	case strings.HasPrefix(s, "mysql:") || strings.HasPrefix(s, "mariadb:"):
+		return Target{}, errors.New(errors.InvalidArgument, reasonTarget, "a server's URL has two slashes: mysql://user:password@host:3306/")
 	case strings.Contains(s, "?engine="):
 		return Target{}, errors.New(errors.InvalidArgument, reasonTarget, "%q: an embedded store has no choice of engine; engine= belongs to a mysql:// URL of a MariaDB server", s)
 	case strings.Contains(s, "@tcp(") || strings.Contains(s, "@unix("):
@@ -126,6 +130,15 @@ func (t Target) String() string {
 	return "no database"
 }
 
+// word is the target as one word of a shell.
+func (t Target) word() string {
+	s := t.String()
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/.:_-@%+=,") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 // GoString keeps the password out of %#v.
 func (t Target) GoString() string { return t.String() }
 
@@ -168,6 +181,10 @@ func parseServer(rest string) (Target, error) {
 	}
 	if network == "tcp" {
 		addr = withPort(addr)
+		_, port, err := net.SplitHostPort(addr)
+		if n, numErr := strconv.ParseUint(port, 10, 16); err != nil || numErr != nil || n == 0 {
+			return bad("%q is no address; write host:3306, the port from 1 to 65535", addr)
+		}
 	}
 	cfg.Net, cfg.Addr = network, addr
 	t := Target{kind: kindMySQL, server: cfg}

@@ -33,7 +33,7 @@ func Dial(addr string, options Options) (*grpc.ClientConn, error) {
 		transport = credentials.NewTLS(options.PeerTLS)
 	case !local && !options.AllowPlaintext:
 		return nil, errors.New(errors.FailedPrecondition, "PLAINTEXT_REFUSED",
-			"the peer %s is on another machine and no TLS is configured; configure TLS for peers, or allow plain text", addr)
+			"the peer %s is on another machine and no TLS is configured; name the authority of its certificate, or allow plain text", addr)
 	}
 	return dial(target, options.withDefaults(), transport)
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"math/big"
 	"net"
 	"os"
@@ -175,6 +176,59 @@ func TestTLS(t *testing.T) {
 	defer plain.Close()
 	if _, err := call(t.Context(), plain, writeMethod, "x"); errors.KindOf(err) != errors.Unavailable {
 		t.Errorf("without TLS: %v", err)
+	}
+}
+
+// Certificates come from files, which may be renewed while the server runs.
+func TestTLSFromFiles(t *testing.T) {
+	dir := t.TempDir()
+	cert, key, ca := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "ca.pem")
+	renew := func() {
+		certificate, _ := selfSigned(t)
+		private, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, block := range map[string]*pem.Block{
+			cert: {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}, ca: {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]},
+			key: {Type: "PRIVATE KEY", Bytes: private},
+		} {
+			if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := ServerTLS(cert, key); errors.KindOf(err) != errors.InvalidArgument {
+		t.Errorf("without files: %v", err)
+	}
+	renew()
+	config, err := ServerTLS(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shutdown := start(NewServer(Options{ServerTLS: config}, &echo{}), lis)
+	defer func() { _ = shutdown() }()
+	for range 2 {
+		trust, err := PeerTLS(ca)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := Dial(lis.Addr().String(), Options{PeerTLS: trust})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := read(t.Context(), conn, "x"); got != "x" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		_ = conn.Close()
+		renew()
+	}
+	if _, err := PeerTLS(key); errors.KindOf(err) != errors.InvalidArgument {
+		t.Errorf("authorities from a key: %v", err)
 	}
 }
 

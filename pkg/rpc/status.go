@@ -159,7 +159,7 @@ func decode(st *status.Status) *errors.Error {
 		case *validate.Violations: // what the validation middleware and foreign servers attach
 			reason, text = reasonInvalidRequest, "the request is not valid"
 			for _, v := range d.GetViolations() {
-				field := errors.FieldViolation{Path: protovalidate.FieldPathString(v.GetField()), Description: v.GetMessage()}
+				field := errors.FieldViolation{Path: protovalidate.FieldPathString(v.GetField()), Description: inWords(v.GetMessage())}
 				fields = append(fields, field)
 			}
 			if len(fields) > 0 {
@@ -180,6 +180,23 @@ func decode(st *status.Status) *errors.Error {
 		e = e.RetryAfter(delay)
 	}
 	return e
+}
+
+// patternsInWords says for people what the patterns in the protos mean.
+var patternsInWords = map[string]string{
+	`^(\S(.*\S)?)?$`:                         "must not begin or end with white space",
+	`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`:     "must be 1 to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit",
+	`^[A-Za-z][A-Za-z0-9_]{0,127}$`:          "must be 1 to 128 letters, digits and '_', beginning with a letter",
+	`^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$`: "must be a language tag such as en or pt-BR",
+}
+
+// inWords is a violation's description without a regular expression, where there are words for it.
+func inWords(description string) string {
+	_, quoted, _ := strings.Cut(description, "pattern ")
+	if words, ok := patternsInWords[strings.Trim(quoted, "`'\"")]; ok {
+		return words
+	}
+	return description
 }
 
 // clean makes s valid UTF-8 of at most limit bytes, which protobuf strings and trailers demand.
