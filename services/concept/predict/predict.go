@@ -6,7 +6,7 @@
 // For a concept c with n(f,c) weighted occurrences of feature f in its examples, N_c in all, V features, and an
 // utterance with weights x(f):
 //
-//	score(c) = Σ x(f)·log((n(f,c)+α) / (N_c+αV))        P(c) ∝ exp score(c)        α = 0.05
+//	score(c) = Σ x(f)·log((n(f,c)+α) / (N_c+αV))        P(c) ∝ exp score(c)        α = 0.08
 //
 // The background is a concept of average size that never saw any feature. Everything that is added up is an integer,
 // and exp and log are exactmath's: a decision has the same bits on every processor, and in any order of the examples.
@@ -20,7 +20,7 @@ import (
 
 const (
 	// Threshold is the probability below which a model abstains; chosen on the validation part of CLINC150.
-	Threshold = 0.39
+	Threshold = 0.36
 	// backgroundShare is the power of the number of concepts that the background is as probable as, where nothing speaks.
 	backgroundShare = 1.0
 )
@@ -96,7 +96,7 @@ func (m *Model) judge(features []string) []Candidate {
 	}
 	scores, probabilities := make([]int64, len(m.concepts)+1), make([]float64, len(m.concepts)+1)
 	m.score(x, rows, scores)
-	softmax(scores, probabilities)
+	m.probabilities(scores, probabilities)
 	order := make([]int, 0, len(m.concepts))
 	for c := range m.concepts {
 		if seen[c] || len(features) == 0 {
@@ -135,8 +135,22 @@ func evidence(x []entry, rows []*feature, concept int32) (out []Evidence, weak b
 		p := row.postings[at]
 		weak = weak && !telling(x[i].feature)
 		explained += square
-		out = append(out, Evidence{x[i].feature, float64(p.count) / one, float64(x[i].x*int64(p.weight)) / (one * unit)})
+		out = keepBest(out, Evidence{x[i].feature, float64(p.count) / one, float64(x[i].x*int64(p.weight)) / (one * unit)})
 	}
-	slices.SortStableFunc(out, func(a, b Evidence) int { return cmp.Compare(b.Weight, a.Weight) })
-	return out[:min(len(out), maxEvidence)], weak || explained < float64(minExplained*all)
+	return out, weak || explained < float64(minExplained*all)
+}
+
+// keepBest inserts a piece of evidence into at most maxEvidence, the most telling first, the earlier first among equals.
+func keepBest(best []Evidence, e Evidence) []Evidence {
+	at := len(best)
+	for at > 0 && best[at-1].Weight < e.Weight {
+		at--
+	}
+	if at == maxEvidence {
+		return best
+	}
+	if len(best) == maxEvidence {
+		best = best[:maxEvidence-1]
+	}
+	return slices.Insert(best, at, e)
 }

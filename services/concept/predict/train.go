@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	alpha  = 0.05 // added to every count
+	alpha  = 0.08 // added to every count
 	passes = 4    // of discriminative estimation
 	// unseen is the number of examples that a feature is taken to be in that none holds. Below 1, so that in a small
 	// bot too a word that nobody said weighs more than one that somebody did.
@@ -31,8 +31,11 @@ type feature struct {
 
 // Model is a pure function of the set of examples. It is immutable.
 type Model struct {
+	examples int
+	scale    float64  // scores are multiplied by it before they become probabilities
 	concepts []string // sorted
 	features map[string]*feature
+	totals   []int64 // of the counts of each concept
 	bias     []int64 // for each concept, and last for the background; a score's part per one of x, in 1/unit
 	prior    int64   // of the background, in 1/(one·unit)
 	unknown  float64 // inverse document frequency of a feature that no example holds
@@ -44,6 +47,7 @@ type example struct {
 	x       []entry
 	own     []*posting // in the row of each entry, that of the example's concept
 	rows    []*feature
+	added   []int64 // what the example added to the count of each of own
 }
 
 // Train makes the model of a set of examples, given as concept and utterance. Order and repetition do not matter.
@@ -51,10 +55,10 @@ type example struct {
 // A first pass counts the weighted features of every concept's examples. Then discriminative frequency estimation
 // (Su, Zhang, Ling and Matwin, ICML 2008) goes over them a few times and adds to the counts of each example's concept
 // how wrong the model was, 1−P(concept|example), all examples of a pass against the model of the pass before. Counts are
-// integers, so that no order of examples can change a bit.
+// integers, so that no order of examples can change a bit. Last, probabilities are calibrated; see calibrate.
 func Train(examples [][2]string) *Model {
 	examples = sortedExamples(examples)
-	m := &Model{features: map[string]*feature{}, unknown: exactmath.Log(float64(len(examples)+1) / unseen)}
+	m := &Model{examples: len(examples), scale: 1, features: map[string]*feature{}, unknown: unknownOf(len(examples))}
 	features := make([][]string, len(examples))
 	for i, e := range examples {
 		if n := len(m.concepts); n == 0 || m.concepts[n-1] != e[0] {
@@ -81,12 +85,13 @@ func Train(examples [][2]string) *Model {
 		}
 	}
 	for _, f := range m.features {
-		f.idf = exactmath.Log(float64(len(examples)+1) / float64(f.documents))
+		f.idf = idfOf(m.examples, f.documents)
 	}
 	all := m.link(examples, features)
 	for _, e := range all {
 		for i, p := range e.own {
 			p.count += e.x[i].x
+			e.added[i] = e.x[i].x
 		}
 	}
 	m.derive()
@@ -94,16 +99,24 @@ func Train(examples [][2]string) *Model {
 	for range passes {
 		for _, e := range all {
 			m.score(e.x, e.rows, scores)
-			softmax(scores[:len(m.concepts)], probabilities)
+			softmax(scores[:len(m.concepts)], 1, probabilities)
 			wrong := int64(math.Round((1 - probabilities[e.concept]) * one))
 			for i, p := range e.own {
 				p.count += e.x[i].x * wrong / one
+				e.added[i] += e.x[i].x * wrong / one
 			}
 		}
 		m.derive()
 	}
+	m.calibrate(all)
 	return m
 }
+
+func idfOf(examples int, documents int64) float64 {
+	return exactmath.Log(float64(examples+1) / float64(documents))
+}
+
+func unknownOf(examples int) float64 { return exactmath.Log(float64(examples+1) / unseen) }
 
 // link weighs the examples and finds the rows and postings of their features.
 func (m *Model) link(examples [][2]string, features [][]string) []example {
@@ -111,7 +124,7 @@ func (m *Model) link(examples [][2]string, features [][]string) []example {
 	for i, e := range examples {
 		c, _ := slices.BinarySearch(m.concepts, e[0])
 		x := vectorOf(features[i], m.idf)
-		l := example{concept: c, x: x, own: make([]*posting, len(x)), rows: make([]*feature, len(x))}
+		l := example{concept: c, x: x, own: make([]*posting, len(x)), rows: make([]*feature, len(x)), added: make([]int64, len(x))}
 		for j, v := range x {
 			row := m.features[v.feature]
 			at, _ := slices.BinarySearchFunc(row.postings, int32(c), func(p posting, c int32) int { return int(p.concept - c) })
@@ -129,23 +142,28 @@ func (m *Model) derive() {
 		for i := range f.postings {
 			p := &f.postings[i]
 			totals[p.concept] += p.count
-			p.weight = int32(math.Round(exactmath.Log((float64(p.count)/one+alpha)/alpha) * unit))
+			p.weight = weightOf(p.count)
 		}
 	}
-	v := float64(alpha * float64(len(m.features)))
-	bias := func(total float64) int64 {
-		return int64(math.Round(exactmath.Log(alpha/(float64(total/one)+v)) * unit))
-	}
-	m.bias = m.bias[:0]
+	m.totals, m.bias = totals, m.bias[:0]
 	var all int64
 	for _, t := range totals {
-		m.bias = append(m.bias, bias(float64(t)))
+		m.bias = append(m.bias, m.biasOf(float64(t)))
 		all += t
 	}
 	if n := len(totals); n > 0 {
-		m.bias = append(m.bias, bias(float64(all)/float64(n)))
+		m.bias = append(m.bias, m.biasOf(float64(all)/float64(n)))
 		m.prior = int64(math.Round(exactmath.Log(float64(n)) * backgroundShare * one * unit))
 	}
+}
+
+func weightOf(count int64) int32 {
+	return int32(math.Round(exactmath.Log((float64(count)/one+alpha)/alpha) * unit))
+}
+
+// biasOf is the part of a score per one of x for a concept whose counts sum to total, in 1/one.
+func (m *Model) biasOf(total float64) int64 {
+	return int64(math.Round(exactmath.Log(alpha/(float64(total/one)+float64(alpha*float64(len(m.features))))) * unit))
 }
 
 func (m *Model) idf(name string) float64 {
@@ -155,7 +173,7 @@ func (m *Model) idf(name string) float64 {
 	return m.unknown
 }
 
-// score fills the scores of all concepts, and last that of the background, in 1/(one·unit).
+// score fills the scores of all concepts, and last that of the background without its prior, in 1/(one·unit).
 func (m *Model) score(x []entry, rows []*feature, scores []int64) {
 	known := int64(0)
 	clear(scores)
@@ -171,5 +189,4 @@ func (m *Model) score(x []entry, rows []*feature, scores []int64) {
 	for c := range scores {
 		scores[c] += known * m.bias[c]
 	}
-	scores[len(scores)-1] += m.prior
 }

@@ -66,12 +66,12 @@ func group(feature string) int {
 	return 0
 }
 
-// softmax turns scores in 1/(one·unit) into probabilities, summing in the order given.
-func softmax(scores []int64, out []float64) {
+// softmax turns scores in 1/(one·unit), multiplied by scale, into probabilities, summing in the order given.
+func softmax(scores []int64, scale float64, out []float64) {
 	top := slices.Max(scores)
 	sum := 0.0
 	for i, s := range scores {
-		out[i] = exactmath.Exp(float64(s-top) / (one * unit))
+		out[i] = exactmath.Exp(float64(float64(s-top)/(one*unit)) * scale)
 		sum += out[i]
 	}
 	for i := range out {
