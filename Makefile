@@ -91,6 +91,10 @@ train-large: build ## Train ten times the corpora of DBSLM_DATA_DIR at orders 3 
 match-long: mariadb ## Measure matching against a million corrections
 	DBSLM_BENCH_CORRECTIONS=1000000 go test -timeout 2h -run '^$$' -bench BenchmarkMatchMany -benchtime 1000x ./services/memory/store
 
+.PHONY: messages-long
+messages-long: mariadb ## Measure appending and windows among 10 million messages, and what a message takes on the disk
+	DBSLM_BENCH_MESSAGES=10000000 go test -timeout 3h -run '^$$' -bench BenchmarkMessages -benchtime 2000x ./services/memory/store
+
 .PHONY: bench
 bench: ## Run the Go benchmarks; the figures of the whole system are in docs/benchmarks.md
 	go test -run '^$$' -bench . -benchmem ./...

@@ -43,7 +43,10 @@ func TestTurnsCostTheSameForever(t *testing.T) {
 			p := prepare(t, s, request(t, c, "measured", "Is the harbour of topic17 open on Sunday?"), noon)
 			read := handlerReads(t, s) - handlers
 			prepared := recorder.Count("")
-			commit(t, s, p.Turn, "No.", noon)
+			reply := Reply{Content: "No.", FinishReason: "stop", Trace: &memory.Trace{Version: 1, Body: []byte("b"), Detail: []byte("d")}}
+			if _, _, err := s.CommitTurn(t.Context(), c.Tenant, p.Turn.ID, reply, noon); err != nil {
+				t.Fatal(err)
+			}
 			committed := recorder.Count("")
 			if len(p.Window.Messages) != 12 || len(p.Corrections) != 1 || len(p.Recent) != 1 {
 				t.Errorf("window of %d, %d corrections, %d recent", len(p.Window.Messages), len(p.Corrections), len(p.Recent))
@@ -66,6 +69,9 @@ func TestTurnsCostTheSameForever(t *testing.T) {
 		const transaction = 2 // BEGIN, COMMIT
 		if n := cost["statements to prepare"][1]; n > 8+transaction {
 			t.Errorf("%d statements to prepare a turn", n)
+		}
+		if n := cost["statements to commit"][1]; n > 8+transaction {
+			t.Errorf("%d statements to commit a turn", n)
 		}
 		if mysql {
 			t.Logf("rows read to prepare a turn: %d", cost["rows read"][1])
@@ -236,7 +242,6 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 		args []any
 	}{
 		{selectTurn, []any{c.Tenant, c.ID}},
-		{selectTurnConversation, []any{c.Tenant, c.ID}},
 		{selectMessageBySeq, []any{c.Tenant, c.ID, 17}},
 		{selectMessage, []any{c.Tenant, c.ID}},
 		{selectMessageByRequest, []any{c.Tenant, c.ID, "x"}},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -31,6 +32,7 @@ func BenchmarkMatchMany(b *testing.B) {
 			s := open(b, db)
 			c := beginAs(b, s, "many", "ada")
 			manyCorrections(b, s, n)
+			runtime.GC() // what loading left
 			random := rand.New(rand.NewPCG(1, 2))
 			var each []time.Duration
 			begun := cpu(b, db)

@@ -81,30 +81,27 @@ func failTurn(ctx context.Context, tx *database.Tx, c memory.Conversation, close
 	return writeConversation(ctx, tx, c)
 }
 
-const selectTurnConversation = `SELECT conversation_id FROM tbl_l2_turns WHERE tenant = ? AND turn_id = ?`
-
-// withTurn runs f on a turn under its conversation's lock. Which conversation that is never changes, so it is looked up
-// before: the conversation is always locked first.
+// withTurn runs f on a turn under its conversation's lock. Which conversation that is never changes, so the turn is read
+// before: the conversation is always locked first. Its row says whether the turn is open and until when, so that what may have
+// changed since is read again only of a turn that is not.
 func (s *Store) withTurn(ctx context.Context, tenant, id string, f func(tx *database.Tx, c memory.Conversation, t memory.Turn) error) error {
-	var conversationID string
-	err := s.db.QueryRow(ctx, selectTurnConversation, tenant, id).Scan(&conversationID)
-	if errors.Is(err, database.ErrNoRows) {
-		return memory.NotFound("turn", id)
-	}
+	before, err := readTurn(ctx, s.db, tenant, id)
 	if err != nil {
 		return err
 	}
 	return s.db.InTx(ctx, func(tx *database.Tx) error {
-		c, err := s.lockConversation(ctx, tx, tenant, conversationID)
+		t := before
+		c, err := s.lockConversation(ctx, tx, tenant, t.ConversationID)
 		if errors.KindOf(err) == errors.NotFound && err != nil { // deleted meanwhile
 			return memory.NotFound("turn", id)
 		}
 		if err != nil {
 			return err
 		}
-		t, err := readTurn(ctx, tx, tenant, id)
-		if err != nil {
-			return err
+		if t.LeaseUntil = c.OpenUntil; c.OpenTurnID != id || t.State != memory.TurnOpen {
+			if t, err = readTurn(ctx, tx, tenant, id); err != nil {
+				return err
+			}
 		}
 		return f(tx, c, t)
 	})
