@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"io"
 
@@ -107,7 +108,7 @@ func (t *turn) generateRequest(seed uint64) *ngramv1.GenerateRequest {
 	t.steer(params)
 	room := biasRoom
 	for _, b := range t.prepared.Biases { // memory has chosen those that apply
-		bias := &ngramv1.SequenceBias{Text: b.Sequence, StrengthLog10: b.StrengthLog10, Source: b.BiasId}
+		bias := &ngramv1.SequenceBias{Text: b.Sequence, StrengthLog10: cmp.Or(b.EffectiveStrengthLog10, b.StrengthLog10), Source: b.BiasId}
 		if len(params.Biases) < biasLimit && len(bias.Text) <= room && fits(bias) {
 			room -= len(bias.Text)
 			params.Biases = append(params.Biases, bias)

@@ -5,22 +5,31 @@ import (
 	"strings"
 	"time"
 
-	"dbslm/services/memory/folding"
+	"dbslm/pkg/exactmath"
+)
+
+// Bounds of decaying biases.
+const (
+	MinHalfLife = time.Minute
+	MaxHalfLife = 10 * 365 * 24 * time.Hour
+	MinStrength = 0.01 // log10 units; what has decayed below does not apply
 )
 
 // Bias is one token bias: a text sequence preferred or suppressed where a context matches. It holds text, not token ids,
 // which belong to a model.
 type Bias struct {
-	Tenant       string
-	ID           string
-	RequestID    string
-	Place        // only the id of its scope is set
-	Pattern      string
+	Tenant    string
+	ID        string
+	RequestID string
+	Place     // only the id of its scope is set
+	Context
 	Sequence     string
 	Strength     float64 // log10 units, in [-MaxStrength, MaxStrength]
 	Expires      time.Time
+	HalfLife     time.Duration // in which the strength falls to its half; 0 for none
 	CorrectionID string
 	Created      time.Time
+	Effective    float64 // strength at the time of a turn, in PreparedTurn only
 }
 
 // Complete checks a bias that is to be stored at that time.
@@ -34,34 +43,35 @@ func (b Bias) Complete(now time.Time) (Bias, error) {
 		return b, Invalid("bias.sequence", "give the text that is preferred or suppressed")
 	case len(b.Sequence) > MaxSequenceBytes:
 		return b, Invalid("bias.sequence", "takes %d bytes; at most %d are kept", len(b.Sequence), MaxSequenceBytes)
-	case len(b.Pattern) > MaxPatternBytes:
-		return b, Invalid("bias.pattern", "takes %d bytes; at most %d are kept", len(b.Pattern), MaxPatternBytes)
-	case b.Pattern != "" && folding.Text(b.Pattern) == "":
-		return b, Invalid("bias.pattern", "holds no word, so no context could match it; leave it empty for a bias that always applies")
 	case math.IsNaN(b.Strength) || math.Abs(b.Strength) > MaxStrength:
 		return b, Invalid("bias.strength_log10", "must be between -%g and %g", MaxStrength, MaxStrength)
 	case b.Strength == 0:
 		return b, Invalid("bias.strength_log10", "0 changes nothing; use a positive strength to prefer, a negative one to suppress")
 	case !b.Expires.IsZero() && !now.Before(b.Expires):
 		return b, Invalid("bias.expire_time", "has passed")
+	case b.HalfLife != 0 && (b.HalfLife < MinHalfLife || b.HalfLife > MaxHalfLife):
+		return b, Invalid("bias.half_life", "must be between 1 minute and 10 years; leave it out for a strength that stays")
 	}
-	return b, nil
+	return b, b.Context.check()
 }
 
-// Anchor is the index word that a context must hold for the bias to apply; empty when it always applies.
-func (b Bias) Anchor() string { return folding.Anchor(folding.Text(b.Pattern)) }
-
-// Applies reports whether a folded context holds the pattern, at a time before the bias expires.
-func (b Bias) Applies(folded string, now time.Time) bool {
+// At is the strength at a time, in log10 units: halved with every half-life, and 0 once it is expired or below MinStrength.
+func (b Bias) At(now time.Time) float64 {
 	if !b.Expires.IsZero() && !now.Before(b.Expires) {
-		return false
+		return 0
 	}
-	phrase := folding.Text(b.Pattern)
-	return phrase == "" || folding.Contains(folded, phrase)
+	strength := b.Strength
+	if age := now.Sub(b.Created); b.HalfLife > 0 && age > 0 {
+		strength = float64(strength * exactmath.Exp(-math.Ln2*(float64(age)/float64(b.HalfLife))))
+	}
+	if math.Abs(strength) < MinStrength {
+		return 0
+	}
+	return strength
 }
 
 // SameRequest reports whether other asks for the same bias; who repeats a request id must.
 func (b Bias) SameRequest(other Bias) bool {
-	return b.Place.Key() == other.Place.Key() && b.Pattern == other.Pattern && b.Sequence == other.Sequence && b.Strength == other.Strength &&
-		b.Expires.Equal(other.Expires) && b.CorrectionID == other.CorrectionID
+	return b.Place.Key() == other.Place.Key() && b.Context == other.Context && b.Sequence == other.Sequence && b.Strength == other.Strength &&
+		b.Expires.Equal(other.Expires) && b.HalfLife == other.HalfLife && b.CorrectionID == other.CorrectionID
 }

@@ -19,6 +19,7 @@ const (
 	ReasonRequestIDReused  = "REQUEST_ID_REUSED"
 	ReasonChangedMeanwhile = "CHANGED_MEANWHILE"
 	ReasonStoredValue      = "STORED_VALUE"
+	ReasonTooManyBiases    = "TOO_MANY_REGEX_BIASES"
 )
 
 // notFoundSuffix follows CONVERSATION, MESSAGE, TURN, CORRECTION, FACT, BIAS and TRACE.
@@ -99,4 +100,10 @@ func OtherScope(c, by Correction) *errors.Error {
 	return errors.New(errors.FailedPrecondition, ReasonCorrectionScope,
 		"correction %s has scope %s and correction %s has another one; record the successor in the scope of the one it replaces", c.ID, c.Scope, by.ID).
 		With("correction_id", c.ID)
+}
+
+// TooManyRegexBiases refuses one more expression: each is compared with every turn of its scope.
+func TooManyRegexBiases(scope Scope) *errors.Error {
+	return errors.New(errors.FailedPrecondition, ReasonTooManyBiases,
+		"there are %d biases with regular expressions in this %s already; remove one, or use words for a pattern", MaxRegexBiases, scope)
 }

@@ -3,11 +3,14 @@ package memory
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"dbslm/pkg/errors"
+
+	"dbslm/services/memory/folding"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -190,7 +193,7 @@ func TestNarrowestFacts(t *testing.T) {
 }
 
 func TestBiasIsCompleted(t *testing.T) {
-	good := Bias{Sequence: "Paris", Pattern: "capital", Strength: -1.5, Expires: noon.Add(time.Second)}
+	good := Bias{Sequence: "Paris", Context: Context{Pattern: "capital"}, Strength: -1.5, Expires: noon.Add(time.Second)}
 	if _, err := good.Complete(noon); err != nil {
 		t.Error(err)
 	}
@@ -202,6 +205,20 @@ func TestBiasIsCompleted(t *testing.T) {
 		{"bias.sequence", func(b *Bias) { b.Sequence = strings.Repeat("x", 1025) }},
 		{"bias.pattern", func(b *Bias) { b.Pattern = strings.Repeat("x", 4097) }},
 		{"bias.pattern", func(b *Bias) { b.Pattern = "?!" }},
+		{"bias.then", func(b *Bias) { b.Then = "?!" }},
+		{"bias.then", func(b *Bias) { b.Then = strings.Repeat("x", 4097) }},
+		{"bias.then", func(b *Bias) { b.Gap = 3 }},
+		{"bias.then", func(b *Bias) { b.Pattern, b.Then = "", "x" }},
+		{"bias.then", func(b *Bias) { b.Then, b.Regex = "x", true }},
+		{"bias.gap", func(b *Bias) { b.Then, b.Gap = "x", 65 }},
+		{"bias.pattern", func(b *Bias) { b.Pattern, b.Regex = "a(", true }},
+		{"bias.pattern", func(b *Bias) { b.Pattern, b.Regex = `(a)\1`, true }},
+		{"bias.pattern", func(b *Bias) { b.Pattern, b.Regex = "a*", true }},
+		{"bias.pattern", func(b *Bias) { b.Pattern, b.Regex = "", true }},
+		{"bias.pattern", func(b *Bias) { b.Pattern, b.Regex = "(a{30}){30}", true }},
+		{"bias.pattern", func(b *Bias) { b.Pattern, b.Regex = strings.Repeat("x", 513), true }},
+		{"bias.half_life", func(b *Bias) { b.HalfLife = time.Second }},
+		{"bias.half_life", func(b *Bias) { b.HalfLife = -time.Hour }},
 		{"bias.strength_log10", func(b *Bias) { b.Strength = 20.1 }},
 		{"bias.strength_log10", func(b *Bias) { b.Strength = math.NaN() }},
 		{"bias.strength_log10", func(b *Bias) { b.Strength = math.Inf(-1) }},
@@ -215,9 +232,87 @@ func TestBiasIsCompleted(t *testing.T) {
 		_, err := b.Complete(noon)
 		wantInvalid(t, err, c.field)
 	}
-	if !good.Applies(" the capital of ", noon) || good.Applies(" the capitals ", noon) || good.Applies(" the capital ", noon.Add(time.Second)) {
-		t.Error("a bias applies while its pattern is there as a word and it has not expired")
+	if good.At(noon) != -1.5 || good.At(noon.Add(time.Second)) != 0 {
+		t.Error("a bias applies until it has expired")
 	}
+	decaying := Bias{Strength: 2, HalfLife: time.Hour, Created: noon}
+	for hours, want := range map[int]float64{-1: 2, 0: 2, 1: 1, 2: 0.5, 7: 2.0 / 128, 8: 0} {
+		if got := decaying.At(noon.Add(time.Duration(hours) * time.Hour)); math.Abs(got-want) > 1e-12 {
+			t.Errorf("after %d hours: %g, want %g", hours, got, want)
+		}
+	}
+}
+
+func saidOf(messages ...string) (s Said) {
+	for _, m := range messages {
+		s.Messages, s.Folded = append(s.Messages, m), append(s.Folded, folding.Text(m))
+	}
+	return s
+}
+
+func TestContextIsMet(t *testing.T) {
+	said := saidOf("The capital of Australia is, I think, Sydney.", "It costs 50% more. capital capital x x capital y z Sydney")
+	for _, c := range []struct {
+		context Context
+		want    bool
+	}{
+		{Context{}, true},
+		{Context{Pattern: "CAPITAL of"}, true},
+		{Context{Pattern: "capitals"}, false},
+		{Context{Pattern: "Sydney it"}, false}, // over two messages
+		{Context{Pattern: "capital", Then: "Sydney", Gap: 5}, true},
+		{Context{Pattern: "australia", Then: "Sydney", Gap: 3}, true},
+		{Context{Pattern: "australia", Then: "Sydney", Gap: 2}, false},
+		{Context{Pattern: "capital", Then: "Sydney", Gap: 1}, false},
+		{Context{Pattern: "capital", Then: "Sydney", Gap: 2}, true},
+		{Context{Pattern: "Sydney", Then: "capital", Gap: 64}, false},
+		{Context{Pattern: "of", Then: "Australia"}, true},
+		{Context{Pattern: "australia", Then: "australia", Gap: 64}, false},
+		{Context{Pattern: `\d+%`, Regex: true}, true},
+		{Context{Pattern: `^The .*Sydney\.$`, Regex: true}, true},
+		{Context{Pattern: `sydney`, Regex: true}, false},
+		{Context{Pattern: `(?i)sydney`, Regex: true}, true},
+		{Context{Pattern: `Sydney.*costs`, Regex: true}, false},
+	} {
+		if err := c.context.check(); err != nil {
+			t.Errorf("%+v: %v", c.context, err)
+		}
+		if got := c.context.Met(said); got != c.want {
+			t.Errorf("%+v is met: %v", c.context, got)
+		}
+	}
+	far := saidOf("needle " + strings.Repeat("hay ", MaxRegexText))
+	if (Context{Pattern: "needle", Regex: true}).Met(far) {
+		t.Error("an expression was compared with more than the end of a message")
+	}
+}
+
+// A gap is found exactly where comparing all pairs of words finds it.
+func TestGapsAgainstWords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c"}), 0, 12)
+		text, first, second := words.Draw(t, "text"), rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 2).Draw(t, "first"), rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 2).Draw(t, "second")
+		gap := rapid.IntRange(0, 4).Draw(t, "gap")
+		at := func(phrase []string) (places []int) {
+			for i := 0; i+len(phrase) <= len(text); i++ {
+				if slices.Equal(text[i:i+len(phrase)], phrase) {
+					places = append(places, i)
+				}
+			}
+			return places
+		}
+		want := false
+		for _, i := range at(first) {
+			for _, j := range at(second) {
+				between := j - i - len(first)
+				want = want || between >= 0 && between <= gap
+			}
+		}
+		c := Context{Pattern: strings.Join(first, " "), Then: strings.Join(second, " "), Gap: gap}
+		if got := c.Met(saidOf(strings.Join(text, " "))); got != want {
+			t.Fatalf("%v in %v: %v", c, text, got)
+		}
+	})
 }
 
 func TestTurn(t *testing.T) {

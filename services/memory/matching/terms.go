@@ -48,7 +48,15 @@ func ContentTermsOf(s string, limit int) []string {
 			terms = append(terms, t)
 		}
 	}
+	said := make(map[string]bool) // a long text says most words often
 	for _, word := range text.ContentWords(s, "en") {
+		if len(terms) == limit {
+			return terms
+		}
+		if said[word] {
+			continue
+		}
+		said[word] = true
 		for _, w := range folding.Words(folding.Text(word)) {
 			add(w)
 		}
@@ -74,8 +82,12 @@ type Text struct {
 // NewText folds and stems a text once for all comparisons.
 func NewText(s string) Text {
 	t := Text{folded: folding.Text(s), terms: make(map[string]bool)}
+	said := make(map[string]bool)
 	for _, w := range folding.Words(t.folded) {
-		t.terms[Term(w)] = true
+		if !said[w] {
+			said[w] = true
+			t.terms[Term(w)] = true
+		}
 	}
 	if len(s) <= maxTextBytes {
 		for _, term := range ContentTerms(s) {

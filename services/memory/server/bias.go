@@ -39,9 +39,16 @@ func (s biases) CreateBias(ctx context.Context, req *memoryv1.CreateBiasRequest)
 		}
 		expires = time.UnixMicro(at.AsTime().UnixMicro()).UTC()
 	}
+	if half := req.GetBias().GetHalfLife(); half != nil && half.CheckValid() != nil {
+		return nil, memory.Invalid("bias.half_life", "is no duration")
+	}
 	now := s.now()
 	b, err := memory.Bias{
-		Tenant: tenant, RequestID: req.GetRequestId(), Place: place, Pattern: req.GetBias().GetPattern(), Sequence: req.GetBias().GetSequence(),
+		Tenant: tenant, RequestID: req.GetRequestId(), Place: place, Sequence: req.GetBias().GetSequence(),
+		Context: memory.Context{
+			Pattern: req.GetBias().GetPattern(), Then: req.GetBias().GetThen(), Gap: int(req.GetBias().GetGap()), Regex: req.GetBias().GetRegex(),
+		},
+		HalfLife: req.GetBias().GetHalfLife().AsDuration(),
 		Strength: req.GetBias().GetStrengthLog10(), Expires: expires, CorrectionID: req.GetBias().GetCorrectionId(), Created: now,
 	}.Complete(now)
 	if err != nil {

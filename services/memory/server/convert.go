@@ -7,6 +7,7 @@ import (
 	"dbslm/services/memory"
 	"dbslm/services/memory/window"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -148,11 +149,15 @@ func toFact(f memory.Fact) *memoryv1.Fact {
 }
 
 func toBias(b memory.Bias) *memoryv1.Bias {
-	return &memoryv1.Bias{
+	out := &memoryv1.Bias{
 		BiasId: b.ID, Scope: toScope(b.Scope), ConversationId: b.ConversationID, UserId: b.UserID, Model: b.Model,
 		Pattern: b.Pattern, Sequence: b.Sequence, StrengthLog10: b.Strength, ExpireTime: timestamp(b.Expires),
-		CorrectionId: b.CorrectionID, CreateTime: timestamp(b.Created),
+		CorrectionId: b.CorrectionID, CreateTime: timestamp(b.Created), Then: b.Then, Gap: uint32(b.Gap), Regex: b.Regex, EffectiveStrengthLog10: b.Effective,
 	}
+	if b.HalfLife > 0 {
+		out.HalfLife = durationpb.New(b.HalfLife)
+	}
+	return out
 }
 
 func toPins(p memory.Pins) *memoryv1.TurnPins {

@@ -144,7 +144,7 @@ CROSS JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = recent.
 FROM (SELECT fact_id AS found_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? AND active = 1 ORDER BY created_at DESC, fact_id DESC LIMIT ?) found
 CROSS JOIN tbl_l2_facts f ON f.tenant = ? AND f.fact_id = found.found_id`
 	selectScopeBiases = ` UNION ALL SELECT 3 AS part, strength_log10 AS strength, tenant, bias_id, '', scope, COALESCE(conversation_id, ''), user_id, model, COALESCE(correction_id, ''), '',
-  pattern, '{}', sequence_text, '', 0, COALESCE(expires_at, 0), '', '', created_at, 1, '', 1, '', ''
+  pattern, '{}', sequence_text, COALESCE(then_text, ''), COALESCE(half_life_us, 0), COALESCE(expires_at, 0), '', '', created_at, is_regex, '', gap_words, '', ''
 FROM (SELECT bias_id AS found_id FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key IN (?,?,?) AND (anchor = '' OR `
 	selectScopeBiasesAfter = `) AND (expires_at IS NULL OR expires_at > ?)
   ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, bias_id DESC LIMIT ?) found
@@ -202,7 +202,7 @@ type bearing struct {
 	model        string
 	text         matching.Text
 	frequencies  frequencies
-	said         string // folded: window and message
+	said         memory.Said // window and message
 	now          time.Time
 	limit        int // of corrections
 }
@@ -218,7 +218,7 @@ func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) 
 	}
 	args = append(args, c.Tenant, scopes[0], scopes[1], scopes[2])
 	condition := "1 = 1"
-	if words := folding.IndexWords(b.said); len(words) <= maxBiasWords {
+	if words := folding.IndexWords(strings.Join(b.said.Folded, "")); len(words) <= maxBiasWords {
 		condition, args = wordCondition("anchor", words, args)
 	}
 	query, args = query+selectScopeBiases+condition+selectScopeBiasesAfter, append(args, micros(b.now), maxBiases, c.Tenant)
@@ -243,13 +243,11 @@ func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) 
 				Tenant: k.Tenant, ID: k.ID, Place: place, Entity: k.RecordedBy, Attribute: k.RevokeReason, Value: k.ErrorContext, Created: k.Created,
 			})
 		case 3:
-			bias := memory.Bias{
-				Tenant: k.Tenant, ID: k.ID, Place: place, Pattern: k.ErrorContext, Sequence: k.Subject, CorrectionID: k.ErrorMessageID,
-				Strength: strength, Expires: k.Revoked, Created: k.Created,
-			}
-			if bias.Applies(b.said, b.now) {
-				p.Biases = append(p.Biases, bias)
-			}
+			p.Biases = append(p.Biases, memory.Bias{
+				Tenant: k.Tenant, ID: k.ID, Place: place, Sequence: k.Subject, CorrectionID: k.ErrorMessageID,
+				Context:  memory.Context{Pattern: k.ErrorContext, Then: k.SupersededBy, Gap: int(k.Times), Regex: k.Version == 1},
+				Strength: strength, Expires: k.Revoked, HalfLife: time.Duration(halfLife(k.Superseded)) * time.Microsecond, Created: k.Created,
+			})
 		}
 		return nil
 	})
@@ -267,8 +265,28 @@ func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) 
 		return cmp.Or(cmp.Compare(a.Scope.Rank(), b.Scope.Rank()), newestFirst(a.Created, b.Created), strings.Compare(b.ID, a.ID))
 	})
 	p.Facts = memory.NarrowestFacts(p.Facts)
-	p.Facts, p.Biases = p.Facts[:min(len(p.Facts), memory.MaxTurnFacts)], p.Biases[:min(len(p.Biases), memory.MaxTurnBiases)]
+	p.Facts = p.Facts[:min(len(p.Facts), memory.MaxTurnFacts)]
 	return nil
+}
+
+// halfLife reads a duration out of a time that was stored as microseconds.
+func halfLife(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// chooseBiases leaves the biases whose context was said, with their strength at the time of the turn. It is done after the
+// transaction: expressions take their time.
+func (p *PreparedTurn) chooseBiases(said memory.Said) {
+	chosen := p.Biases[:0]
+	for _, b := range p.Biases {
+		if b.Effective = b.At(p.Turn.Created); b.Effective != 0 && len(chosen) < memory.MaxTurnBiases && b.Met(said) {
+			chosen = append(chosen, b)
+		}
+	}
+	p.Biases = chosen
 }
 
 func newestFirst(a, b time.Time) int { return b.Compare(a) }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
@@ -9,13 +10,14 @@ import (
 )
 
 const biasColumns = `tenant, bias_id, request_id, scope, COALESCE(conversation_id, ''), user_id, model, pattern, sequence_text, strength_log10,
-  COALESCE(expires_at, 0), COALESCE(correction_id, ''), created_at`
+  COALESCE(expires_at, 0), COALESCE(correction_id, ''), created_at, COALESCE(then_text, ''), gap_words, is_regex, COALESCE(half_life_us, 0)`
 
 func scanBias(row database.Scanner) (memory.Bias, error) {
 	var b memory.Bias
-	var expires, created int64
+	var expires, created, regex, halfLife int64
 	err := row.Scan(&b.Tenant, &b.ID, &b.RequestID, &b.Scope, &b.ConversationID, &b.UserID, &b.Model, &b.Pattern, &b.Sequence, &b.Strength,
-		&expires, &b.CorrectionID, &created)
+		&expires, &b.CorrectionID, &created, &b.Then, &b.Gap, &regex, &halfLife)
+	b.Regex, b.HalfLife = regex != 0, time.Duration(halfLife)*time.Microsecond
 	b.Expires, b.Created = fromMicros(expires), fromMicros(created)
 	return b, err
 }
@@ -23,8 +25,10 @@ func scanBias(row database.Scanner) (memory.Bias, error) {
 const (
 	selectBiasByRequest = `SELECT ` + biasColumns + ` FROM tbl_l2_token_bias WHERE tenant = ? AND request_id = ?`
 	insertBias          = `INSERT INTO tbl_l2_token_bias (tenant, bias_id, request_id, scope, scope_key, conversation_id, user_id, model,
-  pattern, anchor, sequence_text, strength_log10, expires_at, correction_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	deleteBias = `DELETE FROM tbl_l2_token_bias WHERE tenant = ? AND bias_id = ?`
+  pattern, anchor, sequence_text, strength_log10, expires_at, correction_id, created_at,
+  then_text, gap_words, is_regex, half_life_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	countRegexBiases = `SELECT COUNT(*) FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key = ? AND anchor = '' AND is_regex = 1`
+	deleteBias       = `DELETE FROM tbl_l2_token_bias WHERE tenant = ? AND bias_id = ?`
 )
 
 // CreateBias stores a bias that memory.Bias.Complete has accepted; b.Created is the time. The same request id returns what it
@@ -51,9 +55,22 @@ func (s *Store) CreateBias(ctx context.Context, b memory.Bias) (memory.Bias, err
 		if !errors.Is(err, database.ErrNoRows) {
 			return err
 		}
+		if b.Regex {
+			if _, err := lockScope(ctx, tx, b.Tenant, b.Place.Key()); err != nil { // two at once count one after the other
+				return err
+			}
+			var have int
+			if err := tx.QueryRow(ctx, countRegexBiases, b.Tenant, b.Place.Key()).Scan(&have); err != nil {
+				return err
+			}
+			if have >= memory.MaxRegexBiases {
+				return memory.TooManyRegexBiases(b.Scope)
+			}
+		}
 		stored = b
 		_, err = tx.Exec(ctx, insertBias, b.Tenant, b.ID, b.RequestID, string(b.Scope), b.Place.Key(), nullString(b.ConversationID), b.UserID, b.Model,
-			b.Pattern, b.Anchor(), b.Sequence, b.Strength, nullMicros(b.Expires), nullString(b.CorrectionID), micros(b.Created))
+			b.Pattern, b.Anchor(), b.Sequence, b.Strength, nullMicros(b.Expires), nullString(b.CorrectionID), micros(b.Created),
+			nullString(b.Then), b.Gap, flag(b.Regex), nullDuration(b.HalfLife))
 		return err
 	})
 	return stored, err

@@ -205,7 +205,7 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 	c = conversation(t, s, c)
 	ctx := t.Context()
 	r := request(t, c, "explained", "Is the harbour of topic17 open?")
-	b := bearing{conversation: c, model: "m", text: matching.NewText(r.Text), said: folding.Text(r.Text), now: noon, limit: 5}
+	b := bearing{conversation: c, model: "m", text: matching.NewText(r.Text), said: memory.Said{Messages: []string{r.Text}, Folded: []string{folding.Text(r.Text)}}, now: noon, limit: 5}
 	_, _, err := readWindowAndRequest(ctx, e, r, &b)
 	check := func(err error) {
 		t.Helper()
@@ -256,6 +256,10 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 		{documented, []any{c.ID, " x "}},
 		{selectFactByRequest, []any{c.Tenant, c.ID}},
 		{selectBiasByRequest, []any{c.Tenant, c.ID}},
+		{countRegexBiases, []any{c.Tenant, c.ID}},
+		{selectDetails, []any{c.Tenant, micros(noon), 10}},
+		{findIdle, []any{c.Tenant, micros(noon), 10}},
+		{findBegunBefore, []any{c.Tenant, micros(noon), 0, 0, "", 10}},
 		{selectConversationByRequest, []any{c.Tenant, c.ID}},
 		{selectConversations + conversationsNotArchived + conversationsMostRecentFirst, []any{c.Tenant, 10}},
 		{selectConversations + conversationsOfUser + conversationsMostRecentFirst, []any{c.Tenant, "bob", 10}},

@@ -51,7 +51,7 @@ func TestEraseOneOfTenThousand(t *testing.T) {
 				if _, err := s.RememberFact(ctx, f, noon); err != nil {
 					t.Fatal(err)
 				}
-				b := memory.Bias{Tenant: c.Tenant, RequestID: fmt.Sprint("b", scope, i), Place: place, Pattern: secret, Sequence: secret, Strength: 1, Created: noon, CorrectionID: k.ID}
+				b := memory.Bias{Tenant: c.Tenant, RequestID: fmt.Sprint("b", scope, i), Place: place, Context: memory.Context{Pattern: secret}, Sequence: secret, Strength: 1, Created: noon, CorrectionID: k.ID}
 				if _, err := s.CreateBias(ctx, b); err != nil {
 					t.Fatal(err)
 				}

@@ -148,7 +148,8 @@ func (x exporter) scope(ctx context.Context, place memory.Place) error {
 	return x.pages(ctx, exportBiases, place, func(row database.Scanner) (string, map[string]any, error) {
 		b, err := scanBias(row)
 		return "bias", map[string]any{
-			"id": b.ID, "scope": string(b.Scope), "conversation_id": b.ConversationID, "user_id": b.UserID, "pattern": b.Pattern, "sequence": b.Sequence,
+			"id": b.ID, "scope": string(b.Scope), "conversation_id": b.ConversationID, "user_id": b.UserID, "pattern": b.Pattern, "then": b.Then, "gap": b.Gap, "regex": b.Regex,
+			"half_life_seconds": b.HalfLife.Seconds(), "sequence": b.Sequence,
 			"strength_log10": b.Strength, "expires": b.Expires, "created": b.Created,
 		}, err
 	})

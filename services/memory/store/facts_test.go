@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -165,12 +166,17 @@ func testBiases(t *testing.T, s *Store) {
 	here := memory.Place{Scope: memory.ScopeConversation, ConversationID: c.ID}
 	for name, b := range map[string]memory.Bias{
 		"always":         {Place: here, Sequence: "x", Strength: 1},
-		"in the window":  {Place: here, Sequence: "x", Strength: -20, Pattern: "HARBOUR"},
-		"in the reply":   {Place: here, Sequence: "x", Strength: 1, Pattern: "50%"},
-		"in the message": {Place: memory.Place{Scope: memory.ScopeUser, UserID: "ada"}, Sequence: " trailing ", Strength: 0.5, Pattern: "ship's"},
+		"in the window":  {Place: here, Sequence: "x", Strength: -20, Context: memory.Context{Pattern: "HARBOUR"}},
+		"in the reply":   {Place: here, Sequence: "x", Strength: 1, Context: memory.Context{Pattern: "50%"}},
+		"in the message": {Place: memory.Place{Scope: memory.ScopeUser, UserID: "ada"}, Sequence: " trailing ", Strength: 0.5, Context: memory.Context{Pattern: "ship's"}},
 		"the model's":    {Place: memory.Place{Scope: memory.ScopeModel, Model: "m"}, Sequence: "x", Strength: 1, Expires: noon.Add(time.Hour)},
-		"not said":       {Place: here, Sequence: "x", Strength: 1, Pattern: "harbours"},
-		"over two":       {Place: here, Sequence: "x", Strength: 1, Pattern: "harbour it"},
+		"after a gap":    {Place: here, Sequence: "x", Strength: 1, Context: memory.Context{Pattern: "tell", Then: "harbour", Gap: 3}},
+		"too far apart":  {Place: here, Sequence: "x", Strength: 1, Context: memory.Context{Pattern: "tell", Then: "harbour", Gap: 2}},
+		"an expression":  {Place: here, Sequence: "x", Strength: 1, Context: memory.Context{Pattern: `\d+% wet\.$`, Regex: true}},
+		"no such text":   {Place: here, Sequence: "x", Strength: 1, Context: memory.Context{Pattern: `harbour\?`, Regex: true}},
+		"half as strong": {Place: here, Sequence: "x", Strength: 1, HalfLife: time.Minute},
+		"not said":       {Place: here, Sequence: "x", Strength: 1, Context: memory.Context{Pattern: "harbours"}},
+		"over two":       {Place: here, Sequence: "x", Strength: 1, Context: memory.Context{Pattern: "harbour it"}},
 		"another model":  {Place: memory.Place{Scope: memory.ScopeModel, Model: "n"}, Sequence: "x", Strength: 1},
 		"another person": {Place: memory.Place{Scope: memory.ScopeUser, UserID: "bob"}, Sequence: "x", Strength: 1},
 		"soon over":      {Place: here, Sequence: "x", Strength: 1, Expires: noon.Add(time.Minute)},
@@ -194,17 +200,30 @@ func testBiases(t *testing.T, s *Store) {
 			t.Fatal(err)
 		}
 		got[stored.RequestID] = b.Scope
-		stored.RequestID = ""
+		if want := stored.Strength; b.Effective != want && stored.HalfLife == 0 || stored.HalfLife > 0 && math.Abs(b.Effective-want/2) > 1e-12 {
+			t.Errorf("%s has the strength %g", stored.RequestID, b.Effective)
+		}
+		stored.RequestID, stored.Effective = "", b.Effective
 		if diff := cmp.Diff(stored, b); diff != "" {
 			t.Error(diff)
 		}
 	}
 	want := map[string]memory.Scope{
 		"always": memory.ScopeConversation, "in the window": memory.ScopeConversation, "in the reply": memory.ScopeConversation,
+		"after a gap": memory.ScopeConversation, "an expression": memory.ScopeConversation, "half as strong": memory.ScopeConversation,
 		"in the message": memory.ScopeUser, "the model's": memory.ScopeModel,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	elsewhere := memory.Place{Scope: memory.ScopeUser, UserID: "eve"}
+	for i := range memory.MaxRegexBiases + 1 {
+		_, err := create(fmt.Sprint("regex", i), memory.Bias{Place: elsewhere, Sequence: "x", Strength: 1, Context: memory.Context{Pattern: "x+", Regex: true}})
+		if i == memory.MaxRegexBiases {
+			wantError(t, err, errors.FailedPrecondition, memory.ReasonTooManyBiases)
+		} else if err != nil {
+			t.Fatal(err)
+		}
 	}
 	one := memory.Bias{Place: here, Sequence: "y", Strength: 1}
 	made, err := create("once", one)
@@ -236,7 +255,7 @@ func testBiases(t *testing.T, s *Store) {
 			}
 			q.After = page[len(page)-1].ID
 		}
-		if len(seen) != 7 {
+		if len(seen) != 12 {
 			t.Errorf("pages of %d gave %v", limit, seen)
 		}
 	}

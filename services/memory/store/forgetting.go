@@ -131,7 +131,7 @@ const updateContent = `UPDATE tbl_l2_messages SET content = ? WHERE tenant = ? A
 // rewrite stores what remains of one reply; a reply that is forgotten, or gone, stays as it is. content_end stays too: it is a
 // bound for readers, and the content gets no longer.
 func (s *Store) rewrite(ctx context.Context, f *memory.Forgetting, r memory.WrittenReply) error {
-	packed := s.pack(&r.Trace)
+	packed, words := s.pack(&r.Trace), messageWords(r.Content)
 	shortened, done := int64(0), false
 	err := s.db.InTx(ctx, func(tx *database.Tx) error {
 		shortened, done = 0, false
@@ -155,7 +155,7 @@ func (s *Store) rewrite(ctx context.Context, f *memory.Forgetting, r memory.Writ
 			if _, err := tx.Exec(ctx, updateContent, r.Content, f.Tenant, m.ID); err != nil {
 				return err
 			}
-			if err := indexMessage(ctx, tx, f.Tenant, m.ID, r.Content); err != nil {
+			if err := indexMessage(ctx, tx, f.Tenant, m.ID, words); err != nil {
 				return err
 			}
 		}

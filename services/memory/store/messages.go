@@ -24,14 +24,14 @@ func scanMessage(row database.Scanner, more ...any) (memory.Message, error) {
 const insertMessage = `INSERT INTO tbl_l2_messages (tenant, conversation_id, seq, message_id, request_id, turn_id, sender, finish_reason, content_end, created_at, content)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-// writeMessage logs a message and makes it findable.
-func writeMessage(ctx context.Context, tx *database.Tx, tenant string, m memory.Message) error {
+// writeMessage logs a message and makes it findable by its words, which its writer worked out before the transaction.
+func writeMessage(ctx context.Context, tx *database.Tx, tenant string, m memory.Message, words []string) error {
 	_, err := tx.Exec(ctx, insertMessage, tenant, m.ConversationID, m.Seq, m.ID, nullString(m.RequestID), nullString(m.TurnID),
 		string(m.Sender), m.FinishReason, m.End, micros(m.Created), m.Content)
 	if err != nil {
 		return err
 	}
-	return indexMessage(ctx, tx, tenant, m.ID, m.Content)
+	return indexMessage(ctx, tx, tenant, m.ID, words)
 }
 
 const (
@@ -47,6 +47,7 @@ func (s *Store) AppendMessage(ctx context.Context, tenant string, m memory.Messa
 	if m.ID, err = newID(); err != nil {
 		return m, err
 	}
+	words := messageWords(m.Content)
 	var stored memory.Message
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		c, err := s.lockConversation(ctx, tx, tenant, m.ConversationID)
@@ -67,7 +68,7 @@ func (s *Store) AppendMessage(ctx context.Context, tenant string, m memory.Messa
 		}
 		stored = m
 		c, stored.Seq, stored.End = c.Append(m.Sender, len(m.Content), m.Created)
-		if err := writeMessage(ctx, tx, tenant, stored); err != nil {
+		if err := writeMessage(ctx, tx, tenant, stored, words); err != nil {
 			return err
 		}
 		return writeConversation(ctx, tx, c)
@@ -227,11 +228,11 @@ func questionBefore(ctx context.Context, q database.Querier, k memory.Correction
 }
 
 // addReply logs a reply to a turn as the conversation's last message.
-func addReply(ctx context.Context, tx *database.Tx, c memory.Conversation, t memory.Turn, id, content, finishReason string, now time.Time) (memory.Conversation, memory.Message, error) {
+func addReply(ctx context.Context, tx *database.Tx, c memory.Conversation, t memory.Turn, id string, reply Reply, words []string, now time.Time) (memory.Conversation, memory.Message, error) {
 	m := memory.Message{
 		ID: id, ConversationID: c.ID, TurnID: t.ID, Sender: memory.SenderAssistant,
-		Content: content, FinishReason: finishReason, Created: now,
+		Content: reply.Content, FinishReason: reply.FinishReason, Created: now,
 	}
-	c, m.Seq, m.End = c.Append(m.Sender, len(content), now)
-	return c, m, writeMessage(ctx, tx, c.Tenant, m)
+	c, m.Seq, m.End = c.Append(m.Sender, len(m.Content), now)
+	return c, m, writeMessage(ctx, tx, c.Tenant, m, words)
 }

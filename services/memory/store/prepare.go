@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"dbslm/pkg/database"
@@ -72,22 +71,23 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 	if err != nil {
 		return PreparedTurn{}, err
 	}
-	t := matching.NewText(r.Text) // before the lock
+	t, folded, words := matching.NewText(r.Text), folding.Text(r.Text), messageWords(r.Text) // before the lock
 	var p PreparedTurn
 	var refusal error
+	var said memory.Said
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		p, refusal = PreparedTurn{}, nil
 		c, err := s.lockConversation(ctx, tx, r.Tenant, r.ConversationID)
 		if err != nil {
 			return err
 		}
-		b := bearing{conversation: c, model: r.Pins.Model, text: t, said: folding.Text(r.Text), now: now, limit: r.CorrectionLimit}
+		b := bearing{conversation: c, model: r.Pins.Model, text: t, said: memory.Said{Messages: []string{r.Text}, Folded: []string{folded}}, now: now, limit: r.CorrectionLimit}
 		latest, asked, err := readWindowAndRequest(ctx, tx, r, &b)
 		if err != nil {
 			return err
 		}
 		if asked != nil {
-			refusal, err = s.resume(ctx, tx, r, c, *asked, b, &p)
+			said, refusal, err = s.resume(ctx, tx, r, c, *asked, b, &p)
 			return err
 		}
 		if c.Archived {
@@ -102,7 +102,9 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 			}
 		}
 		p.Window = r.Bounds.Choose(latest, c.Messages())
-		if err := p.read(ctx, tx, b.after(p.Window)); err != nil {
+		b = b.after(p.Window)
+		said = b.said
+		if err := p.read(ctx, tx, b); err != nil {
 			return err
 		}
 		p.UserMessage = memory.Message{
@@ -117,7 +119,7 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 		}
 		c.OpenTurnID, c.OpenUntil = turnID, p.Turn.LeaseUntil
 		p.Conversation = c
-		if err := writeMessage(ctx, tx, r.Tenant, p.UserMessage); err != nil {
+		if err := writeMessage(ctx, tx, r.Tenant, p.UserMessage, words); err != nil {
 			return err
 		}
 		if err := addTurn(ctx, tx, p.Turn); err != nil {
@@ -129,6 +131,7 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 		err = refusal
 	}
 	if err == nil && p.Turn.State == memory.TurnOpen {
+		p.chooseBiases(said)
 		if k, rule, ok := noticing.Correction(p.Window.Messages, p.UserMessage); ok {
 			k.Tenant, k.RequestID = r.Tenant, "noticed:"+p.Turn.ID
 			p.Noticed, p.Rule = &k, rule
@@ -164,57 +167,57 @@ func readWindowAndRequest(ctx context.Context, q database.Querier, r TurnRequest
 
 // after returns the bearing of a message said after a window.
 func (b bearing) after(w window.Window) bearing {
-	var said strings.Builder // folded one by one, so that no phrase spans two messages
+	var said memory.Said
 	for _, m := range w.Messages {
-		said.WriteString(folding.Text(m.Content))
+		said.Messages, said.Folded = append(said.Messages, m.Content), append(said.Folded, folding.Text(m.Content))
 	}
-	said.WriteString(b.said)
-	b.said = said.String()
+	b.said = memory.Said{Messages: append(said.Messages, b.said.Messages...), Folded: append(said.Folded, b.said.Folded...)}
 	return b
 }
 
 // resume answers a request whose message was logged before. A refusal is returned beside the error because what led to it
 // may have to be stored first.
-func (s *Store) resume(ctx context.Context, tx *database.Tx, r TurnRequest, c memory.Conversation, asked memory.Message, b bearing, p *PreparedTurn) (refusal, err error) {
+func (s *Store) resume(ctx context.Context, tx *database.Tx, r TurnRequest, c memory.Conversation, asked memory.Message, b bearing, p *PreparedTurn) (said memory.Said, refusal, err error) {
 	now := b.now
 	if asked.TurnID == "" || asked.Content != r.Text {
-		return nil, memory.RequestIDReused(r.RequestID)
+		return said, nil, memory.RequestIDReused(r.RequestID)
 	}
 	t, err := readTurn(ctx, tx, r.Tenant, asked.TurnID)
 	if err != nil {
-		return nil, err
+		return said, nil, err
 	}
 	p.Turn, p.Conversation, p.UserMessage = t, c, asked
 	switch {
 	case t.State == memory.TurnFailed:
-		return memory.TurnHasFailed(t), nil
+		return said, memory.TurnHasFailed(t), nil
 	case t.Expired(now):
 		t = t.Expire(now)
-		return memory.TurnHasFailed(t), failTurn(ctx, tx, c, t)
+		return said, memory.TurnHasFailed(t), failTurn(ctx, tx, c, t)
 	case t.State == memory.TurnCommitted:
-		return nil, s.readReply(ctx, tx, p)
+		return said, nil, s.readReply(ctx, tx, p)
 	}
 	if until := now.Add(r.Lease); until.After(t.LeaseUntil) {
 		t.LeaseUntil, c.OpenUntil = until, until
 		if err := writeTurn(ctx, tx, t); err != nil {
-			return nil, err
+			return said, nil, err
 		}
 		if err := writeConversation(ctx, tx, c); err != nil {
-			return nil, err
+			return said, nil, err
 		}
 		p.Turn, p.Conversation = t, c
 	}
 	before := asked.End - int64(len(asked.Content))
 	if p.Window, err = readWindow(ctx, tx, r.Tenant, c.ID, r.Bounds, asked.Seq-1, before); err != nil {
-		return nil, err
+		return said, nil, err
 	}
 	if t.Pins.Model != b.model { // pinned by an earlier attempt: another scope's corrections bear on it
 		b.model = t.Pins.Model
 		if b.frequencies, err = readFrequencies(ctx, tx, c, b.model, b.text); err != nil {
-			return nil, err
+			return said, nil, err
 		}
 	}
-	return nil, p.read(ctx, tx, b.after(p.Window))
+	b = b.after(p.Window)
+	return b.said, nil, p.read(ctx, tx, b)
 }
 
 func (s *Store) readReply(ctx context.Context, tx *database.Tx, p *PreparedTurn) error {

@@ -31,8 +31,7 @@ func messageWords(content string) []string {
 }
 
 // indexMessage makes a message findable by its words.
-func indexMessage(ctx context.Context, tx *database.Tx, tenant, id, content string) error {
-	words := messageWords(content)
+func indexMessage(ctx context.Context, tx *database.Tx, tenant, id string, words []string) error {
 	if len(words) == 0 {
 		return nil
 	}

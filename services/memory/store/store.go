@@ -94,6 +94,13 @@ func nullMicros(t time.Time) any {
 	return t.UnixMicro()
 }
 
+func nullDuration(d time.Duration) any {
+	if d == 0 {
+		return nil
+	}
+	return d.Microseconds()
+}
+
 func nullString(s string) any {
 	if s == "" {
 		return nil

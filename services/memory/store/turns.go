@@ -162,7 +162,7 @@ func (s *Store) CommitTurn(ctx context.Context, tenant, id string, reply Reply, 
 	if err != nil {
 		return t, m, err
 	}
-	body := s.pack(reply.Trace) // before the lock
+	packed, words := s.pack(reply.Trace), messageWords(reply.Content) // before the lock
 	err = s.withTurn(ctx, tenant, id, func(tx *database.Tx, c memory.Conversation, current memory.Turn) error {
 		t, m, refusal = current, memory.Message{}, nil
 		switch {
@@ -176,11 +176,11 @@ func (s *Store) CommitTurn(ctx context.Context, tenant, id string, reply Reply, 
 			refusal = memory.TurnHasFailed(t) // after the closing is committed
 			return failTurn(ctx, tx, c, t)
 		}
-		if c, m, err = addReply(ctx, tx, c, current, replyID, reply.Content, reply.FinishReason, now); err != nil {
+		if c, m, err = addReply(ctx, tx, c, current, replyID, reply, words, now); err != nil {
 			return err
 		}
 		if reply.Trace != nil {
-			if err := s.writeTrace(ctx, tx, tenant, m, *reply.Trace, body); err != nil {
+			if err := s.writeTrace(ctx, tx, tenant, m, *reply.Trace, packed); err != nil {
 				return err
 			}
 		}

@@ -133,19 +133,16 @@ func (b Bounds) fit(content string, budget int) (string, int, bool) {
 
 // offsets returns where the tokens of s begin.
 func (b Bounds) offsets(s string) []int {
-	shift := 0
-	if strings.HasPrefix(s, byteOrderMark) { // which tokenisers take off
-		shift = len(byteOrderMark)
-	}
-	var offsets []int
-	err := b.tokenizer.Sentences(strings.NewReader(s), func(sentence text.Sentence) error {
-		for _, token := range sentence.Tokens {
-			offsets = append(offsets, int(token.Offset)+shift)
-		}
-		return nil
-	})
+	plain := strings.TrimPrefix(s, byteOrderMark) // as readers of text do
+	sentences, err := b.tokenizer.Split(plain)
 	if err != nil { // stored content is valid and shorter than any line limit
 		return nil
+	}
+	var offsets []int
+	for _, sentence := range sentences {
+		for _, token := range sentence.Tokens {
+			offsets = append(offsets, int(token.Offset)+len(s)-len(plain))
+		}
 	}
 	return offsets
 }

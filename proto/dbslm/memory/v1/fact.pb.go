@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -574,7 +575,8 @@ type Bias struct {
 	UserId string `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// Model, in scope MODEL.
 	Model string `protobuf:"bytes,5,opt,name=model,proto3" json:"model,omitempty"`
-	// Literal text that the recent context must hold; empty applies always.
+	// Text that the window or the message must hold, compared word by word without case, accents and punctuation; empty applies
+	// always. With `regex` an RE2 expression. At most 4096 bytes.
 	Pattern string `protobuf:"bytes,6,opt,name=pattern,proto3" json:"pattern,omitempty"`
 	// Text sequence that is preferred or suppressed.
 	Sequence string `protobuf:"bytes,7,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -585,9 +587,22 @@ type Bias struct {
 	// Correction it came from; empty for none.
 	CorrectionId string `protobuf:"bytes,10,opt,name=correction_id,json=correctionId,proto3" json:"correction_id,omitempty"`
 	// When it was stored.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Text that must follow the pattern in the same message, with at most `gap` words between; empty for none. At most 4096 bytes. Not
+	// together with `regex`.
+	Then string `protobuf:"bytes,12,opt,name=then,proto3" json:"then,omitempty"`
+	// Words that may stand between pattern and `then`: 0 to 64.
+	Gap uint32 `protobuf:"varint,13,opt,name=gap,proto3" json:"gap,omitempty"`
+	// The pattern is an RE2 expression, which any one message of the window or the message itself must match as it was written, in its
+	// last 8 KiB. At most 512 bytes and 500 instructions; it must not match the empty text; at most 32 of a scope.
+	Regex bool `protobuf:"varint,14,opt,name=regex,proto3" json:"regex,omitempty"`
+	// Time in which the strength falls to its half: 1 minute to 10 years; absent for none. Below a hundredth the bias does not
+	// apply any more.
+	HalfLife *durationpb.Duration `protobuf:"bytes,15,opt,name=half_life,json=halfLife,proto3" json:"half_life,omitempty"`
+	// Strength at the time of the turn, in log10 units; set in PrepareTurn only.
+	EffectiveStrengthLog10 float64 `protobuf:"fixed64,16,opt,name=effective_strength_log10,json=effectiveStrengthLog10,proto3" json:"effective_strength_log10,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Bias) Reset() {
@@ -695,6 +710,41 @@ func (x *Bias) GetCreateTime() *timestamppb.Timestamp {
 		return x.CreateTime
 	}
 	return nil
+}
+
+func (x *Bias) GetThen() string {
+	if x != nil {
+		return x.Then
+	}
+	return ""
+}
+
+func (x *Bias) GetGap() uint32 {
+	if x != nil {
+		return x.Gap
+	}
+	return 0
+}
+
+func (x *Bias) GetRegex() bool {
+	if x != nil {
+		return x.Regex
+	}
+	return false
+}
+
+func (x *Bias) GetHalfLife() *durationpb.Duration {
+	if x != nil {
+		return x.HalfLife
+	}
+	return nil
+}
+
+func (x *Bias) GetEffectiveStrengthLog10() float64 {
+	if x != nil {
+		return x.EffectiveStrengthLog10
+	}
+	return 0
 }
 
 // CreateBiasRequest is a bias to store.
@@ -1031,7 +1081,7 @@ var File_dbslm_memory_v1_fact_proto protoreflect.FileDescriptor
 
 const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"\n" +
-	"\x1adbslm/memory/v1/fact.proto\x12\x0fdbslm.memory.v1\x1a\x1bbuf/validate/validate.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x02\n" +
+	"\x1adbslm/memory/v1/fact.proto\x12\x0fdbslm.memory.v1\x1a\x1bbuf/validate/validate.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x02\n" +
 	"\x04Fact\x12\x17\n" +
 	"\afact_id\x18\x01 \x01(\tR\x06factId\x12,\n" +
 	"\x05scope\x18\x02 \x01(\x0e2\x16.dbslm.memory.v1.ScopeR\x05scope\x12'\n" +
@@ -1079,7 +1129,7 @@ const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\afact_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06factId\"?\n" +
 	"\x12RetireFactResponse\x12)\n" +
-	"\x04fact\x18\x01 \x01(\v2\x15.dbslm.memory.v1.FactR\x04fact\"\xa1\x03\n" +
+	"\x04fact\x18\x01 \x01(\v2\x15.dbslm.memory.v1.FactR\x04fact\"\xcf\x04\n" +
 	"\x04Bias\x12\x17\n" +
 	"\abias_id\x18\x01 \x01(\tR\x06biasId\x12,\n" +
 	"\x05scope\x18\x02 \x01(\x0e2\x16.dbslm.memory.v1.ScopeR\x05scope\x12'\n" +
@@ -1094,7 +1144,12 @@ const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"\rcorrection_id\x18\n" +
 	" \x01(\tR\fcorrectionId\x12;\n" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xa2\x01\n" +
+	"createTime\x12\x12\n" +
+	"\x04then\x18\f \x01(\tR\x04then\x12\x10\n" +
+	"\x03gap\x18\r \x01(\rR\x03gap\x12\x14\n" +
+	"\x05regex\x18\x0e \x01(\bR\x05regex\x126\n" +
+	"\thalf_life\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\bhalfLife\x128\n" +
+	"\x18effective_strength_log10\x18\x10 \x01(\x01R\x16effectiveStrengthLog10\"\xa2\x01\n" +
 	"\x11CreateBiasRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
@@ -1160,6 +1215,7 @@ var file_dbslm_memory_v1_fact_proto_goTypes = []any{
 	(*DeleteBiasResponse)(nil),    // 13: dbslm.memory.v1.DeleteBiasResponse
 	(Scope)(0),                    // 14: dbslm.memory.v1.Scope
 	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
 }
 var file_dbslm_memory_v1_fact_proto_depIdxs = []int32{
 	14, // 0: dbslm.memory.v1.Fact.scope:type_name -> dbslm.memory.v1.Scope
@@ -1172,26 +1228,27 @@ var file_dbslm_memory_v1_fact_proto_depIdxs = []int32{
 	14, // 7: dbslm.memory.v1.Bias.scope:type_name -> dbslm.memory.v1.Scope
 	15, // 8: dbslm.memory.v1.Bias.expire_time:type_name -> google.protobuf.Timestamp
 	15, // 9: dbslm.memory.v1.Bias.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 10: dbslm.memory.v1.CreateBiasRequest.bias:type_name -> dbslm.memory.v1.Bias
-	7,  // 11: dbslm.memory.v1.CreateBiasResponse.bias:type_name -> dbslm.memory.v1.Bias
-	7,  // 12: dbslm.memory.v1.ListBiasesResponse.biases:type_name -> dbslm.memory.v1.Bias
-	1,  // 13: dbslm.memory.v1.FactService.RememberFact:input_type -> dbslm.memory.v1.RememberFactRequest
-	3,  // 14: dbslm.memory.v1.FactService.ListFacts:input_type -> dbslm.memory.v1.ListFactsRequest
-	5,  // 15: dbslm.memory.v1.FactService.RetireFact:input_type -> dbslm.memory.v1.RetireFactRequest
-	8,  // 16: dbslm.memory.v1.BiasService.CreateBias:input_type -> dbslm.memory.v1.CreateBiasRequest
-	10, // 17: dbslm.memory.v1.BiasService.ListBiases:input_type -> dbslm.memory.v1.ListBiasesRequest
-	12, // 18: dbslm.memory.v1.BiasService.DeleteBias:input_type -> dbslm.memory.v1.DeleteBiasRequest
-	2,  // 19: dbslm.memory.v1.FactService.RememberFact:output_type -> dbslm.memory.v1.RememberFactResponse
-	4,  // 20: dbslm.memory.v1.FactService.ListFacts:output_type -> dbslm.memory.v1.ListFactsResponse
-	6,  // 21: dbslm.memory.v1.FactService.RetireFact:output_type -> dbslm.memory.v1.RetireFactResponse
-	9,  // 22: dbslm.memory.v1.BiasService.CreateBias:output_type -> dbslm.memory.v1.CreateBiasResponse
-	11, // 23: dbslm.memory.v1.BiasService.ListBiases:output_type -> dbslm.memory.v1.ListBiasesResponse
-	13, // 24: dbslm.memory.v1.BiasService.DeleteBias:output_type -> dbslm.memory.v1.DeleteBiasResponse
-	19, // [19:25] is the sub-list for method output_type
-	13, // [13:19] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	16, // 10: dbslm.memory.v1.Bias.half_life:type_name -> google.protobuf.Duration
+	7,  // 11: dbslm.memory.v1.CreateBiasRequest.bias:type_name -> dbslm.memory.v1.Bias
+	7,  // 12: dbslm.memory.v1.CreateBiasResponse.bias:type_name -> dbslm.memory.v1.Bias
+	7,  // 13: dbslm.memory.v1.ListBiasesResponse.biases:type_name -> dbslm.memory.v1.Bias
+	1,  // 14: dbslm.memory.v1.FactService.RememberFact:input_type -> dbslm.memory.v1.RememberFactRequest
+	3,  // 15: dbslm.memory.v1.FactService.ListFacts:input_type -> dbslm.memory.v1.ListFactsRequest
+	5,  // 16: dbslm.memory.v1.FactService.RetireFact:input_type -> dbslm.memory.v1.RetireFactRequest
+	8,  // 17: dbslm.memory.v1.BiasService.CreateBias:input_type -> dbslm.memory.v1.CreateBiasRequest
+	10, // 18: dbslm.memory.v1.BiasService.ListBiases:input_type -> dbslm.memory.v1.ListBiasesRequest
+	12, // 19: dbslm.memory.v1.BiasService.DeleteBias:input_type -> dbslm.memory.v1.DeleteBiasRequest
+	2,  // 20: dbslm.memory.v1.FactService.RememberFact:output_type -> dbslm.memory.v1.RememberFactResponse
+	4,  // 21: dbslm.memory.v1.FactService.ListFacts:output_type -> dbslm.memory.v1.ListFactsResponse
+	6,  // 22: dbslm.memory.v1.FactService.RetireFact:output_type -> dbslm.memory.v1.RetireFactResponse
+	9,  // 23: dbslm.memory.v1.BiasService.CreateBias:output_type -> dbslm.memory.v1.CreateBiasResponse
+	11, // 24: dbslm.memory.v1.BiasService.ListBiases:output_type -> dbslm.memory.v1.ListBiasesResponse
+	13, // 25: dbslm.memory.v1.BiasService.DeleteBias:output_type -> dbslm.memory.v1.DeleteBiasResponse
+	20, // [20:26] is the sub-list for method output_type
+	14, // [14:20] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_memory_v1_fact_proto_init() }
