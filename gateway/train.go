@@ -23,7 +23,7 @@ func (g *Gateway) Train(stream trainStream) error {
 	}
 	header := first.GetHeader()
 	if header == nil {
-		return errors.New(errors.InvalidArgument, "NO_HEADER", "the first message of a training is its header").Field("header", "missing")
+		return errors.New(errors.InvalidArgument, "HEADER_MISSING", "the first message of a training is its header").Field("header", "missing")
 	}
 	ctx := stream.Context()
 	if err := g.checkPruning(ctx, header); err != nil {

@@ -43,7 +43,7 @@ func Parse(text string) (*Schema, error) {
 	}
 	object, err := Object(text)
 	if err != nil {
-		return nil, invalid(err, "the schema is not a JSON object: %s", errors.Public(err))
+		return nil, invalid(err, "the schema is %s", errors.Public(err))
 	}
 	if shorthand(object) {
 		object = expand(object)
