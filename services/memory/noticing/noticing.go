@@ -10,6 +10,7 @@
 //	          also fit other answers: they are passed over after a reply that asked something, and for values of the deny
 //	          list; "not" marks those that need a word of negation
 //	question  how a question names entity and attribute
+//	asks      words that ask for a value; after a question without any ("Is it open?") weak rules take only names and numbers
 //	deny      words with which no corrected value begins
 //
 // Patterns are RE2 (linear time), apply to a whole message in which white space and quotes are plain, and disregard case.
@@ -21,6 +22,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"dbslm/services/memory/folding"
 )
@@ -52,7 +55,7 @@ type rule struct {
 
 type language struct {
 	rules, questions []rule
-	deny             map[string]bool
+	asks, deny       map[string]bool
 }
 
 // languages are read once; a faulty file is a fault of the program, which a test finds.
@@ -72,16 +75,16 @@ var languages = sync.OnceValues(func() (list []language, err error) {
 })
 
 func read(code, data string) (language, error) {
-	l := language{deny: map[string]bool{}}
+	l := language{asks: map[string]bool{}, deny: map[string]bool{}}
 	defined := []string{}
 	for number, line := range strings.Split(data, "\n") {
 		fields := strings.Split(line, "\t")
 		switch {
 		case line == "" || line[0] == '#':
 			continue
-		case fields[0] == "deny":
+		case fields[0] == "deny" || fields[0] == "asks":
 			for word := range strings.FieldsSeq(fields[1]) {
-				l.deny[word] = true
+				map[string]map[string]bool{"deny": l.deny, "asks": l.asks}[fields[0]][word] = true
 			}
 			continue
 		case len(fields) < 3:
@@ -126,11 +129,13 @@ func Notice(message string, before Exchange) (Noticed, bool) {
 		return Noticed{}, false
 	}
 	asked := strings.HasSuffix(plain(before.Reply), "?")
+	polar := yesOrNo(before.Question, list)
+	entity, attribute := Question(before.Question)
 	for _, l := range list {
 		for _, r := range l.rules {
-			if n, ok := l.apply(r, said, before.Reply, asked); ok {
+			if n, ok := l.apply(r, said, before.Reply, asked, polar, entity != ""); ok {
 				if n.Entity == "" {
-					n.Entity, n.Attribute = Question(before.Question)
+					n.Entity, n.Attribute = entity, attribute
 				}
 				return n, true
 			}
@@ -139,13 +144,29 @@ func Notice(message string, before Exchange) (Noticed, bool) {
 	return Noticed{}, false
 }
 
+// yesOrNo reports whether a question asks for no value in any of the languages.
+func yesOrNo(question string, list []language) bool {
+	said := strings.ToLower(plain(question))
+	if !strings.HasSuffix(said, "?") {
+		return false
+	}
+	for word := range strings.FieldsSeq(said) {
+		for _, l := range list {
+			if l.asks[strings.Trim(word, "¿?,.;:!")] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Corrects reports whether a message is a correction whatever was said before.
 func Corrects(message string) bool {
 	_, ok := Notice(message, Exchange{Reply: "."})
 	return ok
 }
 
-func (l language) apply(r rule, said, reply string, asked bool) (Noticed, bool) {
+func (l language) apply(r rule, said, reply string, asked, polar, known bool) (Noticed, bool) {
 	match := r.pattern.FindStringSubmatch(said)
 	if match == nil || r.weak && asked || r.not && !negation.MatchString(said) {
 		return Noticed{}, false
@@ -174,6 +195,8 @@ func (l language) apply(r rule, said, reply string, asked bool) (Noticed, bool) 
 		return Noticed{}, false
 	case l.deny[first(n.Right)], l.deny[first(n.Wrong)]:
 		return Noticed{}, false
+	case r.weak && !named(n.Right) && (polar || !firm.MatchString(said) && !definite.MatchString(n.Right) && !(known && len(strings.Fields(n.Right)) <= 3)): // "No, it's my turn"
+		return Noticed{}, false
 	case r.weak && folding.Contains(folding.Text(reply), right): // the reply said so itself
 		return Noticed{}, false
 	}
@@ -181,6 +204,27 @@ func (l language) apply(r rule, said, reply string, asked bool) (Noticed, bool) 
 }
 
 var negation = regexp.MustCompile(`(?i)\b(?:not|n't|no|não|nao|sino|wrong)\b|n't`)
+
+// firm are words that call a reply wrong; a bare "no" may say anything.
+var firm = regexp.MustCompile(`(?i)\b(?:wrong|incorrect|mistaken|not (?:quite |really )?(?:right|true|correct)|correction|(?:right|correct|real|actual) (?:answer|one|name|value|word)|the answer|falsch|stimmt|quatsch|korrektur|richtige?|incorrecto|falso|cierto|verdad|equivoca|corrección|faux|inexact|incorrect|vrai|erreur|réponse|errado|incorreto|verdade|certo|resposta)\b`)
+
+// named reports whether a value looks like what a question asks for, a name or a number.
+func named(value string) bool {
+	for word := range strings.FieldsSeq(value) {
+		if strings.ContainsFunc(word, unicode.IsDigit) || numbers.MatchString(word) {
+			return true
+		}
+		if r, _ := utf8.DecodeRuneInString(word); unicode.IsUpper(r) && word != "I" && !strings.HasPrefix(word, "I'") {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	numbers  = regexp.MustCompile(`(?i)^(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|million|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf|\w+zehn|\w+zig|hundert|tausend|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|cien|mil|deux|trois|quatre|cinq|sept|huit|neuf|dix|cent|mille|dois|duas|três|quatro|sete|oito|nove|dez|cem)$`)
+	definite = regexp.MustCompile(`(?i)^(?:(?:at|in|on|by|near|from|under|behind|beside) )?(?:l'|(?:the|der|die|das|den|dem|el|la|los|las|le|les|o|a|os|as) )\S+(?: \S+){0,2}$`)
+)
 
 // Question returns what a question asks for, or two empty texts if it is none that the rules know.
 func Question(question string) (entity, attribute string) {

@@ -1,10 +1,15 @@
 package store
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
@@ -13,8 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestEraseOneOfTenThousand erases a person among 10,000, is killed after every batch and goes on, and then looks into every
-// column of every table for what the person had said.
+// TestEraseOneOfTenThousand erases a person among 10,000: by processes that are killed (SIGKILL) after some batches, then by one
+// that stops after every second batch and goes on. Then it looks into every column of every table for what the person had said.
 func TestEraseOneOfTenThousand(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
@@ -61,6 +66,13 @@ func TestEraseOneOfTenThousand(t *testing.T) {
 			t.Fatalf("the search finds only %v before the erasure", grep(t, s, all, secret))
 		}
 		subject := memory.Subject{UserID: who.user}
+		for range 3 {
+			eraseUntilKilled(t, s.db.Target(), who)
+		}
+		var removed int64
+		if err := s.db.QueryRow(ctx, `SELECT rows_removed FROM tbl_l2_erasures WHERE tenant = ? AND request_id = 'e' AND finished_at IS NULL`, who.tenant).Scan(&removed); err != nil || removed < eraseBatch {
+			t.Fatalf("the killed processes removed %d rows, error %v", removed, err)
+		}
 		killed := errors.New(errors.Aborted, "KILLED", "killed")
 		var e Erasure
 		attempts := 0
@@ -107,6 +119,58 @@ func TestEraseOneOfTenThousand(t *testing.T) {
 }
 
 type tenantUser struct{ tenant, user string }
+
+// eraserVariable makes this test binary erase a person from the store it names until it is killed.
+const eraserVariable = "DBSLM_MEMORY_TEST_ERASER"
+
+// eraseUntilKilled has another process erase a person and kills it once it has told of its first batch: it dies in one of the next.
+func eraseUntilKilled(t *testing.T, target database.Target, who tenantUser) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), eraserVariable+"="+target.String()+" "+who.tenant+" "+who.user)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	told := bufio.NewScanner(out).Scan()
+	_ = cmd.Process.Kill()
+	if err := cmd.Wait(); !told || err == nil {
+		t.Fatalf("the process told of a batch: %v, and ended with %v", told, err)
+	}
+}
+
+// erase is the other process of eraseUntilKilled. It waits after each batch, so that no machine is quick enough to finish.
+func erase(role string) int {
+	var dsn string
+	var who tenantUser
+	ctx := context.Background()
+	_, err := fmt.Sscan(role, &dsn, &who.tenant, &who.user)
+	var target database.Target
+	if err == nil {
+		target, err = database.ParseTarget(dsn)
+	}
+	var db *database.DB
+	if err == nil {
+		db, err = database.Open(ctx, target, Schema, database.Options{MustExist: true})
+	}
+	var s *Store
+	if err == nil {
+		s, err = New(db)
+	}
+	if err == nil {
+		_, err = s.Erase(ctx, who.tenant, memory.Subject{UserID: who.user}, "e", noon, func(rows int64) error {
+			fmt.Println(rows)
+			time.Sleep(50 * time.Millisecond)
+			return nil
+		})
+	}
+	fmt.Fprintln(os.Stderr, "the erasing process was not killed:", err)
+	return 1
+}
 
 // crowd makes people with a conversation of two messages each.
 func crowd(t *testing.T, s *Store, people int) {

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(writerVariable); role != "" {
 		os.Exit(writeUntilKilled(role))
 	}
+	if role := os.Getenv(eraserVariable); role != "" {
+		os.Exit(erase(role))
+	}
 	goleak.VerifyTestMain(m)
 }
 
