@@ -130,13 +130,13 @@ func matchingCorrections(t *testing.T, s system, target database.Target) {
 func mostProbableConcept(t *testing.T, s system, target database.Target) {
 	db := schemaOf(t, target, conceptstore.Schema)
 	for _, word := range []string{"market", "open", "day", "discussed"} {
-		var got string
-		err := db.QueryRow(t.Context(), `SELECT concept_id FROM tbl_l3_concept_probs WHERE context_hash = ? ORDER BY quantized_prob DESC LIMIT 1`,
-			predict.Hash(word)).Scan(&got)
+		next, err := conceptv1.NewDecisionServiceClient(s.ConnTo(dbslm.Concept)).Next(t.Context(), &conceptv1.NextRequest{ConversationId: "c", TurnId: "t", Text: word})
 		if err != nil {
 			t.Fatal(err)
 		}
-		next, err := conceptv1.NewDecisionServiceClient(s.ConnTo(dbslm.Concept)).Next(t.Context(), &conceptv1.NextRequest{ConversationId: "c", TurnId: "t", Text: word})
+		var got string
+		err = db.QueryRow(t.Context(), `SELECT concept_id FROM tbl_l3_concept_probs WHERE context_hash = ? ORDER BY quantized_prob DESC LIMIT 1`,
+			predict.Hash(word)).Scan(&got)
 		if err != nil {
 			t.Fatal(err)
 		}

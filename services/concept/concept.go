@@ -51,6 +51,19 @@ type Template struct {
 // Example is an utterance that should lead to a concept.
 type Example struct{ Concept, Utterance string }
 
+// Build is one immutable build of a bot's decision model.
+type Build struct {
+	ID              uint32
+	Examples        int64 // that it was made of, the built-in ones too
+	Concepts        uint32
+	ExamplesVersion int64   // of the set of examples
+	Formula         int64   // version of the arithmetic
+	Scale           float64 // of scores before they become probabilities
+	Threshold       float64 // probability below which it abstains
+	Created         time.Time
+	Published       bool // it decides
+}
+
 // SignalState is the state of a signal.
 type SignalState string
 

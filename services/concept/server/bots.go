@@ -12,7 +12,7 @@ import (
 	"dbslm/services/concept/store"
 )
 
-// botLimit bounds the bots remembered.
+// botLimit bounds the bots and the models of builds remembered.
 const botLimit = 64
 
 // bot is everything about a bot, ready to decide with. It is immutable.
@@ -23,45 +23,106 @@ type bot struct {
 	templates map[string][]concept.Template
 	schemas   map[string]*schema.Schema
 	model     *predict.Model
+	build     concept.Build // that the model is of; zero for the built-in concepts alone
 }
 
-// bots remembers bots by their version, so that a decision costs one small read.
+// model is a build as it decides.
+type model struct {
+	*predict.Model
+	build concept.Build
+}
+
+// bots remembers bots by their version and models by their build, so that a decision costs one small read.
 type bots struct {
 	store *store.Store
+	maker *maker
 
-	mu    sync.Mutex
-	known map[concept.Bot]*bot
+	mu     sync.Mutex
+	known  map[concept.Bot]*bot
+	models map[uint32]model
 }
 
-func newBots(s *store.Store) *bots { return &bots{store: s, known: map[concept.Bot]*bot{}} }
+func newBots(s *store.Store, m *maker) *bots {
+	return &bots{store: s, maker: m, known: map[concept.Bot]*bot{}, models: map[uint32]model{}}
+}
 
-// get returns the bot as it is now.
-func (b *bots) get(ctx context.Context, name concept.Bot) (*bot, error) {
-	version, err := b.store.Version(ctx, name)
+// get returns the bot as it is now, deciding with a build, or with the published one when that is 0. A bot whose
+// examples changed is built anew first; see maker.
+func (b *bots) get(ctx context.Context, name concept.Bot, build uint32) (*bot, error) {
+	state, err := b.store.State(ctx, name)
 	if err != nil {
 		return nil, err
+	}
+	if build == 0 && state.Version > 0 && state.Stale() {
+		if err := b.maker.refresh(ctx, name, state); err != nil {
+			return nil, err
+		}
+		if state, err = b.store.State(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	if build == 0 {
+		build = state.Published
 	}
 	b.mu.Lock()
 	known := b.known[name]
 	b.mu.Unlock()
-	if known != nil && known.version == version {
+	if known == nil || known.version != state.Version {
+		snap, err := b.store.Load(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if known, err = newBot(snap); err != nil {
+			return nil, err
+		}
+	} else if known.build.ID == build {
 		return known, nil
 	}
-	snap, err := b.store.Load(ctx, name)
+	m, err := b.model(ctx, name, build)
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := newBot(snap)
-	if err != nil {
-		return nil, err
-	}
+	decides := *known
+	decides.model, decides.build = m.Model, m.build
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.known) >= botLimit {
 		clear(b.known)
 	}
-	b.known[name] = loaded
-	return loaded, nil
+	b.known[name] = &decides
+	return &decides, nil
+}
+
+// model returns that of a build of the bot.
+func (b *bots) model(ctx context.Context, name concept.Bot, build uint32) (model, error) {
+	b.mu.Lock()
+	known, ok := b.models[build]
+	b.mu.Unlock()
+	if ok {
+		if build == 0 {
+			return known, nil
+		}
+		// It is this bot's, and nobody dropped it?
+		if _, err := b.store.Build(ctx, name, build); err != nil {
+			return model{}, err
+		}
+		return known, nil
+	}
+	if build == 0 {
+		known = model{Model: predict.Train(concept.Training(nil)), build: concept.Build{Threshold: predict.Threshold}}
+	} else {
+		var err error
+		if known.Model, known.build, err = b.store.LoadModel(ctx, name, build); err != nil {
+			return model{}, err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.models) >= botLimit {
+		clear(b.models)
+	}
+	b.models[build] = known
+	return known, nil
 }
 
 func newBot(snap store.Snapshot) (*bot, error) {
@@ -70,7 +131,6 @@ func newBot(snap store.Snapshot) (*bot, error) {
 		concepts:  map[string]concept.Concept{},
 		templates: map[string][]concept.Template{},
 		schemas:   map[string]*schema.Schema{},
-		model:     predict.Train(concept.Training(snap.Examples)),
 	}
 	for _, c := range concept.BuiltIns() {
 		b.concepts[c.Name] = c

@@ -77,7 +77,7 @@ func conceptOf(p *conceptv1.Concept) (concept.Concept, *schema.Schema, error) {
 // GetConcept implements CatalogueService.
 func (s *catalogue) GetConcept(ctx context.Context, req *conceptv1.GetConceptRequest) (*conceptv1.GetConceptResponse, error) {
 	name := botOf(req.Tenant, req.Bot)
-	b, err := s.bots.get(ctx, name)
+	b, err := s.bots.get(ctx, name, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (s *catalogue) ListConcepts(ctx context.Context, req *conceptv1.ListConcept
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.bots.get(ctx, name)
+	b, err := s.bots.get(ctx, name, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func (s *catalogue) ListTemplates(ctx context.Context, req *conceptv1.ListTempla
 			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
 		}
 	}
-	b, err := s.bots.get(ctx, name)
+	b, err := s.bots.get(ctx, name, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -28,11 +28,11 @@ type decisions struct {
 // Next implements DecisionService: signals first, then prediction, else an abstention with its reason.
 func (s *decisions) Next(ctx context.Context, req *conceptv1.NextRequest) (*conceptv1.NextResponse, error) {
 	name := botOf(req.Tenant, req.Bot)
-	b, err := s.bots.get(ctx, name)
+	b, err := s.bots.get(ctx, name, req.BuildId)
 	if err != nil {
 		return nil, err
 	}
-	d := &decision{bot: b, req: req, resp: &conceptv1.NextResponse{Threshold: predict.Threshold}}
+	d := &decision{bot: b, req: req, resp: &conceptv1.NextResponse{BuildId: b.build.ID, Threshold: b.build.Threshold}}
 	if d.request, err = schema.Object(req.PayloadJson); err != nil {
 		return nil, errors.New(errors.InvalidArgument, "BAD_PAYLOAD", "the payload is %s", errors.Public(err)).Field("payload_json", "not a JSON object")
 	}
@@ -102,7 +102,7 @@ func (d *decision) predict() {
 			d.consider(c.Concept, c.Probability, c.Features(), "spoke in this reply already")
 		case (c.Concept == concept.CorrectionReplay || c.Concept == concept.CorrectedFact) && d.req.ForceConcept == "":
 			d.consider(c.Concept, c.Probability, c.Features(), "speaks only for a correction")
-		case c.Probability < predict.Threshold, c.Weak:
+		case c.Probability < d.bot.build.Threshold, c.Weak:
 			if reason == "no_concepts" {
 				reason = "below_threshold"
 			}

@@ -42,7 +42,7 @@ func New(db *database.DB, options Options) *Server {
 		options.Clock = time.Now
 	}
 	s := store.New(db)
-	return &Server{store: s, bots: newBots(s), log: options.Logger, now: options.Clock}
+	return &Server{store: s, bots: newBots(s, newMaker(s, options.Logger, options.Clock)), log: options.Logger, now: options.Clock}
 }
 
 // Register adds the services to a server.
@@ -56,8 +56,11 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 // Ready reports whether the database answers with a schema that this program knows.
 func (s *Server) Ready(ctx context.Context) error { return s.store.Ready(ctx) }
 
-// Close has nothing to let go of: the database belongs to the caller.
-func (s *Server) Close() error { return nil }
+// Close ends what is being built. The database belongs to the caller.
+func (s *Server) Close() error {
+	s.bots.maker.close()
+	return nil
+}
 
 func botOf(tenant, name string) concept.Bot {
 	return concept.Bot{Tenant: tenantOf(tenant), Name: orDefault(name, concept.DefaultBot)}

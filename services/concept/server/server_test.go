@@ -224,6 +224,7 @@ func TestDocumentedQuery(t *testing.T) {
 	each(t, func(t *testing.T, c clients, db *database.DB) {
 		c.shop(t)
 		for feature, want := range map[string]string{"open": "Hours", "hours": "Hours", "price": "Price", "ticket": "Price", "discussed": "ContextSummary"} {
+			next(t, c, &conceptv1.NextRequest{Text: feature}) // a bot is built when it is first used after a change
 			var got string
 			err := db.QueryRow(t.Context(), `SELECT concept_id FROM tbl_l3_concept_probs WHERE context_hash = ? ORDER BY quantized_prob DESC LIMIT 1`,
 				predict.Hash(feature)).Scan(&got)

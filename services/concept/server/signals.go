@@ -26,7 +26,7 @@ type signals struct {
 // PushSignal implements SignalService.
 func (s *signals) PushSignal(ctx context.Context, req *conceptv1.PushSignalRequest) (*conceptv1.PushSignalResponse, error) {
 	name := botOf(req.Tenant, req.Bot)
-	b, err := s.bots.get(ctx, name)
+	b, err := s.bots.get(ctx, name, 0)
 	if err != nil {
 		return nil, err
 	}

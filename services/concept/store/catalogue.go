@@ -9,15 +9,15 @@ import (
 	"dbslm/services/concept"
 )
 
-// Snapshot is a bot as it was at one version: what is stored, without the built-in parts that nothing overrides.
+// Snapshot is a bot as it was at one version: what is stored, without the built-in parts that nothing overrides and without
+// examples.
 type Snapshot struct {
 	Version   int64
 	Concepts  []concept.Concept
 	Templates []concept.Template
-	Examples  []concept.Example
 }
 
-// Load reads a whole bot in one consistent view.
+// Load reads a bot without its examples in one consistent view.
 func (s *Store) Load(ctx context.Context, bot concept.Bot) (snap Snapshot, err error) {
 	err = s.db.InReadTx(ctx, func(tx *database.Tx) error {
 		snap = Snapshot{}
@@ -31,10 +31,7 @@ func (s *Store) Load(ctx context.Context, bot concept.Bot) (snap Snapshot, err e
 		if snap.Concepts, err = readConcepts(ctx, tx, selectConcepts, bot.Tenant, bot.Name); err != nil {
 			return err
 		}
-		if snap.Templates, err = readTemplates(ctx, tx, selectTemplates, bot.Tenant, bot.Name); err != nil {
-			return err
-		}
-		snap.Examples, err = readExamples(ctx, tx, bot)
+		snap.Templates, err = readTemplates(ctx, tx, selectTemplates, bot.Tenant, bot.Name)
 		return err
 	})
 	return snap, err
@@ -106,21 +103,21 @@ func sameConcept(a, b concept.Concept) bool {
 		a.Priority == b.Priority && a.Disabled == b.Disabled
 }
 
-// DeleteConcept removes a concept with its templates, examples and counts. It reports whether there was one.
+// DeleteConcept removes a concept with its templates and examples. It reports whether there was one.
 func (s *Store) DeleteConcept(ctx context.Context, bot concept.Bot, name string) (found bool, err error) {
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		found = false
 		if err := touch(ctx, tx, bot); err != nil {
 			return err
 		}
-		for _, table := range []string{"tbl_l3_concept_repo", "tbl_l3_verbal_templates", "tbl_l3_concept_examples", "tbl_l3_concept_counts_n"} {
+		for _, table := range []string{"tbl_l3_concept_repo", "tbl_l3_verbal_templates", "tbl_l3_concept_examples"} {
 			n, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE tenant = ? AND bot = ? AND concept_id = ?`, bot.Tenant, bot.Name, name)
 			if err != nil {
 				return err
 			}
 			found = found || table == "tbl_l3_concept_repo" && n > 0
 		}
-		return rewriteProbs(ctx, tx, bot)
+		return lockPointer(ctx, tx, bot, true)
 	})
 	return found, err
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"strings"
 
@@ -22,7 +21,7 @@ const (
 	selectKnownConcept   = `SELECT COUNT(*) FROM tbl_l3_concept_repo WHERE tenant = ? AND bot = ? AND concept_id = ?`
 )
 
-// AddExamples stores the examples that are not known and counts them; it returns how many were new. A concept that
+// AddExamples stores the examples that are not known and returns how many those were; the next build uses them. A concept that
 // is neither stored nor allowed by builtIn is NotFound, and then nothing is stored.
 func (s *Store) AddExamples(ctx context.Context, bot concept.Bot, examples []concept.Example, builtIn func(string) bool) (added int, err error) {
 	examples = canonical(examples)
@@ -39,11 +38,9 @@ func (s *Store) AddExamples(ctx context.Context, bot concept.Bot, examples []con
 			return err
 		}
 		var rows [][]any
-		var fresh [][2]string
 		for _, e := range examples {
 			if !known[e] {
 				rows = append(rows, []any{bot.Tenant, bot.Name, e.Concept, predict.Hash(e.Utterance), e.Utterance})
-				fresh = append(fresh, [2]string{e.Concept, e.Utterance})
 			}
 		}
 		if added = len(rows); added == 0 {
@@ -56,12 +53,12 @@ func (s *Store) AddExamples(ctx context.Context, bot concept.Bot, examples []con
 		if err := tx.Upsert(ctx, "tbl_l3_concept_examples", columns, columns[:4], replace("utterance"), rows); err != nil {
 			return err
 		}
-		return applyCounts(ctx, tx, bot, predict.Counts(fresh), +1)
+		return lockPointer(ctx, tx, bot, true)
 	})
 	return added, err
 }
 
-// DeleteExamples removes the examples that are known and their counts; it returns how many there were.
+// DeleteExamples removes the examples that are known and returns how many those were; the next build is without them.
 func (s *Store) DeleteExamples(ctx context.Context, bot concept.Bot, examples []concept.Example) (removed int, err error) {
 	examples = canonical(examples)
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
@@ -73,7 +70,6 @@ func (s *Store) DeleteExamples(ctx context.Context, bot concept.Bot, examples []
 		if err != nil {
 			return err
 		}
-		var gone [][2]string
 		for _, e := range examples {
 			if !known[e] {
 				continue
@@ -81,12 +77,12 @@ func (s *Store) DeleteExamples(ctx context.Context, bot concept.Bot, examples []
 			if _, err := tx.Exec(ctx, deleteExample, bot.Tenant, bot.Name, e.Concept, predict.Hash(e.Utterance)); err != nil {
 				return err
 			}
-			gone = append(gone, [2]string{e.Concept, e.Utterance})
+			removed++
 		}
-		if removed = len(gone); removed == 0 {
+		if removed == 0 {
 			return nil
 		}
-		return applyCounts(ctx, tx, bot, predict.Counts(gone), -1)
+		return lockPointer(ctx, tx, bot, true)
 	})
 	return removed, err
 }
@@ -170,11 +166,7 @@ func collision(a, b string) error {
 	return errors.New(errors.FailedPrecondition, "HASH_COLLISION", "the utterances %q and %q have the same hash; change a letter of one", a, b)
 }
 
-const (
-	selectAllExamples = `SELECT concept_id, utterance FROM tbl_l3_concept_examples WHERE tenant = ? AND bot = ? ORDER BY concept_id, utterance_hash`
-	deleteZeros       = `DELETE FROM tbl_l3_concept_counts_n WHERE tenant = ? AND bot = ? AND n = 1 AND c = 0`
-	deleteProbs       = `DELETE FROM tbl_l3_concept_probs_n WHERE tenant = ? AND bot = ?`
-)
+const selectAllExamples = `SELECT concept_id, utterance FROM tbl_l3_concept_examples WHERE tenant = ? AND bot = ? ORDER BY concept_id, utterance_hash`
 
 func readExamples(ctx context.Context, q database.Querier, bot concept.Bot) (out []concept.Example, err error) {
 	rows, err := q.Query(ctx, selectAllExamples, bot.Tenant, bot.Name)
@@ -190,76 +182,6 @@ func readExamples(ctx context.Context, q database.Querier, bot concept.Bot) (out
 		out = append(out, e)
 	}
 	return out, rows.Err()
-}
-
-// applyCounts adds the counts, signed, and derives the probabilities anew.
-func applyCounts(ctx context.Context, tx *database.Tx, bot concept.Bot, counts []predict.Count, sign int64) error {
-	rows := make([][]any, 0, len(counts))
-	for _, c := range counts {
-		rows = append(rows, []any{bot.Tenant, bot.Name, int64(1), predict.Hash(c.Feature), c.Concept, []byte(c.Feature), sign * c.N})
-	}
-	slices.SortFunc(rows, func(a, b []any) int {
-		return cmp.Or(cmp.Compare(a[3].(int64), b[3].(int64)), cmp.Compare(a[4].(string), b[4].(string)))
-	})
-	err := tx.Upsert(ctx, "tbl_l3_concept_counts_n",
-		[]string{"tenant", "bot", "n", "context_hash", "concept_id", "feature", "c"},
-		[]string{"tenant", "bot", "n", "context_hash", "concept_id"},
-		[]database.Assign{{Column: "c", Add: true}}, rows)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, deleteZeros, bot.Tenant, bot.Name); err != nil {
-		return err
-	}
-	return rewriteProbs(ctx, tx, bot)
-}
-
-// rewriteProbs derives the stored probabilities of a bot from its examples. All of them change with every example,
-// because every concept's total is in every probability.
-func rewriteProbs(ctx context.Context, tx *database.Tx, bot concept.Bot) error {
-	examples, err := readExamples(ctx, tx, bot)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, deleteProbs, bot.Tenant, bot.Name); err != nil {
-		return err
-	}
-	model := predict.Train(concept.Training(examples))
-	type row struct {
-		n       int64
-		hash    int64
-		concept string
-		code    int64
-	}
-	var rows []row
-	add := func(n int64, feature string) {
-		for _, c := range model.Single(feature) {
-			rows = append(rows, row{n, predict.Hash(feature), c.Concept, int64(math.Round(c.Probability * math.MaxUint16))})
-		}
-	}
-	add(0, "")
-	for _, f := range model.Names() {
-		add(1, f)
-	}
-	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(a.hash, b.hash), strings.Compare(a.concept, b.concept))
-	})
-	columns := []string{"tenant", "bot", "n", "context_hash", "concept_id", "q_prob"}
-	_, err = tx.Load(ctx, "tbl_l3_concept_probs_n", columns, func(w database.RowWriter) error {
-		for _, r := range rows {
-			w.String(bot.Tenant)
-			w.String(bot.Name)
-			w.Int(r.n)
-			w.Int(r.hash)
-			w.String(r.concept)
-			w.Int(r.code)
-			if err := w.EndRow(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return err
 }
 
 const selectExamples = `SELECT concept_id, utterance_hash, utterance FROM tbl_l3_concept_examples

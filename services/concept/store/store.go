@@ -8,7 +8,6 @@ import (
 	"io/fs"
 
 	"dbslm/pkg/database"
-	"dbslm/pkg/errors"
 	"dbslm/services/concept"
 )
 
@@ -36,16 +35,6 @@ func New(db *database.DB) *Store { return &Store{db} }
 func (s *Store) Ready(ctx context.Context) error { return s.db.CheckSchema(ctx) }
 
 const selectBotVersion = `SELECT version FROM tbl_l3_bots WHERE tenant = ? AND bot = ?`
-
-// Version is the version of a bot; 0 for one that has only the built-in concepts.
-func (s *Store) Version(ctx context.Context, bot concept.Bot) (int64, error) {
-	var v int64
-	err := s.db.QueryRow(ctx, selectBotVersion, bot.Tenant, bot.Name).Scan(&v)
-	if errors.Is(err, database.ErrNoRows) {
-		return 0, nil
-	}
-	return v, err
-}
 
 // touch locks the bot for this transaction and raises its version. Every change of a bot begins with it, so that
 // changes of one bot are serial.

@@ -1,0 +1,2 @@
+-- +goose Up
+DROP VIEW IF EXISTS tbl_l3_concept_probs;
