@@ -56,7 +56,7 @@ With --dry-run nothing is stored and no store opened: the texts are counted and 
 prints n-grams, discounts, about how large the store would be, and how well the model predicts the text of --probe.
 
 Counting and the build take about --memory, whatever the size of the text, beside the words of the vocabulary: counting
-goes by smaller steps, and what a build keeps beyond half of it is in a temporary file (in $TMPDIR). Pruning takes more.
+goes by smaller steps, and what a build keeps beyond a third of it is in a temporary file (in $TMPDIR). Pruning takes more.
 
 Interrupted at any moment, the command completes when it is run again. With --max-runtime it stops by itself at a
 checkpoint and exits with 3; run again, it goes on. A build is derived only if counts or options changed. Levels 2 and 3
@@ -181,7 +181,7 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 		return a.dryTrain(ctx, header, inputs, probed, o)
 	}
 	if a.server == "" { // the service is in this process
-		defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(o.memory)))
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(o.memory) / 4 * 3)) // the rest is SQLite's and the runtime's own
 	}
 	return a.with(ctx, true, func(conn *connection) error {
 		model, err := a.findModel(ctx, conn, o.model)

@@ -106,8 +106,15 @@ func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.G
 		Order: build.Build.Order, Unigrams: build.Unigrams, Text: build.Vocabulary.Text, Breaks: build.breaks(),
 		Find: func(token string) uint32 { return build.Token([]byte(token)) }, Stages: int(request.GetStages()),
 	}
-	var err error
-	if setup.Params, err = s.parameters(ctx, *build, request.GetParameters()); err != nil {
+	profile := request.GetParameters().GetProfile()
+	if profile == "" {
+		profile = defaultProfile
+	}
+	stored, err := build.Steering(ctx, profile)
+	if err != nil {
+		return setup, nil, err
+	}
+	if setup.Params, err = s.parameters(profile, stored.Profile, request.GetParameters()); err != nil {
 		return setup, nil, err
 	}
 	if setup.Params.MaxCopied > 0 && setup.Params.MaxCopiedExact {
@@ -115,11 +122,7 @@ func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.G
 			return setup, nil, err
 		}
 	}
-	stored, err := build.Bans(ctx)
-	if err != nil {
-		return setup, nil, err
-	}
-	if err = build.steer(&setup, request, stored); err != nil {
+	if err = build.steer(&setup, request, stored.Bans); err != nil {
 		return setup, nil, err
 	}
 	build.extended(&setup)
@@ -151,7 +154,7 @@ func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.G
 	setup.PenaltyHistory = newest(history, setup.Params.PenaltyHistory)
 	header := &ngramv1.GenerateHeader{
 		BuildId:    uint32(build.Build.ID),
-		Parameters: inForce(setup.Params, setup.Cache.Weight(), request.GetParameters(), slices.Concat(request.GetParameters().GetBans(), stored)),
+		Parameters: inForce(setup.Params, setup.Cache.Weight(), request.GetParameters(), slices.Concat(request.GetParameters().GetBans(), stored.Bans)),
 		Extension:  build.extension.told(),
 	}
 	if setup.Stages > 0 {

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"context"
-
 	"google.golang.org/protobuf/proto"
 
 	"dbslm/pkg/errors"
@@ -16,9 +14,9 @@ const (
 	plainProfile   = "plain"   // the model's own distribution
 )
 
-// parameters resolves profile and request to the parameters in force. The seed is the service's when none is given.
-func (s *Inference) parameters(ctx context.Context, build opened, request *ngramv1.DecodeParameters) (decoding.Params, error) {
-	params, err := build.profile(ctx, request.GetProfile())
+// parameters resolves a profile, what is stored of it, and the request to the parameters in force. The seed is the service's when none is given.
+func (s *Inference) parameters(name, stored string, request *ngramv1.DecodeParameters) (decoding.Params, error) {
+	params, err := profileNamed(name, stored)
 	if err != nil {
 		return decoding.Params{}, err
 	}
@@ -55,17 +53,10 @@ func (s *Inference) parameters(ctx context.Context, build opened, request *ngram
 	return params, nil
 }
 
-// profile returns the parameters of a profile by name; "" means "default".
-func (o opened) profile(ctx context.Context, name string) (decoding.Params, error) {
-	if name == "" {
-		name = defaultProfile
-	}
+// profileNamed returns the parameters of a profile by its name and what is stored of it, "" for nothing.
+func profileNamed(name, stored string) (decoding.Params, error) {
 	params := base(name)
-	stored, found, err := o.Profile(ctx, name)
-	if err != nil {
-		return decoding.Params{}, err
-	}
-	if !found {
+	if stored == "" {
 		if name != defaultProfile && name != plainProfile {
 			return decoding.Params{}, errors.New(errors.NotFound, "PROFILE_NOT_FOUND",
 				"there is no decode profile %q; list them with: dbslm profiles, or store it with: dbslm profiles set %s", name, name).

@@ -165,12 +165,12 @@ const DefaultMemory = 512 << 20
 
 // Within bounds the memory that counting and builds take, in bytes, beside the vocabulary and what the database takes; 0 means
 // DefaultMemory. Counting goes by smaller transactions; what a build keeps of two orders is in a temporary file as far as it
-// exceeds the half. Pruning keeps more.
+// exceeds a third. Pruning keeps more.
 func (t *Trainer) Within(memory int64) {
 	if memory <= 0 {
 		memory = DefaultMemory
 	}
-	t.space = spill.New(memory / 2)
+	t.space = spill.New(memory / 3)
 	t.windows = int(min(int64(t.store.options.BatchWindows), max(memory/windowBytes, 1)))
 }
 

@@ -4,40 +4,30 @@ import (
 	"context"
 
 	"dbslm/pkg/database"
-	"dbslm/pkg/errors"
 	"dbslm/services/ngram/decoding"
 )
 
-const selectProfile = `SELECT parameters FROM tbl_decode_hparams WHERE profile = ? AND model_id IN (0, ?) ORDER BY model_id DESC LIMIT 1`
-
-// Profile returns the stored parameters of a decode profile as JSON, the model's own before those for all models.
-// found is false when neither is stored.
-func (v *View) Profile(ctx context.Context, name string) (parameters string, found bool, err error) {
-	err = v.reader.db.QueryRow(ctx, selectProfile, name, int64(v.Build.Model)).Scan(&parameters)
-	if errors.Is(err, database.ErrNoRows) {
-		return "", false, nil
-	}
-	return parameters, err == nil, err
+// Steering is what is stored about how a model is decoded.
+type Steering struct {
+	Profile string   // the parameters of a decode profile as JSON; "" for none
+	Bans    []string // texts that the model must never produce
 }
 
-const selectBans = `SELECT ban FROM tbl_decode_bans WHERE model_id IN (0, ?) ORDER BY model_id, ban`
+const selectSteering = `SELECT 0 AS kind, model_id, parameters FROM tbl_decode_hparams WHERE profile = ? AND model_id IN (0, ?)
+UNION ALL SELECT 1, model_id, ban FROM tbl_decode_bans WHERE model_id IN (0, ?) ORDER BY 1, 2, 3`
 
-// Bans returns the texts that the model must never produce.
-func (v *View) Bans(ctx context.Context) ([]string, error) {
-	rows, err := v.reader.db.Query(ctx, selectBans, int64(v.Build.Model))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var bans []string
-	for rows.Next() {
-		var ban []byte
-		if err := rows.Scan(&ban); err != nil {
-			return nil, err
+// Steering reads a decode profile, the model's own before that for all models, and the bans of both, in one statement.
+func (v *View) Steering(ctx context.Context, profile string) (s Steering, err error) {
+	model := int64(v.Build.Model)
+	err = v.reader.db.Stream(ctx, selectSteering, []any{profile, model, model}, func(row database.Row) error {
+		if text := string(row.Bytes(2)); row.Int(0) == 0 {
+			s.Profile = text
+		} else {
+			s.Bans = append(s.Bans, text)
 		}
-		bans = append(bans, string(ban))
-	}
-	return bans, rows.Err()
+		return nil
+	})
+	return s, err
 }
 
 const selectCacheWeights = `SELECT model_id, tokens, weight FROM tbl_decode_cache_weights WHERE model_id IN (0, ?) ORDER BY model_id, tokens`

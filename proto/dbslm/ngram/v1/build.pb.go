@@ -1176,8 +1176,8 @@ type CreateBuildRequest struct {
 	// Stop after so many seconds, if the build is not complete: it is abandoned, and the next one begins anew. 0 without a
 	// limit.
 	MaxRuntimeSeconds uint32 `protobuf:"varint,32,opt,name=max_runtime_seconds,json=maxRuntimeSeconds,proto3" json:"max_runtime_seconds,omitempty"`
-	// About the most memory that the build takes in the service, in bytes, at least 16 MiB; what it keeps beyond half of it is in a
-	// temporary file. Pruning takes more. 0 means 512 MiB.
+	// About the most memory that the build takes in the service, in bytes, at least 16 MiB; what it keeps beyond a third of it is in
+	// a temporary file. Pruning takes more. 0 means 512 MiB.
 	MemoryBytes uint64 `protobuf:"varint,33,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// N-grams to leave out. Default none.
 	Pruning       *Pruning `protobuf:"bytes,20,opt,name=pruning,proto3" json:"pruning,omitempty"`
