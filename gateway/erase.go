@@ -76,7 +76,7 @@ func (g *Gateway) conversationsOf(ctx context.Context, tenant string, subject *m
 }
 
 func (g *Gateway) eraseSignals(ctx context.Context, tenant string, subject *memoryv1.PrivacySubject, conversations []string) (rows uint64, err error) {
-	for begin := 0; begin < len(conversations); begin += eraseConversations {
+	for begin := 0; begin == 0 || begin < len(conversations); begin += eraseConversations { // a person may have been observed outside of conversations
 		resp, err := g.erasure.EraseSubject(ctx, &conceptv1.EraseSubjectRequest{
 			Tenant: tenant, UserId: subject.GetUserId(), ConversationIds: conversations[begin:min(begin+eraseConversations, len(conversations))],
 		})

@@ -20,7 +20,8 @@ import (
 type forwarding struct {
 	service protoreflect.ServiceDescriptor
 	peer    grpc.ClientConnInterface
-	changed func() // after a call that may have changed something there; may be nil
+	hidden  protoreflect.Name // a method that is internal to the pipeline; empty for none
+	changed func()            // after a call that may have changed something there; may be nil
 }
 
 // forwarded lists what people may reach of the peers through the gateway. What is not here is internal to the
@@ -57,7 +58,9 @@ func (g *Gateway) forwarded() []forwarding {
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_catalogue_proto, "CatalogueService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_signal_proto, "SignalService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_decision_proto, "ErasureService")...)
-	return all
+	decisions := services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_decision_proto, "DecisionService")
+	decisions[0].hidden = "Next" // it claims signals for a turn
+	return append(all, decisions...)
 }
 
 // forward registers a service whose every method calls the same method of the peer. Messages pass through
@@ -70,6 +73,9 @@ func forward(r grpc.ServiceRegistrar, f forwarding) {
 	}
 	for i := range f.service.Methods().Len() {
 		method := f.service.Methods().Get(i)
+		if method.Name() == f.hidden {
+			continue
+		}
 		changed := f.changed
 		if changed == nil || readsOnly(method) {
 			changed = func() {}

@@ -13,7 +13,7 @@ import (
 )
 
 // erasure implements ErasureService. Level 3 knows conversations, not people: a person's conversations are named by the
-// caller. Signals are all that it keeps of them.
+// caller. It keeps their signals, what was observed of concepts in use, and examples learnt from that.
 type erasure struct {
 	*Server
 	conceptv1.UnimplementedErasureServiceServer
@@ -22,6 +22,13 @@ type erasure struct {
 // EraseSubject implements ErasureService.
 func (s *erasure) EraseSubject(ctx context.Context, req *conceptv1.EraseSubjectRequest) (*conceptv1.EraseSubjectResponse, error) {
 	resp := &conceptv1.EraseSubjectResponse{}
+	for _, of := range observed(req.UserId, req.ConversationIds) {
+		removed, err := s.store.EraseObservations(ctx, tenantOf(req.Tenant), of.conversation, of.user)
+		resp.Rows += uint64(removed)
+		if err != nil {
+			return nil, err
+		}
+	}
 	for _, conversation := range req.ConversationIds {
 		removed, err := s.store.EraseSignals(ctx, tenantOf(req.Tenant), conversation)
 		resp.Rows += uint64(removed)
@@ -49,5 +56,36 @@ func (s *erasure) ExportSubject(req *conceptv1.ExportSubjectRequest, stream grpc
 			return err
 		}
 	}
+	for _, of := range observed(req.UserId, req.ConversationIds) {
+		err := s.store.ObservationsOf(stream.Context(), tenantOf(req.Tenant), of.conversation, of.user, func(o concept.Observation) error {
+			if of.user == "" && o.User != "" && o.User == req.UserId {
+				return nil // written already
+			}
+			line, err := json.Marshal(map[string]any{
+				"kind": "observation", "request_id": o.RequestID, "conversation_id": o.Conversation, "user_id": o.User, "bot": o.Bot.Name, "concept": o.Concept,
+				"utterance": o.Utterance, "right": o.Right, "learnt_by": o.LearntBy, "created": o.Created.Format(time.RFC3339Nano),
+			})
+			if err != nil {
+				return errors.Wrap(err, errors.Internal, "OBSERVATION_UNWRITABLE", "an observation cannot be written as JSON")
+			}
+			return stream.Send(&conceptv1.ExportSubjectResponse{Chunk: append(line, '\n')})
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// whose names whose observations are meant.
+type whose struct{ conversation, user string }
+
+func observed(user string, conversations []string) (out []whose) {
+	if user != "" {
+		out = append(out, whose{user: user})
+	}
+	for _, c := range conversations {
+		out = append(out, whose{conversation: c})
+	}
+	return out
 }

@@ -18,6 +18,7 @@ import (
 	"dbslm/services/concept/store"
 
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -29,6 +30,7 @@ type clients struct {
 	conceptv1.CatalogueServiceClient
 	conceptv1.SignalServiceClient
 	conceptv1.DecisionServiceClient
+	conn grpc.ClientConnInterface
 }
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -42,7 +44,7 @@ func serve(t *testing.T, db *database.DB) clients {
 		}
 	})
 	conn := s.Local()
-	return clients{conceptv1.NewCatalogueServiceClient(conn), conceptv1.NewSignalServiceClient(conn), conceptv1.NewDecisionServiceClient(conn)}
+	return clients{conceptv1.NewCatalogueServiceClient(conn), conceptv1.NewSignalServiceClient(conn), conceptv1.NewDecisionServiceClient(conn), conn}
 }
 
 // each runs f against a fresh service on every engine and checks every statement with a MySQL 8 grammar.

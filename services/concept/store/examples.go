@@ -87,6 +87,17 @@ func (s *Store) DeleteExamples(ctx context.Context, bot concept.Bot, examples []
 	return removed, err
 }
 
+// setExample adds or removes one example.
+func setExample(ctx context.Context, tx *database.Tx, bot concept.Bot, e concept.Example, there bool) error {
+	if !there {
+		_, err := tx.Exec(ctx, deleteExample, bot.Tenant, bot.Name, e.Concept, predict.Hash(e.Utterance))
+		return err
+	}
+	columns := []string{"tenant", "bot", "concept_id", "utterance_hash", "utterance"}
+	return tx.Upsert(ctx, "tbl_l3_concept_examples", columns, columns[:4], replace("utterance"),
+		[][]any{{bot.Tenant, bot.Name, e.Concept, predict.Hash(e.Utterance), e.Utterance}})
+}
+
 // canonical sorts examples and drops repetitions.
 func canonical(examples []concept.Example) []concept.Example {
 	out := slices.Clone(examples)

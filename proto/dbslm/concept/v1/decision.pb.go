@@ -23,6 +23,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Change is what becomes of an example.
+type Lesson_Change int32
+
+const (
+	// Nothing: it is as it should be, or right and wrong are equally many.
+	Lesson_CHANGE_UNSPECIFIED Lesson_Change = 0
+	// It is added.
+	Lesson_CHANGE_ADDED Lesson_Change = 1
+	// It is removed.
+	Lesson_CHANGE_REMOVED Lesson_Change = 2
+)
+
+// Enum value maps for Lesson_Change.
+var (
+	Lesson_Change_name = map[int32]string{
+		0: "CHANGE_UNSPECIFIED",
+		1: "CHANGE_ADDED",
+		2: "CHANGE_REMOVED",
+	}
+	Lesson_Change_value = map[string]int32{
+		"CHANGE_UNSPECIFIED": 0,
+		"CHANGE_ADDED":       1,
+		"CHANGE_REMOVED":     2,
+	}
+)
+
+func (x Lesson_Change) Enum() *Lesson_Change {
+	p := new(Lesson_Change)
+	*p = x
+	return p
+}
+
+func (x Lesson_Change) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Lesson_Change) Descriptor() protoreflect.EnumDescriptor {
+	return file_dbslm_concept_v1_decision_proto_enumTypes[0].Descriptor()
+}
+
+func (Lesson_Change) Type() protoreflect.EnumType {
+	return &file_dbslm_concept_v1_decision_proto_enumTypes[0]
+}
+
+func (x Lesson_Change) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Lesson_Change.Descriptor instead.
+func (Lesson_Change) EnumDescriptor() ([]byte, []int) {
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16, 0}
+}
+
 // Utterance is one message of the window.
 type Utterance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1309,7 +1362,10 @@ type LearnResponse struct {
 	// Examples added.
 	Added uint64 `protobuf:"varint,1,opt,name=added,proto3" json:"added,omitempty"`
 	// Examples removed.
-	Removed       uint64 `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
+	Removed uint64 `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
+	// What the observations said, by concept and utterance; those that change nothing too. At most 5,000 observations are
+	// merged by one call: repeat it until this is empty.
+	Lessons       []*Lesson `protobuf:"bytes,3,rep,name=lessons,proto3" json:"lessons,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1358,6 +1414,95 @@ func (x *LearnResponse) GetRemoved() uint64 {
 	return 0
 }
 
+func (x *LearnResponse) GetLessons() []*Lesson {
+	if x != nil {
+		return x.Lessons
+	}
+	return nil
+}
+
+// Lesson is what observations of one utterance say about one concept.
+type Lesson struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Concept.
+	Concept string `protobuf:"bytes,1,opt,name=concept,proto3" json:"concept,omitempty"`
+	// Utterance.
+	Utterance string `protobuf:"bytes,2,opt,name=utterance,proto3" json:"utterance,omitempty"`
+	// How often the concept was right for it.
+	Right uint32 `protobuf:"varint,3,opt,name=right,proto3" json:"right,omitempty"`
+	// How often it was wrong.
+	Wrong uint32 `protobuf:"varint,4,opt,name=wrong,proto3" json:"wrong,omitempty"`
+	// What becomes of the example.
+	Change        Lesson_Change `protobuf:"varint,5,opt,name=change,proto3,enum=dbslm.concept.v1.Lesson_Change" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lesson) Reset() {
+	*x = Lesson{}
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lesson) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lesson) ProtoMessage() {}
+
+func (x *Lesson) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lesson.ProtoReflect.Descriptor instead.
+func (*Lesson) Descriptor() ([]byte, []int) {
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Lesson) GetConcept() string {
+	if x != nil {
+		return x.Concept
+	}
+	return ""
+}
+
+func (x *Lesson) GetUtterance() string {
+	if x != nil {
+		return x.Utterance
+	}
+	return ""
+}
+
+func (x *Lesson) GetRight() uint32 {
+	if x != nil {
+		return x.Right
+	}
+	return 0
+}
+
+func (x *Lesson) GetWrong() uint32 {
+	if x != nil {
+		return x.Wrong
+	}
+	return 0
+}
+
+func (x *Lesson) GetChange() Lesson_Change {
+	if x != nil {
+		return x.Change
+	}
+	return Lesson_CHANGE_UNSPECIFIED
+}
+
 // ConceptBuild is one build of a bot's decision model.
 type ConceptBuild struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1381,7 +1526,7 @@ type ConceptBuild struct {
 
 func (x *ConceptBuild) Reset() {
 	*x = ConceptBuild{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1538,7 @@ func (x *ConceptBuild) String() string {
 func (*ConceptBuild) ProtoMessage() {}
 
 func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1551,7 @@ func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConceptBuild.ProtoReflect.Descriptor instead.
 func (*ConceptBuild) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ConceptBuild) GetBuildId() uint32 {
@@ -1473,7 +1618,7 @@ type CreateConceptBuildRequest struct {
 
 func (x *CreateConceptBuildRequest) Reset() {
 	*x = CreateConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1630,7 @@ func (x *CreateConceptBuildRequest) String() string {
 func (*CreateConceptBuildRequest) ProtoMessage() {}
 
 func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1643,7 @@ func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CreateConceptBuildRequest) GetTenant() string {
@@ -1533,7 +1678,7 @@ type CreateConceptBuildResponse struct {
 
 func (x *CreateConceptBuildResponse) Reset() {
 	*x = CreateConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1690,7 @@ func (x *CreateConceptBuildResponse) String() string {
 func (*CreateConceptBuildResponse) ProtoMessage() {}
 
 func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1703,7 @@ func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -1585,7 +1730,7 @@ type ListConceptBuildsRequest struct {
 
 func (x *ListConceptBuildsRequest) Reset() {
 	*x = ListConceptBuildsRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1742,7 @@ func (x *ListConceptBuildsRequest) String() string {
 func (*ListConceptBuildsRequest) ProtoMessage() {}
 
 func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1755,7 @@ func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsRequest.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListConceptBuildsRequest) GetTenant() string {
@@ -1654,7 +1799,7 @@ type ListConceptBuildsResponse struct {
 
 func (x *ListConceptBuildsResponse) Reset() {
 	*x = ListConceptBuildsResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1811,7 @@ func (x *ListConceptBuildsResponse) String() string {
 func (*ListConceptBuildsResponse) ProtoMessage() {}
 
 func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1824,7 @@ func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsResponse.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListConceptBuildsResponse) GetBuilds() []*ConceptBuild {
@@ -1711,7 +1856,7 @@ type PublishConceptBuildRequest struct {
 
 func (x *PublishConceptBuildRequest) Reset() {
 	*x = PublishConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1868,7 @@ func (x *PublishConceptBuildRequest) String() string {
 func (*PublishConceptBuildRequest) ProtoMessage() {}
 
 func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1881,7 @@ func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PublishConceptBuildRequest) GetTenant() string {
@@ -1771,7 +1916,7 @@ type PublishConceptBuildResponse struct {
 
 func (x *PublishConceptBuildResponse) Reset() {
 	*x = PublishConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1928,7 @@ func (x *PublishConceptBuildResponse) String() string {
 func (*PublishConceptBuildResponse) ProtoMessage() {}
 
 func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1941,7 @@ func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PublishConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -1821,7 +1966,7 @@ type EraseSubjectRequest struct {
 
 func (x *EraseSubjectRequest) Reset() {
 	*x = EraseSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1833,7 +1978,7 @@ func (x *EraseSubjectRequest) String() string {
 func (*EraseSubjectRequest) ProtoMessage() {}
 
 func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1846,7 +1991,7 @@ func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectRequest.ProtoReflect.Descriptor instead.
 func (*EraseSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *EraseSubjectRequest) GetTenant() string {
@@ -1881,7 +2026,7 @@ type EraseSubjectResponse struct {
 
 func (x *EraseSubjectResponse) Reset() {
 	*x = EraseSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2038,7 @@ func (x *EraseSubjectResponse) String() string {
 func (*EraseSubjectResponse) ProtoMessage() {}
 
 func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2051,7 @@ func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectResponse.ProtoReflect.Descriptor instead.
 func (*EraseSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EraseSubjectResponse) GetRows() uint64 {
@@ -1931,7 +2076,7 @@ type ExportSubjectRequest struct {
 
 func (x *ExportSubjectRequest) Reset() {
 	*x = ExportSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2088,7 @@ func (x *ExportSubjectRequest) String() string {
 func (*ExportSubjectRequest) ProtoMessage() {}
 
 func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2101,7 @@ func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectRequest.ProtoReflect.Descriptor instead.
 func (*ExportSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExportSubjectRequest) GetTenant() string {
@@ -1991,7 +2136,7 @@ type ExportSubjectResponse struct {
 
 func (x *ExportSubjectResponse) Reset() {
 	*x = ExportSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2148,7 @@ func (x *ExportSubjectResponse) String() string {
 func (*ExportSubjectResponse) ProtoMessage() {}
 
 func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2161,7 @@ func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectResponse.ProtoReflect.Descriptor instead.
 func (*ExportSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExportSubjectResponse) GetChunk() []byte {
@@ -2051,7 +2196,7 @@ type ProvidePayloadRequest struct {
 
 func (x *ProvidePayloadRequest) Reset() {
 	*x = ProvidePayloadRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +2208,7 @@ func (x *ProvidePayloadRequest) String() string {
 func (*ProvidePayloadRequest) ProtoMessage() {}
 
 func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +2221,7 @@ func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadRequest.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ProvidePayloadRequest) GetTenant() string {
@@ -2146,7 +2291,7 @@ type ProvidePayloadResponse struct {
 
 func (x *ProvidePayloadResponse) Reset() {
 	*x = ProvidePayloadResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2158,7 +2303,7 @@ func (x *ProvidePayloadResponse) String() string {
 func (*ProvidePayloadResponse) ProtoMessage() {}
 
 func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +2316,7 @@ func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadResponse.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ProvidePayloadResponse) GetPayloadJson() string {
@@ -2296,10 +2441,21 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\vreviewed_by\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x02R\n" +
 	"reviewedBy\x12\x17\n" +
-	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"?\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"s\n" +
 	"\rLearnResponse\x12\x14\n" +
 	"\x05added\x18\x01 \x01(\x04R\x05added\x12\x18\n" +
-	"\aremoved\x18\x02 \x01(\x04R\aremoved\"\xec\x01\n" +
+	"\aremoved\x18\x02 \x01(\x04R\aremoved\x122\n" +
+	"\alessons\x18\x03 \x03(\v2\x18.dbslm.concept.v1.LessonR\alessons\"\xed\x01\n" +
+	"\x06Lesson\x12\x18\n" +
+	"\aconcept\x18\x01 \x01(\tR\aconcept\x12\x1c\n" +
+	"\tutterance\x18\x02 \x01(\tR\tutterance\x12\x14\n" +
+	"\x05right\x18\x03 \x01(\rR\x05right\x12\x14\n" +
+	"\x05wrong\x18\x04 \x01(\rR\x05wrong\x127\n" +
+	"\x06change\x18\x05 \x01(\x0e2\x1f.dbslm.concept.v1.Lesson.ChangeR\x06change\"F\n" +
+	"\x06Change\x12\x16\n" +
+	"\x12CHANGE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fCHANGE_ADDED\x10\x01\x12\x12\n" +
+	"\x0eCHANGE_REMOVED\x10\x02\"\xec\x01\n" +
 	"\fConceptBuild\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\rR\abuildId\x12\x10\n" +
 	"\x03bot\x18\x02 \x01(\tR\x03bot\x12\x1c\n" +
@@ -2380,84 +2536,89 @@ func file_dbslm_concept_v1_decision_proto_rawDescGZIP() []byte {
 	return file_dbslm_concept_v1_decision_proto_rawDescData
 }
 
-var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_dbslm_concept_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_dbslm_concept_v1_decision_proto_goTypes = []any{
-	(*Utterance)(nil),                   // 0: dbslm.concept.v1.Utterance
-	(*KnownFact)(nil),                   // 1: dbslm.concept.v1.KnownFact
-	(*ConversationFigures)(nil),         // 2: dbslm.concept.v1.ConversationFigures
-	(*NextRequest)(nil),                 // 3: dbslm.concept.v1.NextRequest
-	(*ProvidedPayload)(nil),             // 4: dbslm.concept.v1.ProvidedPayload
-	(*ConsideredConcept)(nil),           // 5: dbslm.concept.v1.ConsideredConcept
-	(*Span)(nil),                        // 6: dbslm.concept.v1.Span
-	(*Abstention)(nil),                  // 7: dbslm.concept.v1.Abstention
-	(*PayloadNeeded)(nil),               // 8: dbslm.concept.v1.PayloadNeeded
-	(*NextResponse)(nil),                // 9: dbslm.concept.v1.NextResponse
-	(*RenderRequest)(nil),               // 10: dbslm.concept.v1.RenderRequest
-	(*RenderResponse)(nil),              // 11: dbslm.concept.v1.RenderResponse
-	(*ObserveRequest)(nil),              // 12: dbslm.concept.v1.ObserveRequest
-	(*ObserveResponse)(nil),             // 13: dbslm.concept.v1.ObserveResponse
-	(*LearnRequest)(nil),                // 14: dbslm.concept.v1.LearnRequest
-	(*LearnResponse)(nil),               // 15: dbslm.concept.v1.LearnResponse
-	(*ConceptBuild)(nil),                // 16: dbslm.concept.v1.ConceptBuild
-	(*CreateConceptBuildRequest)(nil),   // 17: dbslm.concept.v1.CreateConceptBuildRequest
-	(*CreateConceptBuildResponse)(nil),  // 18: dbslm.concept.v1.CreateConceptBuildResponse
-	(*ListConceptBuildsRequest)(nil),    // 19: dbslm.concept.v1.ListConceptBuildsRequest
-	(*ListConceptBuildsResponse)(nil),   // 20: dbslm.concept.v1.ListConceptBuildsResponse
-	(*PublishConceptBuildRequest)(nil),  // 21: dbslm.concept.v1.PublishConceptBuildRequest
-	(*PublishConceptBuildResponse)(nil), // 22: dbslm.concept.v1.PublishConceptBuildResponse
-	(*EraseSubjectRequest)(nil),         // 23: dbslm.concept.v1.EraseSubjectRequest
-	(*EraseSubjectResponse)(nil),        // 24: dbslm.concept.v1.EraseSubjectResponse
-	(*ExportSubjectRequest)(nil),        // 25: dbslm.concept.v1.ExportSubjectRequest
-	(*ExportSubjectResponse)(nil),       // 26: dbslm.concept.v1.ExportSubjectResponse
-	(*ProvidePayloadRequest)(nil),       // 27: dbslm.concept.v1.ProvidePayloadRequest
-	(*ProvidePayloadResponse)(nil),      // 28: dbslm.concept.v1.ProvidePayloadResponse
-	nil,                                 // 29: dbslm.concept.v1.Span.SlotSourcesEntry
-	(*timestamppb.Timestamp)(nil),       // 30: google.protobuf.Timestamp
-	(*Signal)(nil),                      // 31: dbslm.concept.v1.Signal
+	(Lesson_Change)(0),                  // 0: dbslm.concept.v1.Lesson.Change
+	(*Utterance)(nil),                   // 1: dbslm.concept.v1.Utterance
+	(*KnownFact)(nil),                   // 2: dbslm.concept.v1.KnownFact
+	(*ConversationFigures)(nil),         // 3: dbslm.concept.v1.ConversationFigures
+	(*NextRequest)(nil),                 // 4: dbslm.concept.v1.NextRequest
+	(*ProvidedPayload)(nil),             // 5: dbslm.concept.v1.ProvidedPayload
+	(*ConsideredConcept)(nil),           // 6: dbslm.concept.v1.ConsideredConcept
+	(*Span)(nil),                        // 7: dbslm.concept.v1.Span
+	(*Abstention)(nil),                  // 8: dbslm.concept.v1.Abstention
+	(*PayloadNeeded)(nil),               // 9: dbslm.concept.v1.PayloadNeeded
+	(*NextResponse)(nil),                // 10: dbslm.concept.v1.NextResponse
+	(*RenderRequest)(nil),               // 11: dbslm.concept.v1.RenderRequest
+	(*RenderResponse)(nil),              // 12: dbslm.concept.v1.RenderResponse
+	(*ObserveRequest)(nil),              // 13: dbslm.concept.v1.ObserveRequest
+	(*ObserveResponse)(nil),             // 14: dbslm.concept.v1.ObserveResponse
+	(*LearnRequest)(nil),                // 15: dbslm.concept.v1.LearnRequest
+	(*LearnResponse)(nil),               // 16: dbslm.concept.v1.LearnResponse
+	(*Lesson)(nil),                      // 17: dbslm.concept.v1.Lesson
+	(*ConceptBuild)(nil),                // 18: dbslm.concept.v1.ConceptBuild
+	(*CreateConceptBuildRequest)(nil),   // 19: dbslm.concept.v1.CreateConceptBuildRequest
+	(*CreateConceptBuildResponse)(nil),  // 20: dbslm.concept.v1.CreateConceptBuildResponse
+	(*ListConceptBuildsRequest)(nil),    // 21: dbslm.concept.v1.ListConceptBuildsRequest
+	(*ListConceptBuildsResponse)(nil),   // 22: dbslm.concept.v1.ListConceptBuildsResponse
+	(*PublishConceptBuildRequest)(nil),  // 23: dbslm.concept.v1.PublishConceptBuildRequest
+	(*PublishConceptBuildResponse)(nil), // 24: dbslm.concept.v1.PublishConceptBuildResponse
+	(*EraseSubjectRequest)(nil),         // 25: dbslm.concept.v1.EraseSubjectRequest
+	(*EraseSubjectResponse)(nil),        // 26: dbslm.concept.v1.EraseSubjectResponse
+	(*ExportSubjectRequest)(nil),        // 27: dbslm.concept.v1.ExportSubjectRequest
+	(*ExportSubjectResponse)(nil),       // 28: dbslm.concept.v1.ExportSubjectResponse
+	(*ProvidePayloadRequest)(nil),       // 29: dbslm.concept.v1.ProvidePayloadRequest
+	(*ProvidePayloadResponse)(nil),      // 30: dbslm.concept.v1.ProvidePayloadResponse
+	nil,                                 // 31: dbslm.concept.v1.Span.SlotSourcesEntry
+	(*timestamppb.Timestamp)(nil),       // 32: google.protobuf.Timestamp
+	(*Signal)(nil),                      // 33: dbslm.concept.v1.Signal
 }
 var file_dbslm_concept_v1_decision_proto_depIdxs = []int32{
-	30, // 0: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
-	0,  // 1: dbslm.concept.v1.NextRequest.window:type_name -> dbslm.concept.v1.Utterance
-	1,  // 2: dbslm.concept.v1.NextRequest.facts:type_name -> dbslm.concept.v1.KnownFact
-	1,  // 3: dbslm.concept.v1.NextRequest.corrections:type_name -> dbslm.concept.v1.KnownFact
-	2,  // 4: dbslm.concept.v1.NextRequest.figures:type_name -> dbslm.concept.v1.ConversationFigures
-	4,  // 5: dbslm.concept.v1.NextRequest.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	30, // 6: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
-	29, // 7: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
-	31, // 8: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
-	6,  // 9: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
-	7,  // 10: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
-	8,  // 11: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
-	5,  // 12: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	30, // 13: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
-	16, // 14: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	16, // 15: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
-	16, // 16: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	3,  // 17: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
-	10, // 18: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
-	12, // 19: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
-	14, // 20: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
-	17, // 21: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
-	19, // 22: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
-	21, // 23: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
-	23, // 24: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
-	25, // 25: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
-	27, // 26: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
-	9,  // 27: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
-	11, // 28: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
-	13, // 29: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
-	15, // 30: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
-	18, // 31: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
-	20, // 32: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
-	22, // 33: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
-	24, // 34: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
-	26, // 35: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
-	28, // 36: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
-	27, // [27:37] is the sub-list for method output_type
-	17, // [17:27] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	32, // 0: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
+	1,  // 1: dbslm.concept.v1.NextRequest.window:type_name -> dbslm.concept.v1.Utterance
+	2,  // 2: dbslm.concept.v1.NextRequest.facts:type_name -> dbslm.concept.v1.KnownFact
+	2,  // 3: dbslm.concept.v1.NextRequest.corrections:type_name -> dbslm.concept.v1.KnownFact
+	3,  // 4: dbslm.concept.v1.NextRequest.figures:type_name -> dbslm.concept.v1.ConversationFigures
+	5,  // 5: dbslm.concept.v1.NextRequest.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	32, // 6: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
+	31, // 7: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
+	33, // 8: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
+	7,  // 9: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
+	8,  // 10: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
+	9,  // 11: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
+	6,  // 12: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	17, // 13: dbslm.concept.v1.LearnResponse.lessons:type_name -> dbslm.concept.v1.Lesson
+	0,  // 14: dbslm.concept.v1.Lesson.change:type_name -> dbslm.concept.v1.Lesson.Change
+	32, // 15: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
+	18, // 16: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	18, // 17: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
+	18, // 18: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	4,  // 19: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
+	11, // 20: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
+	13, // 21: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
+	15, // 22: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
+	19, // 23: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
+	21, // 24: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
+	23, // 25: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
+	25, // 26: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
+	27, // 27: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
+	29, // 28: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
+	10, // 29: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
+	12, // 30: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
+	14, // 31: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
+	16, // 32: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
+	20, // 33: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
+	22, // 34: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
+	24, // 35: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
+	26, // 36: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
+	28, // 37: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
+	30, // 38: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
+	29, // [29:39] is the sub-list for method output_type
+	19, // [19:29] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_concept_v1_decision_proto_init() }
@@ -2476,13 +2637,14 @@ func file_dbslm_concept_v1_decision_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_concept_v1_decision_proto_rawDesc), len(file_dbslm_concept_v1_decision_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   30,
+			NumEnums:      1,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
 		GoTypes:           file_dbslm_concept_v1_decision_proto_goTypes,
 		DependencyIndexes: file_dbslm_concept_v1_decision_proto_depIdxs,
+		EnumInfos:         file_dbslm_concept_v1_decision_proto_enumTypes,
 		MessageInfos:      file_dbslm_concept_v1_decision_proto_msgTypes,
 	}.Build()
 	File_dbslm_concept_v1_decision_proto = out.File
