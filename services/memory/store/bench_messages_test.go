@@ -17,7 +17,7 @@ import (
 // BenchmarkMessages measures appending a message and reading a window where there are 10,000 messages, and then in the same store
 // where there are as many as DBSLM_BENCH_MESSAGES says (default 100,000), in conversations of a hundred: processor time of
 // this process and the database together, and the time of the middle call. It reports what a message takes on the disk, with
-// its indexes and words.
+// its indexes and words. Figures: docs/decisions/0074.
 func BenchmarkMessages(b *testing.B) {
 	n := 100_000
 	if asked, err := strconv.Atoi(os.Getenv("DBSLM_BENCH_MESSAGES")); err == nil {
