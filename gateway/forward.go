@@ -56,6 +56,7 @@ func (g *Gateway) forwarded() []forwarding {
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_turn_proto, "PrivacyService")...)
 	all = append(all, services(g.peers.Memory, memoryv1.File_dbslm_memory_v1_retention_proto, "RetentionService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_catalogue_proto, "CatalogueService")...)
+	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_bot_proto, "BotService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_signal_proto, "SignalService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_decision_proto, "ErasureService")...)
 	decisions := services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_decision_proto, "DecisionService")

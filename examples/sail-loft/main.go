@@ -2,7 +2,7 @@
 // in the invented harbour town of Port Aldren.
 //
 //	corpus/*.txt ── train ──▶ level 1   what the house sounds like
-//	bot.json ────── register ─▶ level 3   what it knows for certain
+//	bot.yaml ────── register ─▶ level 3   what it knows for certain
 //	conversation.json ─ talk ─▶ level 2   what was said and what was corrected
 //
 // It opens the three levels in its own process, trains, registers its concepts, holds the conversation, and then
@@ -25,7 +25,7 @@ import (
 // model is the language model and the bot of this program.
 const model = "sail-loft"
 
-//go:embed corpus bot.json conversation.json
+//go:embed corpus bot.yaml conversation.json
 var files embed.FS
 
 func main() {

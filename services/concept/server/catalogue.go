@@ -13,7 +13,6 @@ import (
 	"dbslm/services/concept/predict"
 	"dbslm/services/concept/schema"
 	"dbslm/services/concept/store"
-	"dbslm/services/concept/template"
 )
 
 // catalogue implements CatalogueService.
@@ -30,7 +29,7 @@ func (s *catalogue) PutConcept(ctx context.Context, req *conceptv1.PutConceptReq
 	}
 	stored, changed, err := s.store.PutConcept(ctx, botOf(req.Tenant, req.Bot), c, s.now(), func(templates []concept.Template) error {
 		for _, t := range templates {
-			if err := checkTemplate(t, c, parsed); err != nil {
+			if err := concept.CheckTemplate(t, c, parsed); err != nil {
 				return errors.New(errors.FailedPrecondition, "TEMPLATE_UNFIT",
 					"template %q (language %q) no longer fits: %s; change or delete it first", t.Name, t.Language, errors.Public(err))
 			}
@@ -47,31 +46,9 @@ func (s *catalogue) PutConcept(ctx context.Context, req *conceptv1.PutConceptReq
 func conceptOf(p *conceptv1.Concept) (concept.Concept, *schema.Schema, error) {
 	c := concept.Concept{
 		Name: p.Name, Description: p.Description, Priority: p.Priority, Disabled: p.Disabled,
-		Static: strings.TrimSpace(p.StaticPayload), Provider: p.ProviderAddress, BuiltIn: concept.IsBuiltIn(p.Name),
+		Schema: p.MetadataSchema, Static: strings.TrimSpace(p.StaticPayload), Provider: p.ProviderAddress, BuiltIn: concept.IsBuiltIn(p.Name),
 	}
-	parsed, err := schema.Parse(p.MetadataSchema)
-	if err != nil {
-		return c, nil, err
-	}
-	if parsed != nil {
-		c.Schema = parsed.Text
-	}
-	static, err := schema.Object(c.Static)
-	if err != nil {
-		return c, nil, errors.New(errors.InvalidArgument, "BAD_PAYLOAD", "the static payload is %s", errors.Public(err)).
-			Field("concept.static_payload", "not a JSON object")
-	}
-	for name := range static {
-		if !parsed.Allows(name) {
-			return c, nil, errors.New(errors.InvalidArgument, "BAD_PAYLOAD", "the static payload has %q, which the schema forbids", name).
-				Field("concept.static_payload", "does not fit the schema")
-		}
-	}
-	if c.BuiltIn && (c.Schema != "" || c.Static != "" || c.Provider != "") {
-		return c, nil, errors.New(errors.InvalidArgument, "BUILT_IN", "%s is built in: its priority, description and whether it is disabled can be changed, nothing else", c.Name).
-			Field("concept", "is built in")
-	}
-	return c, parsed, nil
+	return c.Check()
 }
 
 // GetConcept implements CatalogueService.
@@ -128,7 +105,7 @@ func (s *catalogue) DeleteConcept(ctx context.Context, req *conceptv1.DeleteConc
 		return nil, errors.New(errors.FailedPrecondition, "BUILT_IN", "%s is built in and cannot be deleted; disable it with PutConcept", req.Name)
 	}
 	name := botOf(req.Tenant, req.Bot)
-	found, err := s.store.DeleteConcept(ctx, name, req.Name)
+	found, err := s.store.DeleteConcept(ctx, name, req.Name, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +134,7 @@ func (s *catalogue) PutTemplate(ctx context.Context, req *conceptv1.PutTemplateR
 			Field("template.language_code", "too long")
 	}
 	name := botOf(req.Tenant, req.Bot)
-	stored, changed, err := s.store.PutTemplate(ctx, name, t, func(owner *concept.Concept) error {
+	stored, changed, err := s.store.PutTemplate(ctx, name, t, s.now(), func(owner *concept.Concept) error {
 		if owner == nil {
 			if !concept.IsBuiltIn(t.Concept) {
 				return store.NotFound(name, t.Concept)
@@ -168,40 +145,12 @@ func (s *catalogue) PutTemplate(ctx context.Context, req *conceptv1.PutTemplateR
 		if err != nil {
 			return err
 		}
-		return checkTemplate(t, *owner, parsed)
+		return concept.CheckTemplate(t, *owner, parsed)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &conceptv1.PutTemplateResponse{Template: templateProto(stored), Changed: changed}, nil
-}
-
-// checkTemplate reads a template and its condition and checks that the concept may fill every slot.
-func checkTemplate(t concept.Template, c concept.Concept, s *schema.Schema) error {
-	parsed, err := template.Parse(t.Text)
-	if err != nil {
-		return err
-	}
-	condition, err := template.ParseCondition(t.Condition)
-	if err != nil {
-		return err
-	}
-	slots := parsed.Slots()
-	if condition.Slot() != "" {
-		slots = append(slots, condition.Slot())
-	}
-	static, err := schema.Object(c.Static)
-	if err != nil {
-		return err
-	}
-	for _, slot := range slots {
-		_, constant := static[slot]
-		if !concept.IsBuiltInSlot(slot) && !constant && !s.Declares(slot) {
-			return errors.New(errors.InvalidArgument, "UNKNOWN_SLOT", "slot {%s} is neither in the schema of %s nor built in; the schema has: %s",
-				slot, c.Name, orDefault(strings.Join(s.Properties(), ", "), "nothing")).Field("template.text", "has an unknown slot")
-		}
-	}
-	return nil
 }
 
 // ListTemplates implements CatalogueService.
@@ -239,7 +188,7 @@ func (s *catalogue) ListTemplates(ctx context.Context, req *conceptv1.ListTempla
 
 // DeleteTemplate implements CatalogueService.
 func (s *catalogue) DeleteTemplate(ctx context.Context, req *conceptv1.DeleteTemplateRequest) (*conceptv1.DeleteTemplateResponse, error) {
-	found, err := s.store.DeleteTemplate(ctx, botOf(req.Tenant, req.Bot), req.Concept, req.LanguageCode, orDefault(req.Name, concept.DefaultTemplate))
+	found, err := s.store.DeleteTemplate(ctx, botOf(req.Tenant, req.Bot), req.Concept, req.LanguageCode, orDefault(req.Name, concept.DefaultTemplate), s.now())
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,7 @@ func New(db *database.DB, options Options) *Server {
 // Register adds the services to a server.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	conceptv1.RegisterCatalogueServiceServer(r, &catalogue{Server: s})
+	conceptv1.RegisterBotServiceServer(r, &wholeBots{Server: s})
 	conceptv1.RegisterSignalServiceServer(r, &signals{Server: s})
 	conceptv1.RegisterDecisionServiceServer(r, &decisions{Server: s})
 	conceptv1.RegisterErasureServiceServer(r, &erasure{Server: s})

@@ -64,38 +64,42 @@ func readConcepts(ctx context.Context, q database.Querier, query string, args ..
 // PutConcept stores a concept as the next version of what is there; an equal one changes nothing. Check is called
 // with the templates of the concept inside the transaction and may refuse.
 func (s *Store) PutConcept(ctx context.Context, bot concept.Bot, c concept.Concept, now time.Time, check func([]concept.Template) error) (stored concept.Concept, changed bool, err error) {
-	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		stored, changed = c, true
-		if err := touch(ctx, tx, bot); err != nil {
-			return err
-		}
-		old, err := readConcepts(ctx, tx, selectConcept, bot.Tenant, bot.Name, c.Name)
-		if err != nil {
-			return err
-		}
-		templates, err := readTemplates(ctx, tx, selectConceptTemplates, bot.Tenant, bot.Name, c.Name)
+	err = s.edit(ctx, bot, now, func(e *edit) error {
+		templates, err := readTemplates(ctx, e.tx, selectConceptTemplates, bot.Tenant, bot.Name, c.Name)
 		if err != nil {
 			return err
 		}
 		if err := check(templates); err != nil {
 			return err
 		}
-		stored.Version, stored.Updated = 1, now.UTC().Truncate(time.Microsecond)
-		if len(old) == 1 {
-			if same := old[0]; sameConcept(same, c) {
-				same.BuiltIn = c.BuiltIn
-				stored, changed = same, false
-				return nil
-			}
-			stored.Version = old[0].Version + 1
-		}
-		return tx.Upsert(ctx, "tbl_l3_concept_repo",
-			[]string{"tenant", "bot", "concept_id", "description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "version", "updated_at"},
-			[]string{"tenant", "bot", "concept_id"},
-			replace("description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "version", "updated_at"),
-			[][]any{{bot.Tenant, bot.Name, c.Name, c.Description, c.Schema, c.Static, c.Provider, int64(c.Priority), flag(c.Disabled), int64(stored.Version), stored.Updated.UnixMicro()}})
+		stored, changed, err = e.putConcept(ctx, c)
+		return err
 	})
 	return stored, changed, err
+}
+
+func (e *edit) putConcept(ctx context.Context, c concept.Concept) (stored concept.Concept, changed bool, err error) {
+	old, err := readConcepts(ctx, e.tx, selectConcept, e.bot.Tenant, e.bot.Name, c.Name)
+	if err != nil {
+		return c, false, err
+	}
+	stored = c
+	stored.Version, stored.Updated = 1, e.now.UTC().Truncate(time.Microsecond)
+	if len(old) == 1 {
+		if same := old[0]; sameConcept(same, c) {
+			same.BuiltIn = c.BuiltIn
+			return same, false, nil
+		}
+		stored.Version = old[0].Version + 1
+	}
+	e.record(c.Name, "concept", stored.Version, map[string]any{
+		"description": c.Description, "schema": c.Schema, "values": c.Static, "provider": c.Provider, "priority": c.Priority, "enabled": !c.Disabled,
+	})
+	return stored, true, e.tx.Upsert(ctx, "tbl_l3_concept_repo",
+		[]string{"tenant", "bot", "concept_id", "description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "version", "updated_at"},
+		[]string{"tenant", "bot", "concept_id"},
+		replace("description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "version", "updated_at"),
+		[][]any{{e.bot.Tenant, e.bot.Name, c.Name, c.Description, c.Schema, c.Static, c.Provider, int64(c.Priority), flag(c.Disabled), int64(stored.Version), stored.Updated.UnixMicro()}})
 }
 
 func sameConcept(a, b concept.Concept) bool {
@@ -104,22 +108,29 @@ func sameConcept(a, b concept.Concept) bool {
 }
 
 // DeleteConcept removes a concept with its templates and examples. It reports whether there was one.
-func (s *Store) DeleteConcept(ctx context.Context, bot concept.Bot, name string) (found bool, err error) {
-	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		found = false
-		if err := touch(ctx, tx, bot); err != nil {
+func (s *Store) DeleteConcept(ctx context.Context, bot concept.Bot, name string, now time.Time) (found bool, err error) {
+	err = s.edit(ctx, bot, now, func(e *edit) error {
+		if found, err = e.deleteConcept(ctx, name); err != nil {
 			return err
 		}
-		for _, table := range []string{"tbl_l3_concept_repo", "tbl_l3_verbal_templates", "tbl_l3_concept_examples"} {
-			n, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE tenant = ? AND bot = ? AND concept_id = ?`, bot.Tenant, bot.Name, name)
-			if err != nil {
-				return err
-			}
-			found = found || table == "tbl_l3_concept_repo" && n > 0
-		}
-		return lockPointer(ctx, tx, bot, true)
+		return lockPointer(ctx, e.tx, bot, true)
 	})
 	return found, err
+}
+
+// deleteConcept leaves it to the caller to say that the examples changed.
+func (e *edit) deleteConcept(ctx context.Context, name string) (found bool, err error) {
+	for _, table := range []string{"tbl_l3_concept_repo", "tbl_l3_verbal_templates", "tbl_l3_concept_examples"} {
+		n, err := e.tx.Exec(ctx, `DELETE FROM `+table+` WHERE tenant = ? AND bot = ? AND concept_id = ?`, e.bot.Tenant, e.bot.Name, name)
+		if err != nil {
+			return false, err
+		}
+		found = found || table == "tbl_l3_concept_repo" && n > 0
+	}
+	if found {
+		e.record(name, "concept", 0, nil)
+	}
+	return found, nil
 }
 
 const (
@@ -148,13 +159,9 @@ func readTemplates(ctx context.Context, q database.Querier, query string, args .
 
 // PutTemplate stores a template as the next version of what is there, with the given id when it is new; an equal
 // one changes nothing. Check is called with the concept, nil when none is stored, and may refuse.
-func (s *Store) PutTemplate(ctx context.Context, bot concept.Bot, t concept.Template, check func(*concept.Concept) error) (stored concept.Template, changed bool, err error) {
-	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		stored, changed = t, true
-		if err := touch(ctx, tx, bot); err != nil {
-			return err
-		}
-		owner, err := readConcepts(ctx, tx, selectConcept, bot.Tenant, bot.Name, t.Concept)
+func (s *Store) PutTemplate(ctx context.Context, bot concept.Bot, t concept.Template, now time.Time, check func(*concept.Concept) error) (stored concept.Template, changed bool, err error) {
+	err = s.edit(ctx, bot, now, func(e *edit) error {
+		owner, err := readConcepts(ctx, e.tx, selectConcept, bot.Tenant, bot.Name, t.Concept)
 		if err != nil {
 			return err
 		}
@@ -165,38 +172,55 @@ func (s *Store) PutTemplate(ctx context.Context, bot concept.Bot, t concept.Temp
 		if err := check(c); err != nil {
 			return err
 		}
-		old, err := readTemplates(ctx, tx, selectTemplate, bot.Tenant, bot.Name, t.Concept, t.Language, t.Name)
-		if err != nil {
-			return err
-		}
-		stored.Version = 1
-		if len(old) == 1 {
-			if same := old[0]; same.Text == t.Text && same.Weight == t.Weight && same.Condition == t.Condition {
-				stored, changed = same, false
-				return nil
-			}
-			stored.ID, stored.Version = old[0].ID, old[0].Version+1
-		}
-		return tx.Upsert(ctx, "tbl_l3_verbal_templates",
-			[]string{"tenant", "bot", "concept_id", "language_code", "name", "template_id", "template_string", "weight", "condition_text", "version"},
-			[]string{"tenant", "bot", "concept_id", "language_code", "name"},
-			replace("template_id", "template_string", "weight", "condition_text", "version"),
-			[][]any{{bot.Tenant, bot.Name, t.Concept, t.Language, t.Name, stored.ID, t.Text, t.Weight, t.Condition, int64(stored.Version)}})
+		stored, changed, err = e.putTemplate(ctx, t)
+		return err
 	})
 	return stored, changed, err
 }
 
-// DeleteTemplate removes a template and reports whether there was one.
-func (s *Store) DeleteTemplate(ctx context.Context, bot concept.Bot, conceptName, language, name string) (found bool, err error) {
-	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		if err := touch(ctx, tx, bot); err != nil {
-			return err
+func (e *edit) putTemplate(ctx context.Context, t concept.Template) (stored concept.Template, changed bool, err error) {
+	old, err := readTemplates(ctx, e.tx, selectTemplate, e.bot.Tenant, e.bot.Name, t.Concept, t.Language, t.Name)
+	if err != nil {
+		return t, false, err
+	}
+	stored = t
+	stored.Version = 1
+	if len(old) == 1 {
+		if same := old[0]; same.Text == t.Text && same.Weight == t.Weight && same.Condition == t.Condition {
+			return same, false, nil
 		}
-		n, err := tx.Exec(ctx, deleteTemplate, bot.Tenant, bot.Name, conceptName, language, name)
-		found = n > 0
+		stored.ID, stored.Version = old[0].ID, old[0].Version+1
+	}
+	e.record(t.Concept, templateName(t.Language, t.Name), stored.Version, map[string]any{"text": t.Text, "weight": t.Weight, "when": t.Condition})
+	return stored, true, e.tx.Upsert(ctx, "tbl_l3_verbal_templates",
+		[]string{"tenant", "bot", "concept_id", "language_code", "name", "template_id", "template_string", "weight", "condition_text", "version"},
+		[]string{"tenant", "bot", "concept_id", "language_code", "name"},
+		replace("template_id", "template_string", "weight", "condition_text", "version"),
+		[][]any{{e.bot.Tenant, e.bot.Name, t.Concept, t.Language, t.Name, stored.ID, t.Text, t.Weight, t.Condition, int64(stored.Version)}})
+}
+
+// DeleteTemplate removes a template and reports whether there was one.
+func (s *Store) DeleteTemplate(ctx context.Context, bot concept.Bot, conceptName, language, name string, now time.Time) (found bool, err error) {
+	err = s.edit(ctx, bot, now, func(e *edit) error {
+		found, err = e.deleteTemplate(ctx, conceptName, language, name)
 		return err
 	})
 	return found, err
+}
+
+func (e *edit) deleteTemplate(ctx context.Context, conceptName, language, name string) (found bool, err error) {
+	n, err := e.tx.Exec(ctx, deleteTemplate, e.bot.Tenant, e.bot.Name, conceptName, language, name)
+	if n > 0 {
+		e.record(conceptName, templateName(language, name), 0, nil)
+	}
+	return n > 0, err
+}
+
+func templateName(language, name string) string {
+	if language == "" {
+		return "template " + name
+	}
+	return "template " + language + "/" + name
 }
 
 func replace(columns ...string) []database.Assign {

@@ -24,67 +24,75 @@ const (
 // AddExamples stores the examples that are not known and returns how many those were; the next build uses them. A concept that
 // is neither stored nor allowed by builtIn is NotFound, and then nothing is stored.
 func (s *Store) AddExamples(ctx context.Context, bot concept.Bot, examples []concept.Example, builtIn func(string) bool) (added int, err error) {
-	examples = canonical(examples)
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		added = 0
 		if err := touch(ctx, tx, bot); err != nil {
 			return err
 		}
-		if err := checkConcepts(ctx, tx, bot, examples, builtIn); err != nil {
-			return err
-		}
-		known, err := knownExamples(ctx, tx, bot, examples)
-		if err != nil {
-			return err
-		}
-		var rows [][]any
-		for _, e := range examples {
-			if !known[e] {
-				rows = append(rows, []any{bot.Tenant, bot.Name, e.Concept, predict.Hash(e.Utterance), e.Utterance})
-			}
-		}
-		if added = len(rows); added == 0 {
-			return nil
-		}
-		slices.SortFunc(rows, func(a, b []any) int {
-			return cmp.Or(cmp.Compare(a[2].(string), b[2].(string)), cmp.Compare(a[3].(int64), b[3].(int64)))
-		})
-		columns := []string{"tenant", "bot", "concept_id", "utterance_hash", "utterance"}
-		if err := tx.Upsert(ctx, "tbl_l3_concept_examples", columns, columns[:4], replace("utterance"), rows); err != nil {
-			return err
-		}
-		return lockPointer(ctx, tx, bot, true)
+		added, err = addExamples(ctx, tx, bot, examples, builtIn)
+		return err
 	})
 	return added, err
 }
 
+func addExamples(ctx context.Context, tx *database.Tx, bot concept.Bot, examples []concept.Example, builtIn func(string) bool) (added int, err error) {
+	examples = canonical(examples)
+	if err := checkConcepts(ctx, tx, bot, examples, builtIn); err != nil {
+		return 0, err
+	}
+	known, err := knownExamples(ctx, tx, bot, examples)
+	if err != nil {
+		return 0, err
+	}
+	var rows [][]any
+	for _, e := range examples {
+		if !known[e] {
+			rows = append(rows, []any{bot.Tenant, bot.Name, e.Concept, predict.Hash(e.Utterance), e.Utterance})
+		}
+	}
+	if len(rows) == 0 {
+		return 0, nil
+	}
+	slices.SortFunc(rows, func(a, b []any) int {
+		return cmp.Or(cmp.Compare(a[2].(string), b[2].(string)), cmp.Compare(a[3].(int64), b[3].(int64)))
+	})
+	columns := []string{"tenant", "bot", "concept_id", "utterance_hash", "utterance"}
+	if err := tx.Upsert(ctx, "tbl_l3_concept_examples", columns, columns[:4], replace("utterance"), rows); err != nil {
+		return 0, err
+	}
+	return len(rows), lockPointer(ctx, tx, bot, true)
+}
+
 // DeleteExamples removes the examples that are known and returns how many those were; the next build is without them.
 func (s *Store) DeleteExamples(ctx context.Context, bot concept.Bot, examples []concept.Example) (removed int, err error) {
-	examples = canonical(examples)
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		removed = 0
 		if err := touch(ctx, tx, bot); err != nil {
 			return err
 		}
-		known, err := knownExamples(ctx, tx, bot, examples)
-		if err != nil {
-			return err
-		}
-		for _, e := range examples {
-			if !known[e] {
-				continue
-			}
-			if _, err := tx.Exec(ctx, deleteExample, bot.Tenant, bot.Name, e.Concept, predict.Hash(e.Utterance)); err != nil {
-				return err
-			}
-			removed++
-		}
-		if removed == 0 {
-			return nil
-		}
-		return lockPointer(ctx, tx, bot, true)
+		removed, err = deleteExamples(ctx, tx, bot, examples)
+		return err
 	})
 	return removed, err
+}
+
+func deleteExamples(ctx context.Context, tx *database.Tx, bot concept.Bot, examples []concept.Example) (removed int, err error) {
+	examples = canonical(examples)
+	known, err := knownExamples(ctx, tx, bot, examples)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range examples {
+		if !known[e] {
+			continue
+		}
+		if _, err := tx.Exec(ctx, deleteExample, bot.Tenant, bot.Name, e.Concept, predict.Hash(e.Utterance)); err != nil {
+			return 0, err
+		}
+		removed++
+	}
+	if removed == 0 {
+		return 0, nil
+	}
+	return removed, lockPointer(ctx, tx, bot, true)
 }
 
 // setExample adds or removes one example.

@@ -1,0 +1,132 @@
+package botfile
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode"
+
+	"dbslm/pkg/errors"
+	"dbslm/pkg/text"
+	"dbslm/services/concept"
+	"dbslm/services/concept/schema"
+	"dbslm/services/concept/template"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// check looks at the whole set: schemas, the slots of templates, what can never speak, examples that contradict.
+func (r *reader) check() {
+	templates := map[string][]concept.Template{}
+	for _, t := range r.bot.Templates {
+		templates[t.Concept] = append(templates[t.Concept], t)
+	}
+	for i, c := range r.bot.Concepts {
+		at := r.concepts[c.Name]
+		checked, parsed, err := c.Check()
+		if err != nil {
+			r.problem(at, "%s: %s", c.Name, errors.Public(err))
+			continue
+		}
+		r.bot.Concepts[i] = checked
+		if len(templates[c.Name]) == 0 && !c.BuiltIn {
+			r.problem(at, "%s has no template, so it can say nothing", c.Name)
+		}
+		for j, t := range templates[c.Name] {
+			at := r.templates[templateKey(t)]
+			if err := concept.CheckTemplate(t, checked, parsed); err != nil {
+				r.problem(at, "%s, template %q: %s", c.Name, t.Name, errors.Public(err))
+				continue
+			}
+			if why := unreachable(t, checked, parsed); why != "" {
+				r.problem(at, "%s, template %q can never speak: %s", c.Name, t.Name, why)
+			}
+			for _, other := range templates[c.Name][:j] {
+				if other.Text == t.Text && other.Condition == t.Condition && strings.EqualFold(other.Language, t.Language) {
+					r.warn(at, "%s, template %q says the same as %q (line %d)", c.Name, t.Name, other.Name, r.templates[templateKey(other)].Line)
+				}
+			}
+		}
+	}
+	r.contradictions()
+}
+
+// unreachable says why a condition can never hold; "" when it can.
+func unreachable(t concept.Template, c concept.Concept, s *schema.Schema) string {
+	condition, err := template.ParseCondition(t.Condition)
+	if err != nil || condition.Slot() == "" {
+		return ""
+	}
+	parsed, err := template.Parse(t.Text)
+	if err != nil {
+		return ""
+	}
+	slot := condition.Slot()
+	if !condition.Holds(map[string]any{}) { // it wants a value: any that the schema allows
+		values := allowed(s, slot)
+		if values == nil || slices.ContainsFunc(values, func(v any) bool { return condition.Holds(map[string]any{slot: v}) }) {
+			return ""
+		}
+		return "the schema allows no value of " + slot + " for which “" + t.Condition + "” holds"
+	}
+	if slices.Contains(parsed.Slots(), slot) {
+		return "it says {" + slot + "} where “" + t.Condition + "” says that there is none"
+	}
+	static, err := schema.Object(c.Static)
+	if err != nil {
+		return ""
+	}
+	for _, values := range []map[string]any{static, s.Defaults()} {
+		if v, ok := values[slot]; ok && !condition.Holds(map[string]any{slot: v}) {
+			return "“" + t.Condition + "” never holds, because " + slot + " always has a value"
+		}
+	}
+	return ""
+}
+
+// allowed lists the values that an enumeration, a constant or the booleans of a schema allow a slot; nil for any.
+func allowed(s *schema.Schema, slot string) []any {
+	if s == nil {
+		return nil
+	}
+	var document struct {
+		Properties map[string]struct {
+			Enum  []any  `json:"enum"`
+			Const any    `json:"const"`
+			Type  string `json:"type"`
+		} `json:"properties"`
+	}
+	// A property may also be a boolean or have a list of types: then every value is taken for allowed.
+	if json.Unmarshal([]byte(s.Text), &document) != nil {
+		return nil
+	}
+	switch p := document.Properties[slot]; {
+	case p.Enum != nil:
+		return p.Enum
+	case p.Const != nil:
+		return []any{p.Const}
+	case p.Type == "boolean":
+		return []any{true, false}
+	}
+	return nil
+}
+
+// contradictions finds utterances that stand under two concepts, whatever their case, accents and punctuation.
+func (r *reader) contradictions() {
+	first := map[string]concept.Example{}
+	for _, e := range r.bot.Examples {
+		key := strings.Join(strings.FieldsFunc(text.FoldKey(e.Utterance), func(c rune) bool {
+			return !unicode.IsLetter(c) && !unicode.IsNumber(c) && !unicode.IsMark(c)
+		}), " ")
+		other, ok := first[key]
+		switch {
+		case key == "":
+		case !ok:
+			first[key] = e
+		case other.Concept != e.Concept:
+			r.problem(r.node(e), "%q is an example of %s and of %s (line %d); only one can be meant", e.Utterance, e.Concept, other.Concept, r.node(other).Line)
+		}
+	}
+}
+
+func (r *reader) node(e concept.Example) *yaml.Node { return r.examples[e] }
