@@ -171,19 +171,19 @@ clean: ## Remove bin/ (built tools and binaries); stores under var/ stay
 # Programs whose dependencies agree with nobody else's have a module file each; a workspace refuses -modfile, hence GOWORK=off.
 # buf takes 2 to 5 minutes to build, once.
 bin/buf: tools/buf.mod
-	cd tools && GOWORK=off go build -modfile=buf.mod -o $(BIN)/buf github.com/bufbuild/buf/cmd/buf && touch $(BIN)/buf
+	cd tools && GOWORK=off go build -ldflags '-s -w' -modfile=buf.mod -o $(BIN)/buf github.com/bufbuild/buf/cmd/buf && touch $(BIN)/buf
 
 bin/grpcurl: tools/grpcurl.mod
-	cd tools && GOWORK=off go build -modfile=grpcurl.mod -o $(BIN)/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl && touch $(BIN)/grpcurl
+	cd tools && GOWORK=off go build -ldflags '-s -w' -modfile=grpcurl.mod -o $(BIN)/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl && touch $(BIN)/grpcurl
 
 bin/protoc-gen-go bin/protoc-gen-go-grpc &: tools/go.mod
 	cd tools && GOWORK=off GOBIN=$(BIN) go install tool && touch $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc
 
 bin/golangci-lint-$(GOLANGCI_LINT_VERSION):
-	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION) && mv $(BIN)/golangci-lint $@
+	GOBIN=$(BIN) go install -ldflags '-s -w' github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION) && mv $(BIN)/golangci-lint $@
 
 bin/kubeconform-$(KUBECONFORM_VERSION):
-	GOBIN=$(BIN) go install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION) && mv $(BIN)/kubeconform $@
+	GOBIN=$(BIN) go install -ldflags '-s -w' github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION) && mv $(BIN)/kubeconform $@
 
 bin/kustomize-$(KUSTOMIZE_VERSION):
-	GOBIN=$(BIN) go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION) && mv $(BIN)/kustomize $@
+	GOBIN=$(BIN) go install -ldflags '-s -w' sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION) && mv $(BIN)/kustomize $@

@@ -25,7 +25,7 @@ type forwarding struct {
 }
 
 // forwarded lists what people may reach of the peers through the gateway. What is not here is internal to the
-// pipeline: turns, traces and decisions.
+// pipeline: turns, traces, and what to say next.
 func (g *Gateway) forwarded() []forwarding {
 	services := func(peer grpc.ClientConnInterface, file protoreflect.FileDescriptor, names ...protoreflect.Name) []forwarding {
 		var out []forwarding

@@ -8,6 +8,7 @@ package statements
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,7 +61,7 @@ func (o *observer) Statement(ctx context.Context, s database.Statement) {
 		m.failures.WithLabelValues(s.Name, errors.KindOf(s.Err).String()).Inc()
 	}
 	o.span(ctx, s, failed)
-	if s.Duration >= slow {
+	if s.Duration >= slow && !definition(s.Name) {
 		o.logger.LogAttrs(ctx, slog.LevelWarn, "slow statement",
 			slog.String("schema", s.Schema),
 			slog.String("statement", s.Name),
@@ -68,6 +69,12 @@ func (o *observer) Statement(ctx context.Context, s database.Statement) {
 			slog.Float64("took_ms", float64(s.Duration.Microseconds())/1000),
 		)
 	}
+}
+
+// definition says whether a statement is of a migration: those take as long as their tables are large.
+func definition(name string) bool {
+	verb, _, _ := strings.Cut(name, " ")
+	return verb == "CREATE" || verb == "ALTER" || verb == "DROP"
 }
 
 // span is added only below a recorded one: background work would fill the collector with roots.

@@ -684,9 +684,9 @@ var File_dbslm_concept_v1_bot_proto protoreflect.FileDescriptor
 
 const file_dbslm_concept_v1_bot_proto_rawDesc = "" +
 	"\n" +
-	"\x1adbslm/concept/v1/bot.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x01\n" +
-	"\x0fApplyBotRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1a\n" +
+	"\x1adbslm/concept/v1/bot.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x01\n" +
+	"\x0fApplyBotRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12 \n" +
 	"\x04file\x18\x03 \x01(\tB\f\xbaH\tr\a\x10\x01(\x80\x80\x80\x02R\x04file\x12\x17\n" +
 	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12\x12\n" +
@@ -708,9 +708,9 @@ const file_dbslm_concept_v1_bot_proto_rawDesc = "" +
 	"\achanges\x18\x02 \x03(\v2\x1b.dbslm.concept.v1.BotChangeR\achanges\x12!\n" +
 	"\fchange_count\x18\x03 \x01(\x04R\vchangeCount\x12\x18\n" +
 	"\aapplied\x18\x04 \x01(\bR\aapplied\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x03R\aversion\"O\n" +
-	"\x10ExportBotRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1a\n" +
+	"\aversion\x18\x05 \x01(\x03R\aversion\"_\n" +
+	"\x10ExportBotRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\"A\n" +
 	"\x11ExportBotResponse\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x18\n" +
@@ -723,9 +723,9 @@ const file_dbslm_concept_v1_bot_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\rR\aversion\x12\x18\n" +
 	"\acontent\x18\x05 \x01(\tR\acontent\x12;\n" +
 	"\vchange_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"changeTime\"\xc7\x01\n" +
-	"\x12ListHistoryRequest\x12\x1f\n" +
-	"\x06tenant\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\x06tenant\x12\x1a\n" +
+	"changeTime\"\xd7\x01\n" +
+	"\x12ListHistoryRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\"\n" +
 	"\aconcept\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\aconcept\x12'\n" +
 	"\tpage_size\x18\x04 \x01(\x05B\n" +

@@ -44,7 +44,7 @@ const (
 //
 // GatewayService runs the generation pipeline over the three levels. The gateway also serves, under their own
 // names, the services of the levels that people and programs use: models, texts, builds, inference, conversations, corrections,
-// concepts and so on. Reflection lists them. Turns, traces and decisions are internal to the pipeline.
+// concepts and so on. Reflection lists them. Turns, traces and the decision what to say next are internal to the pipeline.
 type GatewayServiceClient interface {
 	// StartConversation begins a conversation. The same request id returns the same one.
 	StartConversation(ctx context.Context, in *StartConversationRequest, opts ...grpc.CallOption) (*StartConversationResponse, error)
@@ -276,7 +276,7 @@ func (c *gatewayServiceClient) GetStatus(ctx context.Context, in *GetStatusReque
 //
 // GatewayService runs the generation pipeline over the three levels. The gateway also serves, under their own
 // names, the services of the levels that people and programs use: models, texts, builds, inference, conversations, corrections,
-// concepts and so on. Reflection lists them. Turns, traces and decisions are internal to the pipeline.
+// concepts and so on. Reflection lists them. Turns, traces and the decision what to say next are internal to the pipeline.
 type GatewayServiceServer interface {
 	// StartConversation begins a conversation. The same request id returns the same one.
 	StartConversation(context.Context, *StartConversationRequest) (*StartConversationResponse, error)
