@@ -189,7 +189,11 @@ func TestSchemaStates(t *testing.T) {
 		full := testSchema()
 		older := database.Schema{Name: full.Name, Migrations: fstest.MapFS{"0001_counts.sql": full.Migrations.(fstest.MapFS)["0001_counts.sql"]}}
 
-		wantError(t, open(full).CheckSchema(ctx), errors.FailedPrecondition, "no tables", "dbslm migrate --db "+place.String())
+		pasted := place.String()
+		if !place.Embedded() {
+			pasted = "'" + pasted + "'" // the parentheses of a socket mean something to a shell
+		}
+		wantError(t, open(full).CheckSchema(ctx), errors.FailedPrecondition, "no tables", "dbslm migrate --db "+pasted)
 		if n, err := open(older).Migrate(ctx); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
