@@ -3,6 +3,7 @@ package server_test
 import (
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,7 +69,8 @@ func TestRetentionOverTheWire(t *testing.T) {
 			t.Errorf("%v", last)
 		}
 		got := must(m.GetRetention(ctx, &memoryv1.GetRetentionRequest{}))(t)
-		if len(got.GetRuns()) == 0 || got.GetRuns()[len(got.GetRuns())-1].GetMessages() != 1 || got.GetPolicy().GetMessages().AsDuration() != 48*time.Hour {
+		removed := slices.ContainsFunc(got.GetRuns(), func(r *memoryv1.RetentionRun) bool { return r.GetMessages() == 1 }) // other runs found nothing
+		if !removed || got.GetPolicy().GetMessages().AsDuration() != 48*time.Hour {
 			t.Errorf("%v", got)
 		}
 	})
