@@ -11,34 +11,51 @@
 // what a reader computes by backing off.
 package smoothing
 
-import "dbslm/services/ngram"
+import (
+	"math/big"
+
+	"dbslm/services/ngram"
+)
 
 // Discounts computes the discounts of one order from its counts of counts t1 … t4:
 //
 //	Y = t1 / (t1 + 2 t2),  Dk = k - (k+1) Y t(k+1) / tk
 //
-// If t1, t2 or t3 is 0, or a Dk is below 0 or above k, there is no closed form: the result is 0.5, 1, 1.5 with Fallback
-// set. t4 may be 0.
+// If t1, t2 or t3 is 0, or a Dk is below 0, there is no closed form: the result is 0.5, 1, 1.5 with Fallback set. (No Dk
+// is above k.) Whether there is one is decided in integers, because counts of counts can give a Dk of exactly 0. t4 may be 0.
 func Discounts(order int, counts [4]int64) ngram.Discounts {
 	d := ngram.Discounts{Order: order, CountsOfCounts: counts}
+	if !closedForm(counts) {
+		d.D1, d.D2, d.D3, d.Fallback = 0.5, 1, 1.5, true
+		return d
+	}
 	var t [4]float64
 	for k, count := range counts {
 		t[k] = float64(count)
 	}
-	if counts[0] > 0 && counts[1] > 0 && counts[2] > 0 {
-		y := t[0] / (t[0] + float64(2*t[1]))
-		closed := true
-		for k, target := range []*float64{&d.D1, &d.D2, &d.D3} {
-			n := float64(k + 1)
-			*target = n - float64(float64(float64((n+1)*y)*t[k+1])/t[k])
-			closed = closed && *target >= 0 && *target <= n
+	y := t[0] / (t[0] + float64(2*t[1]))
+	for k, target := range []*float64{&d.D1, &d.D2, &d.D3} {
+		n := float64(k + 1)
+		*target = max(0, n-float64(float64(float64((n+1)*y)*t[k+1])/t[k]))
+	}
+	return d
+}
+
+// closedForm tells whether every Dk >= 0: k (t1 + 2 t2) tk >= (k+1) t1 t(k+1).
+func closedForm(t [4]int64) bool {
+	product := func(factors ...int64) *big.Int {
+		p := big.NewInt(1)
+		for _, f := range factors {
+			p.Mul(p, big.NewInt(f))
 		}
-		if closed {
-			return d
+		return p
+	}
+	for k := int64(1); k <= 3; k++ {
+		if t[k-1] == 0 || product(k, t[0]+2*t[1], t[k-1]).Cmp(product(k+1, t[0], t[k])) < 0 {
+			return false
 		}
 	}
-	d.D1, d.D2, d.D3, d.Fallback = 0.5, 1, 1.5, true
-	return d
+	return true
 }
 
 func discount(d ngram.Discounts, adjusted int64) float64 {

@@ -3,6 +3,7 @@ package smoothing_test
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -179,32 +180,54 @@ func TestDiscounts(t *testing.T) {
 		for i := range counts {
 			counts[i] = rapid.Int64Range(0, 60).Draw(t, "t")
 		}
-		got := smoothing.Discounts(2, counts)
-		// The definition, in exact fractions of float64.
-		t1, t2, t3, t4 := float64(counts[0]), float64(counts[1]), float64(counts[2]), float64(counts[3])
-		y := t1 / (t1 + 2*t2)
-		want := [3]float64{1 - 2*y*t2/t1, 2 - 3*y*t3/t2, 3 - 4*y*t4/t3}
-		fails := t1 == 0 || t2 == 0 || t3 == 0
-		for k, d := range want {
-			if d < -1e-12 || d > float64(k+1)+1e-12 {
-				fails = true
-			}
-		}
-		if fails {
-			want = [3]float64{0.5, 1, 1.5}
-		}
-		for k, d := range []float64{got.D1, got.D2, got.D3} {
-			if math.Abs(d-want[k]) > 1e-9 && !(math.Abs(want[k]) < 1e-9) {
-				t.Fatalf("%v: D%d is %g, want %g", counts, k+1, d, want[k])
-			}
-		}
+		checkDiscounts(t, counts)
 	})
-	d := smoothing.Discounts(1, [4]int64{10, 0, 3, 1})
-	if !d.Fallback || d.D1 != 0.5 || d.D2 != 1 || d.D3 != 1.5 {
-		t.Errorf("no n-gram counted twice: %+v", d)
+}
+
+func TestDiscountsAtTheEdges(t *testing.T) {
+	for counts, want := range map[[4]int64]ngram.Discounts{
+		{10, 0, 3, 1}:    {D1: 0.5, D2: 1, D3: 1.5, Fallback: true}, // nothing counted twice
+		{100, 40, 20, 0}: {D1: 5. / 9, D2: 7. / 6, D3: 3},
+		{2, 9, 60, 0}:    {D1: 0.1, D2: 0, D3: 3}, // D2 is a few ulps below 0 when computed in float64
+		{0, 0, 0, 0}:     {D1: 0.5, D2: 1, D3: 1.5, Fallback: true},
+		{2, 9, 61, 0}:    {D1: 0.5, D2: 1, D3: 1.5, Fallback: true}, // D2 < 0
+	} {
+		checkDiscounts(t, counts)
+		got := smoothing.Discounts(2, counts)
+		if got.Fallback != want.Fallback || math.Abs(got.D1-want.D1)+math.Abs(got.D2-want.D2)+math.Abs(got.D3-want.D3) > 1e-12 {
+			t.Errorf("%v: %+v, want %+v", counts, got, want)
+		}
 	}
-	if d := smoothing.Discounts(1, [4]int64{100, 40, 20, 0}); d.Fallback || d.D3 != 3 {
-		t.Errorf("t4 = 0: %+v", d)
+}
+
+// checkDiscounts compares with the definition in exact fractions.
+func checkDiscounts(t rapid.TB, counts [4]int64) {
+	t.Helper()
+	fallback, got := false, smoothing.Discounts(2, counts)
+	want := [3]float64{0.5, 1, 1.5}
+	if counts[0] > 0 && counts[1] > 0 && counts[2] > 0 {
+		y := big.NewRat(counts[0], counts[0]+2*counts[1])
+		var closed [3]float64
+		for k := range closed {
+			n := int64(k + 1)
+			d := new(big.Rat).Mul(y, big.NewRat((n+1)*counts[k+1], counts[k]))
+			d.Sub(big.NewRat(n, 1), d)
+			fallback = fallback || d.Sign() < 0 || d.Cmp(big.NewRat(n, 1)) > 0
+			closed[k], _ = d.Float64()
+		}
+		if !fallback {
+			want = closed
+		}
+	} else {
+		fallback = true
+	}
+	if got.Fallback != fallback {
+		t.Fatalf("%v: fallback is %t, want %t", counts, got.Fallback, fallback)
+	}
+	for k, d := range []float64{got.D1, got.D2, got.D3} {
+		if math.Abs(d-want[k]) > 1e-13 || d < 0 {
+			t.Fatalf("%v: D%d is %g, want %g", counts, k+1, d, want[k])
+		}
 	}
 }
 
