@@ -71,6 +71,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 conformance-long: mariadb ## Run every property with LONG_CASES (20000) cases; takes long
 	tools/property-packages | xargs -I{} go test -timeout 4h {} -rapid.checks=$(LONG_CASES)
 
+.PHONY: replay-long
+replay-long: mariadb ## Replay 1,000 replies on each engine: changed, elsewhere, restarted, copied to the other engine
+	DBSLM_REPLAY=long go test -timeout 1h -v -run 'TestReplay$$' .
+
 .PHONY: durability-long
 durability-long: mariadb ## Kill the database 20 times under 64 writers on 1,000 conversations
 	DBSLM_DURABILITY=long go test -timeout 1h -v -run TestAcknowledgedMessagesSurviveKills ./services/memory/store

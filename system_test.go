@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain also makes this binary the other process of TestReplay.
+func TestMain(m *testing.M) {
+	if db := os.Getenv(replayVariable); db != "" {
+		os.Exit(replayHere(db))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const harbour = `The harbour master counted the boats every morning. He wrote the number in a green book.
 When the fog came in, the boats stayed at the quay and the crews drank coffee.

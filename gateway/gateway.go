@@ -63,6 +63,7 @@ type Gateway struct {
 	decisions     conceptv1.DecisionServiceClient
 	erasure       conceptv1.ErasureServiceClient
 	signals       conceptv1.SignalServiceClient
+	audit         conceptv1.AuditServiceClient
 
 	published publishedBuilds
 	providers providers
@@ -99,6 +100,7 @@ func New(peers Peers, options Options) *Gateway {
 		decisions:     conceptv1.NewDecisionServiceClient(peers.Concept),
 		erasure:       conceptv1.NewErasureServiceClient(peers.Concept),
 		signals:       conceptv1.NewSignalServiceClient(peers.Concept),
+		audit:         conceptv1.NewAuditServiceClient(peers.Concept),
 	}
 	g.published.models = g.models
 	g.providers.dial = options.Dial

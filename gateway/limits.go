@@ -80,6 +80,12 @@ func tail(s string, limit int) string {
 	return s[from:]
 }
 
+// within is as much of the text as a reply has room for that says so many bytes already, and whether that is not all.
+func within(text string, said int) (room string, cut bool) {
+	room = head(text, replyLimit-said)
+	return room, len(room) < len(text)
+}
+
 // fits reports whether level 1 takes a bias, which must hold something that can be said.
 func fits(b *ngramv1.SequenceBias) bool {
 	says := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }

@@ -33,7 +33,7 @@ func overfull() *turn {
 	last.Sender, last.Content = memoryv1.Sender_SENDER_USER, megabyte
 	req := &gatewayv1.RespondRequest{ConversationId: "c", Text: megabyte, Parameters: &ngramv1.DecodeParameters{Biases: []*ngramv1.SequenceBias{{Text: "own"}}}}
 	t := &turn{req: req, prepared: p, provided: map[string]*conceptv1.ProvidedPayload{}}
-	t.trace = newTrace(req, p)
+	t.trace = newTrace(req, p, nil)
 	return t
 }
 

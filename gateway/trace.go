@@ -14,7 +14,7 @@ import (
 const traceVersion = 1
 
 // newTrace begins the trace of a turn with what was handed to the levels.
-func newTrace(req *gatewayv1.RespondRequest, p *memoryv1.PrepareTurnResponse) *gatewayv1.Trace {
+func newTrace(req *gatewayv1.RespondRequest, p *memoryv1.PrepareTurnResponse, window *memoryv1.WindowBounds) *gatewayv1.Trace {
 	trace := &gatewayv1.Trace{
 		Version:            traceVersion,
 		ConversationId:     req.ConversationId,
@@ -26,12 +26,14 @@ func newTrace(req *gatewayv1.RespondRequest, p *memoryv1.PrepareTurnResponse) *g
 		UserMessageId:      p.UserMessage.GetMessageId(),
 		WindowOmitted:      p.Window.GetOmittedMessages(),
 		WindowFirstCut:     p.Window.GetFirstMessageCut(),
+		WindowBounds:       window,
 		LanguageCode:       req.LanguageCode,
 		RequestPayloadJson: req.PayloadJson,
 	}
-	if messages := p.Window.GetMessages(); len(messages) > 0 {
-		trace.WindowFirstSeq, trace.WindowLastSeq = messages[0].Seq, messages[len(messages)-1].Seq
+	if window == nil {
+		trace.WindowBounds = &memoryv1.WindowBounds{}
 	}
+	trace.WindowFirstSeq, trace.WindowLastSeq = seqs(p.Window)
 	known, _ := knownCorrections(p)
 	for _, c := range first(known, correctionLimit) {
 		trace.Corrections = append(trace.Corrections, &gatewayv1.VersionedId{Id: c.CorrectionId, Version: c.Version})

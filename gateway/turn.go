@@ -92,7 +92,7 @@ func (t *turn) prepare(ctx context.Context) error {
 	if t.prepared.Turn.Pins.GetModel() != pins.Model { // pinned by an earlier attempt; what was found out is about another one
 		t.noModel = nil
 	}
-	t.trace = newTrace(t.req, t.prepared)
+	t.trace = newTrace(t.req, t.prepared, window)
 	return nil
 }
 
@@ -179,9 +179,8 @@ func (t *turn) speaking(ctx context.Context) bool {
 
 // speak emits text and adds it to the reply. A caller that cannot be reached ends the turn as cancelled.
 func (t *turn) speak(segment int, concept, text string) {
-	text = speakable(text)
-	if room := replyLimit - t.text.Len(); len(text) > room {
-		text = head(text, room)
+	text, cut := within(speakable(text), t.text.Len())
+	if cut {
 		t.finish = ngramv1.FinishReason_FINISH_REASON_LENGTH
 	}
 	if text == "" {
@@ -196,12 +195,17 @@ func (t *turn) speak(segment int, concept, text string) {
 	}
 }
 
+// following sets a span apart from text before it.
+func following(span string, follows bool) string {
+	if follows {
+		return " " + span
+	}
+	return span
+}
+
 // say emits a span of level 3.
 func (t *turn) say(segment int, d *decision) {
-	text := d.span.Text
-	if t.text.Len() > 0 {
-		text = " " + text
-	}
+	text := following(d.span.Text, t.text.Len() > 0)
 	t.used.concepts = append(t.used.concepts, d.span.Concept)
 	if d.span.Signal != nil {
 		t.used.signals = append(t.used.signals, d.span.Signal.SignalId)

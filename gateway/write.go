@@ -115,17 +115,22 @@ func (t *turn) generateRequest(seed uint64) *ngramv1.GenerateRequest {
 			t.trace.Biases = append(t.trace.Biases, &gatewayv1.VersionedId{Id: b.BiasId, Version: 1})
 		}
 	}
-	var said []string
-	for _, m := range t.prepared.Window.GetMessages() {
-		if m.Sender == memoryv1.Sender_SENDER_USER {
-			said = append(said, m.Content)
-		}
-	}
 	return &ngramv1.GenerateRequest{
 		Tenant:     t.req.Tenant,
 		Model:      t.prepared.Turn.Pins.GetModel(),
 		BuildId:    t.prepared.Turn.Pins.GetNgramBuildId(),
 		Parameters: params,
-		History:    recent(append(said, t.req.Text)),
+		History:    said(t.prepared.Window, t.req.Text),
 	}
+}
+
+// said is what level 1 hears of a conversation: the person's texts of the window and the newest one.
+func said(window *memoryv1.Window, text string) []string {
+	var texts []string
+	for _, m := range window.GetMessages() {
+		if m.Sender == memoryv1.Sender_SENDER_USER {
+			texts = append(texts, m.Content)
+		}
+	}
+	return recent(append(texts, text))
 }

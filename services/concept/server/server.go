@@ -51,6 +51,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	conceptv1.RegisterBotServiceServer(r, &wholeBots{Server: s})
 	conceptv1.RegisterSignalServiceServer(r, &signals{Server: s})
 	conceptv1.RegisterDecisionServiceServer(r, &decisions{Server: s})
+	conceptv1.RegisterAuditServiceServer(r, &audit{Server: s})
 	conceptv1.RegisterErasureServiceServer(r, &erasure{Server: s})
 }
 

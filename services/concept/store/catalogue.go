@@ -191,7 +191,7 @@ func (e *edit) putTemplate(ctx context.Context, t concept.Template) (stored conc
 		}
 		stored.ID, stored.Version = old[0].ID, old[0].Version+1
 	}
-	e.record(t.Concept, templateName(t.Language, t.Name), stored.Version, map[string]any{"text": t.Text, "weight": t.Weight, "when": t.Condition})
+	e.record(t.Concept, TemplateName(t.Language, t.Name), stored.Version, map[string]any{"id": stored.ID, "text": t.Text, "weight": t.Weight, "when": t.Condition})
 	return stored, true, e.tx.Upsert(ctx, "tbl_l3_verbal_templates",
 		[]string{"tenant", "bot", "concept_id", "language_code", "name", "template_id", "template_string", "weight", "condition_text", "version"},
 		[]string{"tenant", "bot", "concept_id", "language_code", "name"},
@@ -211,12 +211,13 @@ func (s *Store) DeleteTemplate(ctx context.Context, bot concept.Bot, conceptName
 func (e *edit) deleteTemplate(ctx context.Context, conceptName, language, name string) (found bool, err error) {
 	n, err := e.tx.Exec(ctx, deleteTemplate, e.bot.Tenant, e.bot.Name, conceptName, language, name)
 	if n > 0 {
-		e.record(conceptName, templateName(language, name), 0, nil)
+		e.record(conceptName, TemplateName(language, name), 0, nil)
 	}
 	return n > 0, err
 }
 
-func templateName(language, name string) string {
+// TemplateName is a template as the history names it.
+func TemplateName(language, name string) string {
 	if language == "" {
 		return "template " + name
 	}

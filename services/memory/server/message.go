@@ -8,6 +8,7 @@ import (
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	"dbslm/services/memory"
 	"dbslm/services/memory/store"
+	"dbslm/services/memory/window"
 )
 
 // AppendMessage implements memoryv1.ConversationServiceServer.
@@ -99,7 +100,16 @@ func (s conversations) GetWindow(ctx context.Context, req *memoryv1.GetWindowReq
 	if err != nil {
 		return nil, err
 	}
-	w, err := s.store.Window(ctx, tenant, req.GetConversationId(), bounds)
+	if err := checkIDs("message", req.GetBeforeMessageId()); err != nil {
+		return nil, err
+	}
+	read := s.store.Window
+	if before := req.GetBeforeMessageId(); before != "" {
+		read = func(ctx context.Context, tenant, conversation string, bounds window.Bounds) (window.Window, error) {
+			return s.store.WindowBefore(ctx, tenant, conversation, before, bounds)
+		}
+	}
+	w, err := read(ctx, tenant, req.GetConversationId(), bounds)
 	if err != nil {
 		return nil, err
 	}

@@ -103,6 +103,22 @@ func (s *Store) Window(ctx context.Context, tenant, conversationID string, bound
 	return w, err
 }
 
+// WindowBefore returns the window that ends before a message of the conversation, as the reply to it saw it.
+func (s *Store) WindowBefore(ctx context.Context, tenant, conversationID, messageID string, bounds window.Bounds) (w window.Window, err error) {
+	err = s.db.InReadTx(ctx, func(tx *database.Tx) error {
+		m, err := scanMessage(tx.QueryRow(ctx, selectMessage, tenant, messageID))
+		if errors.Is(err, database.ErrNoRows) || err == nil && m.ConversationID != conversationID {
+			return memory.NotFound("message", messageID)
+		}
+		if err != nil {
+			return err
+		}
+		w, err = readWindow(ctx, tx, tenant, conversationID, bounds, m.Seq-1, m.End-int64(len(m.Content)))
+		return err
+	})
+	return w, err
+}
+
 // readWindow returns the window that ends with message last, up to which the conversation holds that many bytes of content.
 func readWindow(ctx context.Context, q database.Querier, tenant, conversationID string, bounds window.Bounds, last, contentBytes int64) (window.Window, error) {
 	var latest []memory.Message

@@ -114,6 +114,9 @@ func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.G
 	if err != nil {
 		return setup, nil, err
 	}
+	if past := request.GetStoredBans(); past != nil {
+		stored.Bans = past.GetTexts()
+	}
 	if setup.Params, err = s.parameters(profile, stored.Profile, request.GetParameters()); err != nil {
 		return setup, nil, err
 	}

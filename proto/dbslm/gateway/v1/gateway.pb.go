@@ -1932,8 +1932,16 @@ type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tenant; empty means "default".
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// Message.
-	MessageId     string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Message: a reply.
+	MessageId string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Candidates shown for every token that level 1 chose, 1 to 50; 0 means 5.
+	Candidates uint32 `protobuf:"varint,3,opt,name=candidates,proto3" json:"candidates,omitempty"`
+	// Which rows to return for every token, up to its max_tokens; unset returns those of the first 100 tokens.
+	Rows *v11.ExplainOptions `protobuf:"bytes,4,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Model to recompute with, such as a copy of the trace's; empty means the trace's own.
+	Model string `protobuf:"bytes,5,opt,name=model,proto3" json:"model,omitempty"`
+	// Build to recompute with; 0 means the trace's own, or with `model` the one that is published there.
+	NgramBuildId  uint32 `protobuf:"varint,6,opt,name=ngram_build_id,json=ngramBuildId,proto3" json:"ngram_build_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1982,11 +1990,55 @@ func (x *ExplainRequest) GetMessageId() string {
 	return ""
 }
 
+func (x *ExplainRequest) GetCandidates() uint32 {
+	if x != nil {
+		return x.Candidates
+	}
+	return 0
+}
+
+func (x *ExplainRequest) GetRows() *v11.ExplainOptions {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *ExplainRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetNgramBuildId() uint32 {
+	if x != nil {
+		return x.NgramBuildId
+	}
+	return 0
+}
+
 // ExplainResponse explains a reply.
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The trace it was recomputed from.
-	Trace         *Trace `protobuf:"bytes,1,opt,name=trace,proto3" json:"trace,omitempty"`
+	Trace *Trace `protobuf:"bytes,1,opt,name=trace,proto3" json:"trace,omitempty"`
+	// The reply.
+	Message *v1.Message `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// What it answers; absent when it was removed.
+	UserMessage *v1.Message `protobuf:"bytes,3,opt,name=user_message,json=userMessage,proto3" json:"user_message,omitempty"`
+	// The window that the reply saw, with what was left out and cut; absent when messages of it were removed.
+	Window *v1.Window `protobuf:"bytes,4,opt,name=window,proto3" json:"window,omitempty"`
+	// Corrections that were considered, the strongest first.
+	Corrections []*ExplainedCorrection `protobuf:"bytes,5,rep,name=corrections,proto3" json:"corrections,omitempty"`
+	// Facts that were handed to level 3; those that were erased are left out.
+	Facts []*v1.Fact `protobuf:"bytes,6,rep,name=facts,proto3" json:"facts,omitempty"`
+	// The segments of the trace in order, each recomputed.
+	Segments []*ExplainedSegment `protobuf:"bytes,7,rep,name=segments,proto3" json:"segments,omitempty"`
+	// True when what was recomputed says the stored reply, byte for byte.
+	Identical bool `protobuf:"varint,8,opt,name=identical,proto3" json:"identical,omitempty"`
+	// Why the reply could not be recomputed; absent when it could.
+	NotReplayable *NotReplayable `protobuf:"bytes,9,opt,name=not_replayable,json=notReplayable,proto3" json:"not_replayable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2028,13 +2080,73 @@ func (x *ExplainResponse) GetTrace() *Trace {
 	return nil
 }
 
+func (x *ExplainResponse) GetMessage() *v1.Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetUserMessage() *v1.Message {
+	if x != nil {
+		return x.UserMessage
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetWindow() *v1.Window {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetCorrections() []*ExplainedCorrection {
+	if x != nil {
+		return x.Corrections
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetFacts() []*v1.Fact {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetSegments() []*ExplainedSegment {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetIdentical() bool {
+	if x != nil {
+		return x.Identical
+	}
+	return false
+}
+
+func (x *ExplainResponse) GetNotReplayable() *NotReplayable {
+	if x != nil {
+		return x.NotReplayable
+	}
+	return nil
+}
+
 // ReplayRequest names a reply.
 type ReplayRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tenant; empty means "default".
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// Message.
-	MessageId     string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Message: a reply.
+	MessageId string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Model to regenerate with, such as a copy of the trace's; empty means the trace's own.
+	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	// Build to regenerate with; 0 means the trace's own, or with `model` the one that is published there.
+	NgramBuildId  uint32 `protobuf:"varint,4,opt,name=ngram_build_id,json=ngramBuildId,proto3" json:"ngram_build_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2083,6 +2195,20 @@ func (x *ReplayRequest) GetMessageId() string {
 	return ""
 }
 
+func (x *ReplayRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ReplayRequest) GetNgramBuildId() uint32 {
+	if x != nil {
+		return x.NgramBuildId
+	}
+	return 0
+}
+
 // ReplayResponse compares.
 type ReplayResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2090,10 +2216,20 @@ type ReplayResponse struct {
 	Identical bool `protobuf:"varint,1,opt,name=identical,proto3" json:"identical,omitempty"`
 	// The regenerated reply.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
-	// First differing byte, when not identical.
+	// First differing byte, from 0, when not identical.
 	DiffersAt uint64 `protobuf:"varint,3,opt,name=differs_at,json=differsAt,proto3" json:"differs_at,omitempty"`
 	// Why it could not be replayed; empty otherwise.
 	NotReplayable string `protobuf:"bytes,4,opt,name=not_replayable,json=notReplayable,proto3" json:"not_replayable,omitempty"`
+	// Stable reason of not_replayable, as NotReplayable.reason; empty otherwise.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The reply as it is stored.
+	StoredText string `protobuf:"bytes,6,opt,name=stored_text,json=storedText,proto3" json:"stored_text,omitempty"`
+	// Segments in order; those that could be regenerated, where one could not.
+	Segments []*ReplayedSegment `protobuf:"bytes,7,rep,name=segments,proto3" json:"segments,omitempty"`
+	// Model of level 1 that was asked; empty when the reply needs none.
+	Model string `protobuf:"bytes,8,opt,name=model,proto3" json:"model,omitempty"`
+	// Its build; 0 when the reply needs none.
+	NgramBuildId  uint32 `protobuf:"varint,9,opt,name=ngram_build_id,json=ngramBuildId,proto3" json:"ngram_build_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2156,6 +2292,123 @@ func (x *ReplayResponse) GetNotReplayable() string {
 	return ""
 }
 
+func (x *ReplayResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ReplayResponse) GetStoredText() string {
+	if x != nil {
+		return x.StoredText
+	}
+	return ""
+}
+
+func (x *ReplayResponse) GetSegments() []*ReplayedSegment {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+func (x *ReplayResponse) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ReplayResponse) GetNgramBuildId() uint32 {
+	if x != nil {
+		return x.NgramBuildId
+	}
+	return 0
+}
+
+// ReplayedSegment is one segment of a reply, regenerated.
+type ReplayedSegment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when its text, and for level 1 its tokens, are those of the trace.
+	Identical bool `protobuf:"varint,1,opt,name=identical,proto3" json:"identical,omitempty"`
+	// The regenerated text, separator included.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Concept that spoke; empty for level 1.
+	Concept string `protobuf:"bytes,3,opt,name=concept,proto3" json:"concept,omitempty"`
+	// Tokens of level 1.
+	Tokens uint32 `protobuf:"varint,4,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// First token that differs, from 0, when not identical; unset for level 3.
+	DiffersAtToken *uint32 `protobuf:"varint,5,opt,name=differs_at_token,json=differsAtToken,proto3,oneof" json:"differs_at_token,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReplayedSegment) Reset() {
+	*x = ReplayedSegment{}
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayedSegment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayedSegment) ProtoMessage() {}
+
+func (x *ReplayedSegment) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayedSegment.ProtoReflect.Descriptor instead.
+func (*ReplayedSegment) Descriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ReplayedSegment) GetIdentical() bool {
+	if x != nil {
+		return x.Identical
+	}
+	return false
+}
+
+func (x *ReplayedSegment) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ReplayedSegment) GetConcept() string {
+	if x != nil {
+		return x.Concept
+	}
+	return ""
+}
+
+func (x *ReplayedSegment) GetTokens() uint32 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *ReplayedSegment) GetDiffersAtToken() uint32 {
+	if x != nil && x.DiffersAtToken != nil {
+		return *x.DiffersAtToken
+	}
+	return 0
+}
+
 // CompileContextRequest asks what is known for a turn.
 type CompileContextRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2179,7 +2432,7 @@ type CompileContextRequest struct {
 
 func (x *CompileContextRequest) Reset() {
 	*x = CompileContextRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2444,7 @@ func (x *CompileContextRequest) String() string {
 func (*CompileContextRequest) ProtoMessage() {}
 
 func (x *CompileContextRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2457,7 @@ func (x *CompileContextRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileContextRequest.ProtoReflect.Descriptor instead.
 func (*CompileContextRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CompileContextRequest) GetTenant() string {
@@ -2275,7 +2528,7 @@ type CompileContextResponse struct {
 
 func (x *CompileContextResponse) Reset() {
 	*x = CompileContextResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2540,7 @@ func (x *CompileContextResponse) String() string {
 func (*CompileContextResponse) ProtoMessage() {}
 
 func (x *CompileContextResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2553,7 @@ func (x *CompileContextResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileContextResponse.ProtoReflect.Descriptor instead.
 func (*CompileContextResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CompileContextResponse) GetWindow() *v1.Window {
@@ -2353,7 +2606,7 @@ type EraseRequest struct {
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2365,7 +2618,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2378,7 +2631,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EraseRequest) GetTenant() string {
@@ -2417,7 +2670,7 @@ type EraseResponse struct {
 
 func (x *EraseResponse) Reset() {
 	*x = EraseResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2429,7 +2682,7 @@ func (x *EraseResponse) String() string {
 func (*EraseResponse) ProtoMessage() {}
 
 func (x *EraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2442,7 +2695,7 @@ func (x *EraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
 func (*EraseResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EraseResponse) GetService() string {
@@ -2477,7 +2730,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2489,7 +2742,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2502,7 +2755,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetStatusRequest) GetTenant() string {
@@ -2527,7 +2780,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2539,7 +2792,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2552,7 +2805,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PeerStatus) GetService() string {
@@ -2591,7 +2844,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +2856,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +2869,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetStatusResponse) GetPeers() []*PeerStatus {
@@ -2663,7 +2916,7 @@ type ForgetHeader struct {
 
 func (x *ForgetHeader) Reset() {
 	*x = ForgetHeader{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2675,7 +2928,7 @@ func (x *ForgetHeader) String() string {
 func (*ForgetHeader) ProtoMessage() {}
 
 func (x *ForgetHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2688,7 +2941,7 @@ func (x *ForgetHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetHeader.ProtoReflect.Descriptor instead.
 func (*ForgetHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ForgetHeader) GetTenant() string {
@@ -2756,7 +3009,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2768,7 +3021,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2781,7 +3034,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ForgetRequest) GetPart() isForgetRequest_Part {
@@ -2854,7 +3107,7 @@ type ForgetResponse struct {
 
 func (x *ForgetResponse) Reset() {
 	*x = ForgetResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2866,7 +3119,7 @@ func (x *ForgetResponse) String() string {
 func (*ForgetResponse) ProtoMessage() {}
 
 func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2879,7 +3132,7 @@ func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
 func (*ForgetResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ForgetResponse) GetService() string {
@@ -2949,7 +3202,7 @@ var File_dbslm_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
-	"\x1edbslm/gateway/v1/gateway.proto\x12\x10dbslm.gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1cdbslm/gateway/v1/trace.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1adbslm/memory/v1/fact.proto\x1a\x1adbslm/memory/v1/turn.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1bdbslm/ngram/v1/corpus.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1egoogle/protobuf/duration.proto\"\x89\x03\n" +
+	"\x1edbslm/gateway/v1/gateway.proto\x12\x10dbslm.gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/gateway/v1/explain.proto\x1a\x1cdbslm/gateway/v1/trace.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1adbslm/memory/v1/fact.proto\x1a\x1adbslm/memory/v1/turn.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1bdbslm/ngram/v1/corpus.proto\x1a\x1cdbslm/ngram/v1/explain.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1egoogle/protobuf/duration.proto\"\x89\x03\n" +
 	"\x18StartConversationRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12'\n" +
 	"\n" +
@@ -3084,23 +3337,52 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\"A\n" +
 	"\x10GetTraceResponse\x12-\n" +
-	"\x05trace\x18\x01 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\"k\n" +
+	"\x05trace\x18\x01 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\"\x8e\x02\n" +
 	"\x0eExplainRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12(\n" +
 	"\n" +
-	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\"@\n" +
+	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\x12'\n" +
+	"\n" +
+	"candidates\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x182R\n" +
+	"candidates\x122\n" +
+	"\x04rows\x18\x04 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\x04rows\x12\x1e\n" +
+	"\x05model\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12$\n" +
+	"\x0engram_build_id\x18\x06 \x01(\rR\fngramBuildId\"\xfe\x03\n" +
 	"\x0fExplainResponse\x12-\n" +
-	"\x05trace\x18\x01 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\"j\n" +
+	"\x05trace\x18\x01 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\x122\n" +
+	"\amessage\x18\x02 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\x12;\n" +
+	"\fuser_message\x18\x03 \x01(\v2\x18.dbslm.memory.v1.MessageR\vuserMessage\x12/\n" +
+	"\x06window\x18\x04 \x01(\v2\x17.dbslm.memory.v1.WindowR\x06window\x12G\n" +
+	"\vcorrections\x18\x05 \x03(\v2%.dbslm.gateway.v1.ExplainedCorrectionR\vcorrections\x12+\n" +
+	"\x05facts\x18\x06 \x03(\v2\x15.dbslm.memory.v1.FactR\x05facts\x12>\n" +
+	"\bsegments\x18\a \x03(\v2\".dbslm.gateway.v1.ExplainedSegmentR\bsegments\x12\x1c\n" +
+	"\tidentical\x18\b \x01(\bR\tidentical\x12F\n" +
+	"\x0enot_replayable\x18\t \x01(\v2\x1f.dbslm.gateway.v1.NotReplayableR\rnotReplayable\"\xb0\x01\n" +
 	"\rReplayRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12(\n" +
 	"\n" +
-	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\"\x88\x01\n" +
+	"message_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\x12\x1e\n" +
+	"\x05model\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x12$\n" +
+	"\x0engram_build_id\x18\x04 \x01(\rR\fngramBuildId\"\xbc\x02\n" +
 	"\x0eReplayResponse\x12\x1c\n" +
 	"\tidentical\x18\x01 \x01(\bR\tidentical\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1d\n" +
 	"\n" +
 	"differs_at\x18\x03 \x01(\x04R\tdiffersAt\x12%\n" +
-	"\x0enot_replayable\x18\x04 \x01(\tR\rnotReplayable\"\xbe\x02\n" +
+	"\x0enot_replayable\x18\x04 \x01(\tR\rnotReplayable\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1f\n" +
+	"\vstored_text\x18\x06 \x01(\tR\n" +
+	"storedText\x12=\n" +
+	"\bsegments\x18\a \x03(\v2!.dbslm.gateway.v1.ReplayedSegmentR\bsegments\x12\x14\n" +
+	"\x05model\x18\b \x01(\tR\x05model\x12$\n" +
+	"\x0engram_build_id\x18\t \x01(\rR\fngramBuildId\"\xb9\x01\n" +
+	"\x0fReplayedSegment\x12\x1c\n" +
+	"\tidentical\x18\x01 \x01(\bR\tidentical\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x18\n" +
+	"\aconcept\x18\x03 \x01(\tR\aconcept\x12\x16\n" +
+	"\x06tokens\x18\x04 \x01(\rR\x06tokens\x12-\n" +
+	"\x10differs_at_token\x18\x05 \x01(\rH\x00R\x0ediffersAtToken\x88\x01\x01B\x13\n" +
+	"\x11_differs_at_token\"\xbe\x02\n" +
 	"\x15CompileContextRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x12\x1f\n" +
@@ -3203,7 +3485,7 @@ func file_dbslm_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_dbslm_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_dbslm_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(Noticing)(0),                      // 0: dbslm.gateway.v1.Noticing
 	(RepliesToForget)(0),               // 1: dbslm.gateway.v1.RepliesToForget
@@ -3234,137 +3516,151 @@ var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(*ExplainResponse)(nil),            // 26: dbslm.gateway.v1.ExplainResponse
 	(*ReplayRequest)(nil),              // 27: dbslm.gateway.v1.ReplayRequest
 	(*ReplayResponse)(nil),             // 28: dbslm.gateway.v1.ReplayResponse
-	(*CompileContextRequest)(nil),      // 29: dbslm.gateway.v1.CompileContextRequest
-	(*CompileContextResponse)(nil),     // 30: dbslm.gateway.v1.CompileContextResponse
-	(*EraseRequest)(nil),               // 31: dbslm.gateway.v1.EraseRequest
-	(*EraseResponse)(nil),              // 32: dbslm.gateway.v1.EraseResponse
-	(*GetStatusRequest)(nil),           // 33: dbslm.gateway.v1.GetStatusRequest
-	(*PeerStatus)(nil),                 // 34: dbslm.gateway.v1.PeerStatus
-	(*GetStatusResponse)(nil),          // 35: dbslm.gateway.v1.GetStatusResponse
-	(*ForgetHeader)(nil),               // 36: dbslm.gateway.v1.ForgetHeader
-	(*ForgetRequest)(nil),              // 37: dbslm.gateway.v1.ForgetRequest
-	(*ForgetResponse)(nil),             // 38: dbslm.gateway.v1.ForgetResponse
-	nil,                                // 39: dbslm.gateway.v1.StartConversationRequest.MetadataEntry
-	(*v1.Conversation)(nil),            // 40: dbslm.memory.v1.Conversation
-	(*v11.DecodeParameters)(nil),       // 41: dbslm.ngram.v1.DecodeParameters
-	(*v1.WindowBounds)(nil),            // 42: dbslm.memory.v1.WindowBounds
-	(*durationpb.Duration)(nil),        // 43: google.protobuf.Duration
-	(*v1.NoticedCorrection)(nil),       // 44: dbslm.memory.v1.NoticedCorrection
-	(*v1.Correction)(nil),              // 45: dbslm.memory.v1.Correction
-	(*v1.Message)(nil),                 // 46: dbslm.memory.v1.Message
-	(v11.FinishReason)(0),              // 47: dbslm.ngram.v1.FinishReason
-	(*Trace)(nil),                      // 48: dbslm.gateway.v1.Trace
-	(*v1.RecordCorrectionRequest)(nil), // 49: dbslm.memory.v1.RecordCorrectionRequest
-	(*v11.IngestHeader)(nil),           // 50: dbslm.ngram.v1.IngestHeader
-	(v11.Storage)(0),                   // 51: dbslm.ngram.v1.Storage
-	(v11.Smoothing)(0),                 // 52: dbslm.ngram.v1.Smoothing
-	(*v11.Pruning)(nil),                // 53: dbslm.ngram.v1.Pruning
-	(*v11.DocumentStart)(nil),          // 54: dbslm.ngram.v1.DocumentStart
-	(*v11.DocumentEnd)(nil),            // 55: dbslm.ngram.v1.DocumentEnd
-	(*v11.IngestOpened)(nil),           // 56: dbslm.ngram.v1.IngestOpened
-	(*v11.IngestProgress)(nil),         // 57: dbslm.ngram.v1.IngestProgress
-	(*v11.DocumentAcknowledged)(nil),   // 58: dbslm.ngram.v1.DocumentAcknowledged
-	(*v11.BuildProgress)(nil),          // 59: dbslm.ngram.v1.BuildProgress
-	(*v11.Build)(nil),                  // 60: dbslm.ngram.v1.Build
-	(*v11.IngestPaused)(nil),           // 61: dbslm.ngram.v1.IngestPaused
-	(*v11.IngestProbe)(nil),            // 62: dbslm.ngram.v1.IngestProbe
-	(*v11.EvaluateRequest)(nil),        // 63: dbslm.ngram.v1.EvaluateRequest
-	(*v11.EvaluateResponse)(nil),       // 64: dbslm.ngram.v1.EvaluateResponse
-	(*v1.Window)(nil),                  // 65: dbslm.memory.v1.Window
-	(*v1.CorrectionMatch)(nil),         // 66: dbslm.memory.v1.CorrectionMatch
-	(*v1.Fact)(nil),                    // 67: dbslm.memory.v1.Fact
-	(*v12.Span)(nil),                   // 68: dbslm.concept.v1.Span
-	(*v1.PrivacySubject)(nil),          // 69: dbslm.memory.v1.PrivacySubject
-	(*v11.Model)(nil),                  // 70: dbslm.ngram.v1.Model
-	(*v11.ForgetDocumentResponse)(nil), // 71: dbslm.ngram.v1.ForgetDocumentResponse
+	(*ReplayedSegment)(nil),            // 29: dbslm.gateway.v1.ReplayedSegment
+	(*CompileContextRequest)(nil),      // 30: dbslm.gateway.v1.CompileContextRequest
+	(*CompileContextResponse)(nil),     // 31: dbslm.gateway.v1.CompileContextResponse
+	(*EraseRequest)(nil),               // 32: dbslm.gateway.v1.EraseRequest
+	(*EraseResponse)(nil),              // 33: dbslm.gateway.v1.EraseResponse
+	(*GetStatusRequest)(nil),           // 34: dbslm.gateway.v1.GetStatusRequest
+	(*PeerStatus)(nil),                 // 35: dbslm.gateway.v1.PeerStatus
+	(*GetStatusResponse)(nil),          // 36: dbslm.gateway.v1.GetStatusResponse
+	(*ForgetHeader)(nil),               // 37: dbslm.gateway.v1.ForgetHeader
+	(*ForgetRequest)(nil),              // 38: dbslm.gateway.v1.ForgetRequest
+	(*ForgetResponse)(nil),             // 39: dbslm.gateway.v1.ForgetResponse
+	nil,                                // 40: dbslm.gateway.v1.StartConversationRequest.MetadataEntry
+	(*v1.Conversation)(nil),            // 41: dbslm.memory.v1.Conversation
+	(*v11.DecodeParameters)(nil),       // 42: dbslm.ngram.v1.DecodeParameters
+	(*v1.WindowBounds)(nil),            // 43: dbslm.memory.v1.WindowBounds
+	(*durationpb.Duration)(nil),        // 44: google.protobuf.Duration
+	(*v1.NoticedCorrection)(nil),       // 45: dbslm.memory.v1.NoticedCorrection
+	(*v1.Correction)(nil),              // 46: dbslm.memory.v1.Correction
+	(*v1.Message)(nil),                 // 47: dbslm.memory.v1.Message
+	(v11.FinishReason)(0),              // 48: dbslm.ngram.v1.FinishReason
+	(*Trace)(nil),                      // 49: dbslm.gateway.v1.Trace
+	(*v1.RecordCorrectionRequest)(nil), // 50: dbslm.memory.v1.RecordCorrectionRequest
+	(*v11.IngestHeader)(nil),           // 51: dbslm.ngram.v1.IngestHeader
+	(v11.Storage)(0),                   // 52: dbslm.ngram.v1.Storage
+	(v11.Smoothing)(0),                 // 53: dbslm.ngram.v1.Smoothing
+	(*v11.Pruning)(nil),                // 54: dbslm.ngram.v1.Pruning
+	(*v11.DocumentStart)(nil),          // 55: dbslm.ngram.v1.DocumentStart
+	(*v11.DocumentEnd)(nil),            // 56: dbslm.ngram.v1.DocumentEnd
+	(*v11.IngestOpened)(nil),           // 57: dbslm.ngram.v1.IngestOpened
+	(*v11.IngestProgress)(nil),         // 58: dbslm.ngram.v1.IngestProgress
+	(*v11.DocumentAcknowledged)(nil),   // 59: dbslm.ngram.v1.DocumentAcknowledged
+	(*v11.BuildProgress)(nil),          // 60: dbslm.ngram.v1.BuildProgress
+	(*v11.Build)(nil),                  // 61: dbslm.ngram.v1.Build
+	(*v11.IngestPaused)(nil),           // 62: dbslm.ngram.v1.IngestPaused
+	(*v11.IngestProbe)(nil),            // 63: dbslm.ngram.v1.IngestProbe
+	(*v11.EvaluateRequest)(nil),        // 64: dbslm.ngram.v1.EvaluateRequest
+	(*v11.EvaluateResponse)(nil),       // 65: dbslm.ngram.v1.EvaluateResponse
+	(*v11.ExplainOptions)(nil),         // 66: dbslm.ngram.v1.ExplainOptions
+	(*v1.Window)(nil),                  // 67: dbslm.memory.v1.Window
+	(*ExplainedCorrection)(nil),        // 68: dbslm.gateway.v1.ExplainedCorrection
+	(*v1.Fact)(nil),                    // 69: dbslm.memory.v1.Fact
+	(*ExplainedSegment)(nil),           // 70: dbslm.gateway.v1.ExplainedSegment
+	(*NotReplayable)(nil),              // 71: dbslm.gateway.v1.NotReplayable
+	(*v1.CorrectionMatch)(nil),         // 72: dbslm.memory.v1.CorrectionMatch
+	(*v12.Span)(nil),                   // 73: dbslm.concept.v1.Span
+	(*v1.PrivacySubject)(nil),          // 74: dbslm.memory.v1.PrivacySubject
+	(*v11.Model)(nil),                  // 75: dbslm.ngram.v1.Model
+	(*v11.ForgetDocumentResponse)(nil), // 76: dbslm.ngram.v1.ForgetDocumentResponse
 }
 var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
-	39, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
-	40, // 1: dbslm.gateway.v1.StartConversationResponse.conversation:type_name -> dbslm.memory.v1.Conversation
-	41, // 2: dbslm.gateway.v1.RespondRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	42, // 3: dbslm.gateway.v1.RespondRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	40, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
+	41, // 1: dbslm.gateway.v1.StartConversationResponse.conversation:type_name -> dbslm.memory.v1.Conversation
+	42, // 2: dbslm.gateway.v1.RespondRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	43, // 3: dbslm.gateway.v1.RespondRequest.window:type_name -> dbslm.memory.v1.WindowBounds
 	0,  // 4: dbslm.gateway.v1.RespondRequest.noticing:type_name -> dbslm.gateway.v1.Noticing
 	5,  // 5: dbslm.gateway.v1.RespondRequest.correction_steering:type_name -> dbslm.gateway.v1.CorrectionSteering
-	43, // 6: dbslm.gateway.v1.CorrectionSteering.ttl:type_name -> google.protobuf.Duration
-	44, // 7: dbslm.gateway.v1.Noticed.proposal:type_name -> dbslm.memory.v1.NoticedCorrection
-	45, // 8: dbslm.gateway.v1.Noticed.correction:type_name -> dbslm.memory.v1.Correction
-	46, // 9: dbslm.gateway.v1.RespondResponse.message:type_name -> dbslm.memory.v1.Message
-	46, // 10: dbslm.gateway.v1.RespondResponse.user_message:type_name -> dbslm.memory.v1.Message
-	47, // 11: dbslm.gateway.v1.RespondResponse.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	48, // 12: dbslm.gateway.v1.RespondResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	44, // 6: dbslm.gateway.v1.CorrectionSteering.ttl:type_name -> google.protobuf.Duration
+	45, // 7: dbslm.gateway.v1.Noticed.proposal:type_name -> dbslm.memory.v1.NoticedCorrection
+	46, // 8: dbslm.gateway.v1.Noticed.correction:type_name -> dbslm.memory.v1.Correction
+	47, // 9: dbslm.gateway.v1.RespondResponse.message:type_name -> dbslm.memory.v1.Message
+	47, // 10: dbslm.gateway.v1.RespondResponse.user_message:type_name -> dbslm.memory.v1.Message
+	48, // 11: dbslm.gateway.v1.RespondResponse.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	49, // 12: dbslm.gateway.v1.RespondResponse.trace:type_name -> dbslm.gateway.v1.Trace
 	6,  // 13: dbslm.gateway.v1.RespondResponse.noticed:type_name -> dbslm.gateway.v1.Noticed
 	4,  // 14: dbslm.gateway.v1.StreamRespondRequest.request:type_name -> dbslm.gateway.v1.RespondRequest
-	46, // 15: dbslm.gateway.v1.RespondStarted.user_message:type_name -> dbslm.memory.v1.Message
+	47, // 15: dbslm.gateway.v1.RespondStarted.user_message:type_name -> dbslm.memory.v1.Message
 	9,  // 16: dbslm.gateway.v1.StreamRespondResponse.started:type_name -> dbslm.gateway.v1.RespondStarted
 	10, // 17: dbslm.gateway.v1.StreamRespondResponse.delta:type_name -> dbslm.gateway.v1.RespondDelta
 	7,  // 18: dbslm.gateway.v1.StreamRespondResponse.finished:type_name -> dbslm.gateway.v1.RespondResponse
-	46, // 19: dbslm.gateway.v1.GetHistoryResponse.messages:type_name -> dbslm.memory.v1.Message
-	49, // 20: dbslm.gateway.v1.CorrectRequest.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
-	45, // 21: dbslm.gateway.v1.CorrectResponse.correction:type_name -> dbslm.memory.v1.Correction
-	50, // 22: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
-	51, // 23: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
-	52, // 24: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	53, // 25: dbslm.gateway.v1.TrainHeader.pruning:type_name -> dbslm.ngram.v1.Pruning
+	47, // 19: dbslm.gateway.v1.GetHistoryResponse.messages:type_name -> dbslm.memory.v1.Message
+	50, // 20: dbslm.gateway.v1.CorrectRequest.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
+	46, // 21: dbslm.gateway.v1.CorrectResponse.correction:type_name -> dbslm.memory.v1.Correction
+	51, // 22: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
+	52, // 23: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
+	53, // 24: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
+	54, // 25: dbslm.gateway.v1.TrainHeader.pruning:type_name -> dbslm.ngram.v1.Pruning
 	18, // 26: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
-	54, // 27: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
-	55, // 28: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	56, // 29: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
-	57, // 30: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
-	58, // 31: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
-	59, // 32: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
-	60, // 33: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
-	61, // 34: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
-	62, // 35: dbslm.gateway.v1.TrainResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
-	63, // 36: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
-	64, // 37: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
-	48, // 38: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	48, // 39: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	42, // 40: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	65, // 41: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
-	66, // 42: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
-	67, // 43: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
-	68, // 44: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
-	69, // 45: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	34, // 46: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
-	70, // 47: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
-	1,  // 48: dbslm.gateway.v1.ForgetHeader.replies:type_name -> dbslm.gateway.v1.RepliesToForget
-	36, // 49: dbslm.gateway.v1.ForgetRequest.header:type_name -> dbslm.gateway.v1.ForgetHeader
-	71, // 50: dbslm.gateway.v1.ForgetResponse.document:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
-	2,  // 51: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
-	4,  // 52: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
-	8,  // 53: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
-	12, // 54: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
-	14, // 55: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
-	16, // 56: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
-	19, // 57: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
-	21, // 58: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
-	23, // 59: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
-	25, // 60: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
-	27, // 61: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
-	29, // 62: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
-	31, // 63: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
-	37, // 64: dbslm.gateway.v1.GatewayService.Forget:input_type -> dbslm.gateway.v1.ForgetRequest
-	33, // 65: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
-	3,  // 66: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
-	7,  // 67: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
-	11, // 68: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
-	13, // 69: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
-	15, // 70: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
-	17, // 71: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
-	20, // 72: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
-	22, // 73: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
-	24, // 74: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
-	26, // 75: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
-	28, // 76: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
-	30, // 77: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
-	32, // 78: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
-	38, // 79: dbslm.gateway.v1.GatewayService.Forget:output_type -> dbslm.gateway.v1.ForgetResponse
-	35, // 80: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
-	66, // [66:81] is the sub-list for method output_type
-	51, // [51:66] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	55, // 27: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
+	56, // 28: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
+	57, // 29: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
+	58, // 30: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
+	59, // 31: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
+	60, // 32: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
+	61, // 33: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
+	62, // 34: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
+	63, // 35: dbslm.gateway.v1.TrainResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
+	64, // 36: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
+	65, // 37: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
+	49, // 38: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	66, // 39: dbslm.gateway.v1.ExplainRequest.rows:type_name -> dbslm.ngram.v1.ExplainOptions
+	49, // 40: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	47, // 41: dbslm.gateway.v1.ExplainResponse.message:type_name -> dbslm.memory.v1.Message
+	47, // 42: dbslm.gateway.v1.ExplainResponse.user_message:type_name -> dbslm.memory.v1.Message
+	67, // 43: dbslm.gateway.v1.ExplainResponse.window:type_name -> dbslm.memory.v1.Window
+	68, // 44: dbslm.gateway.v1.ExplainResponse.corrections:type_name -> dbslm.gateway.v1.ExplainedCorrection
+	69, // 45: dbslm.gateway.v1.ExplainResponse.facts:type_name -> dbslm.memory.v1.Fact
+	70, // 46: dbslm.gateway.v1.ExplainResponse.segments:type_name -> dbslm.gateway.v1.ExplainedSegment
+	71, // 47: dbslm.gateway.v1.ExplainResponse.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
+	29, // 48: dbslm.gateway.v1.ReplayResponse.segments:type_name -> dbslm.gateway.v1.ReplayedSegment
+	43, // 49: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	67, // 50: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
+	72, // 51: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
+	69, // 52: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
+	73, // 53: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
+	74, // 54: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	35, // 55: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
+	75, // 56: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
+	1,  // 57: dbslm.gateway.v1.ForgetHeader.replies:type_name -> dbslm.gateway.v1.RepliesToForget
+	37, // 58: dbslm.gateway.v1.ForgetRequest.header:type_name -> dbslm.gateway.v1.ForgetHeader
+	76, // 59: dbslm.gateway.v1.ForgetResponse.document:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
+	2,  // 60: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
+	4,  // 61: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
+	8,  // 62: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
+	12, // 63: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
+	14, // 64: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
+	16, // 65: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
+	19, // 66: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
+	21, // 67: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
+	23, // 68: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
+	25, // 69: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
+	27, // 70: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
+	30, // 71: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
+	32, // 72: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
+	38, // 73: dbslm.gateway.v1.GatewayService.Forget:input_type -> dbslm.gateway.v1.ForgetRequest
+	34, // 74: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
+	3,  // 75: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
+	7,  // 76: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
+	11, // 77: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
+	13, // 78: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
+	15, // 79: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
+	17, // 80: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
+	20, // 81: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
+	22, // 82: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
+	24, // 83: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
+	26, // 84: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
+	28, // 85: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
+	31, // 86: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
+	33, // 87: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
+	39, // 88: dbslm.gateway.v1.GatewayService.Forget:output_type -> dbslm.gateway.v1.ForgetResponse
+	36, // 89: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
+	75, // [75:90] is the sub-list for method output_type
+	60, // [60:75] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_gateway_proto_init() }
@@ -3372,6 +3668,7 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 	if File_dbslm_gateway_v1_gateway_proto != nil {
 		return
 	}
+	file_dbslm_gateway_v1_explain_proto_init()
 	file_dbslm_gateway_v1_trace_proto_init()
 	file_dbslm_gateway_v1_gateway_proto_msgTypes[3].OneofWrappers = []any{}
 	file_dbslm_gateway_v1_gateway_proto_msgTypes[9].OneofWrappers = []any{
@@ -3395,7 +3692,8 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 		(*TrainResponse_BuildJobId)(nil),
 		(*TrainResponse_Probe)(nil),
 	}
-	file_dbslm_gateway_v1_gateway_proto_msgTypes[35].OneofWrappers = []any{
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[27].OneofWrappers = []any{}
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[36].OneofWrappers = []any{
 		(*ForgetRequest_Header)(nil),
 		(*ForgetRequest_Chunk)(nil),
 	}
@@ -3405,7 +3703,7 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_gateway_v1_gateway_proto_rawDesc), len(file_dbslm_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   38,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

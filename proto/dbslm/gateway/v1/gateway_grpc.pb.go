@@ -67,9 +67,12 @@ type GatewayServiceClient interface {
 	Evaluate(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EvaluateRequest, EvaluateResponse], error)
 	// GetTrace returns the stored trace of a reply.
 	GetTrace(ctx context.Context, in *GetTraceRequest, opts ...grpc.CallOption) (*GetTraceResponse, error)
-	// Explain recomputes how a reply came about, down to rows.
+	// Explain recomputes how a reply came about, down to rows. NOT_FOUND for an unknown message or one without a trace,
+	// INVALID_ARGUMENT for a message that is no reply. What can no longer be recomputed is left out, and not_replayable says why.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
-	// Replay regenerates a reply from its trace and compares.
+	// Replay regenerates a reply from its trace and compares it with what was stored: the same build, seed and parameters of level
+	// 1 over the same window, the same templates and payloads of level 3. Nothing is claimed, stored or asked of a payload
+	// provider. Errors as of Explain; a service that is down is an error, not a difference.
 	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error)
 	// CompileContext returns what the database knows for a turn, without generating, so that any other model can be
 	// grounded in it.
@@ -299,9 +302,12 @@ type GatewayServiceServer interface {
 	Evaluate(grpc.BidiStreamingServer[EvaluateRequest, EvaluateResponse]) error
 	// GetTrace returns the stored trace of a reply.
 	GetTrace(context.Context, *GetTraceRequest) (*GetTraceResponse, error)
-	// Explain recomputes how a reply came about, down to rows.
+	// Explain recomputes how a reply came about, down to rows. NOT_FOUND for an unknown message or one without a trace,
+	// INVALID_ARGUMENT for a message that is no reply. What can no longer be recomputed is left out, and not_replayable says why.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
-	// Replay regenerates a reply from its trace and compares.
+	// Replay regenerates a reply from its trace and compares it with what was stored: the same build, seed and parameters of level
+	// 1 over the same window, the same templates and payloads of level 3. Nothing is claimed, stored or asked of a payload
+	// provider. Errors as of Explain; a service that is down is an error, not a difference.
 	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
 	// CompileContext returns what the database knows for a turn, without generating, so that any other model can be
 	// grounded in it.

@@ -7,7 +7,8 @@
 package gatewayv1
 
 import (
-	v11 "dbslm/proto/dbslm/concept/v1"
+	v12 "dbslm/proto/dbslm/concept/v1"
+	v11 "dbslm/proto/dbslm/memory/v1"
 	v1 "dbslm/proto/dbslm/ngram/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -79,6 +80,8 @@ type Trace struct {
 	NoticedRule string `protobuf:"bytes,25,opt,name=noticed_rule,json=noticedRule,proto3" json:"noticed_rule,omitempty"`
 	// Corrections that steered level 1.
 	Steering []*VersionedId `protobuf:"bytes,26,rep,name=steering,proto3" json:"steering,omitempty"`
+	// Bounds by which the window was chosen, with the tokeniser that counted. Absent in traces of older versions.
+	WindowBounds *v11.WindowBounds `protobuf:"bytes,27,opt,name=window_bounds,json=windowBounds,proto3" json:"window_bounds,omitempty"`
 	// Why the reply cannot be replayed; absent when nothing that a replay needs was removed.
 	NotReplayable *NotReplayable `protobuf:"bytes,30,opt,name=not_replayable,json=notReplayable,proto3" json:"not_replayable,omitempty"`
 	// True when the considered concepts, thresholds and abstentions of the segments were removed by retention. A replay does not
@@ -300,6 +303,13 @@ func (x *Trace) GetSteering() []*VersionedId {
 	return nil
 }
 
+func (x *Trace) GetWindowBounds() *v11.WindowBounds {
+	if x != nil {
+		return x.WindowBounds
+	}
+	return nil
+}
+
 func (x *Trace) GetNotReplayable() *NotReplayable {
 	if x != nil {
 		return x.NotReplayable
@@ -317,8 +327,11 @@ func (x *Trace) GetThinned() bool {
 // NotReplayable says why a reply cannot be regenerated from its trace.
 type NotReplayable struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Stable reason: "DOCUMENT_FORGOTTEN", a document that the reply's build saw was forgotten, and with it the build and what
-	// level 1 wrote in this trace.
+	// Stable reason. Stored in a trace: "DOCUMENT_FORGOTTEN", a document that the reply's build saw was forgotten, and with it the
+	// build and what level 1 wrote in this trace. Found out by Replay and Explain: "BUILD_GONE", the build or its model was dropped;
+	// "MESSAGES_GONE", messages that the reply saw were removed; "TEMPLATE_GONE", a template that spoke was deleted;
+	// "TEXT_GONE", the text that max_copied_exact looks into is not kept any more; "TRACE_TOO_OLD", the trace lacks what a replay
+	// needs.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The same for people.
 	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
@@ -440,11 +453,11 @@ type TraceSegment struct {
 	// Text of the segment as emitted, separator included.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
 	// What level 3 said; absent when level 1 wrote the segment.
-	Span *v11.Span `protobuf:"bytes,2,opt,name=span,proto3" json:"span,omitempty"`
+	Span *v12.Span `protobuf:"bytes,2,opt,name=span,proto3" json:"span,omitempty"`
 	// Why level 3 said nothing; empty when it spoke.
 	Abstained string `protobuf:"bytes,3,opt,name=abstained,proto3" json:"abstained,omitempty"`
 	// Concepts that were considered.
-	Considered []*v11.ConsideredConcept `protobuf:"bytes,4,rep,name=considered,proto3" json:"considered,omitempty"`
+	Considered []*v12.ConsideredConcept `protobuf:"bytes,4,rep,name=considered,proto3" json:"considered,omitempty"`
 	// Ids of the tokens that level 1 chose, sentence ends included.
 	TokenIds []uint32 `protobuf:"varint,5,rep,packed,name=token_ids,json=tokenIds,proto3" json:"token_ids,omitempty"`
 	// Seed of the segment.
@@ -452,7 +465,7 @@ type TraceSegment struct {
 	// Why level 1 ended.
 	FinishReason v1.FinishReason `protobuf:"varint,7,opt,name=finish_reason,json=finishReason,proto3,enum=dbslm.ngram.v1.FinishReason" json:"finish_reason,omitempty"`
 	// Answer of a payload provider, when one was called.
-	Provided *v11.ProvidedPayload `protobuf:"bytes,8,opt,name=provided,proto3" json:"provided,omitempty"`
+	Provided *v12.ProvidedPayload `protobuf:"bytes,8,opt,name=provided,proto3" json:"provided,omitempty"`
 	// Threshold below which level 3 abstained.
 	Threshold     float64 `protobuf:"fixed64,9,opt,name=threshold,proto3" json:"threshold,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -496,7 +509,7 @@ func (x *TraceSegment) GetText() string {
 	return ""
 }
 
-func (x *TraceSegment) GetSpan() *v11.Span {
+func (x *TraceSegment) GetSpan() *v12.Span {
 	if x != nil {
 		return x.Span
 	}
@@ -510,7 +523,7 @@ func (x *TraceSegment) GetAbstained() string {
 	return ""
 }
 
-func (x *TraceSegment) GetConsidered() []*v11.ConsideredConcept {
+func (x *TraceSegment) GetConsidered() []*v12.ConsideredConcept {
 	if x != nil {
 		return x.Considered
 	}
@@ -538,7 +551,7 @@ func (x *TraceSegment) GetFinishReason() v1.FinishReason {
 	return v1.FinishReason(0)
 }
 
-func (x *TraceSegment) GetProvided() *v11.ProvidedPayload {
+func (x *TraceSegment) GetProvided() *v12.ProvidedPayload {
 	if x != nil {
 		return x.Provided
 	}
@@ -629,7 +642,8 @@ var File_dbslm_gateway_v1_trace_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\t\n" +
+	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\n" +
+	"\n" +
 	"\x05Trace\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x17\n" +
@@ -660,7 +674,8 @@ const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\x10window_first_cut\x18\x17 \x01(\bR\x0ewindowFirstCut\x122\n" +
 	"\x15noticed_correction_id\x18\x18 \x01(\tR\x13noticedCorrectionId\x12!\n" +
 	"\fnoticed_rule\x18\x19 \x01(\tR\vnoticedRule\x129\n" +
-	"\bsteering\x18\x1a \x03(\v2\x1d.dbslm.gateway.v1.VersionedIdR\bsteering\x12F\n" +
+	"\bsteering\x18\x1a \x03(\v2\x1d.dbslm.gateway.v1.VersionedIdR\bsteering\x12B\n" +
+	"\rwindow_bounds\x18\x1b \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\fwindowBounds\x12F\n" +
 	"\x0enot_replayable\x18\x1e \x01(\v2\x1f.dbslm.gateway.v1.NotReplayableR\rnotReplayable\x12\x18\n" +
 	"\athinned\x18\x1f \x01(\bR\athinned\"b\n" +
 	"\rNotReplayable\x12\x16\n" +
@@ -709,10 +724,11 @@ var file_dbslm_gateway_v1_trace_proto_goTypes = []any{
 	(*Degradation)(nil),           // 4: dbslm.gateway.v1.Degradation
 	(*v1.DecodeParameters)(nil),   // 5: dbslm.ngram.v1.DecodeParameters
 	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*v11.Span)(nil),              // 7: dbslm.concept.v1.Span
-	(*v11.ConsideredConcept)(nil), // 8: dbslm.concept.v1.ConsideredConcept
-	(v1.FinishReason)(0),          // 9: dbslm.ngram.v1.FinishReason
-	(*v11.ProvidedPayload)(nil),   // 10: dbslm.concept.v1.ProvidedPayload
+	(*v11.WindowBounds)(nil),      // 7: dbslm.memory.v1.WindowBounds
+	(*v12.Span)(nil),              // 8: dbslm.concept.v1.Span
+	(*v12.ConsideredConcept)(nil), // 9: dbslm.concept.v1.ConsideredConcept
+	(v1.FinishReason)(0),          // 10: dbslm.ngram.v1.FinishReason
+	(*v12.ProvidedPayload)(nil),   // 11: dbslm.concept.v1.ProvidedPayload
 }
 var file_dbslm_gateway_v1_trace_proto_depIdxs = []int32{
 	5,  // 0: dbslm.gateway.v1.Trace.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
@@ -723,16 +739,17 @@ var file_dbslm_gateway_v1_trace_proto_depIdxs = []int32{
 	4,  // 5: dbslm.gateway.v1.Trace.degradations:type_name -> dbslm.gateway.v1.Degradation
 	2,  // 6: dbslm.gateway.v1.Trace.biases:type_name -> dbslm.gateway.v1.VersionedId
 	2,  // 7: dbslm.gateway.v1.Trace.steering:type_name -> dbslm.gateway.v1.VersionedId
-	1,  // 8: dbslm.gateway.v1.Trace.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
-	7,  // 9: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
-	8,  // 10: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	9,  // 11: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	10, // 12: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	7,  // 8: dbslm.gateway.v1.Trace.window_bounds:type_name -> dbslm.memory.v1.WindowBounds
+	1,  // 9: dbslm.gateway.v1.Trace.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
+	8,  // 10: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
+	9,  // 11: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	10, // 12: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	11, // 13: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_trace_proto_init() }

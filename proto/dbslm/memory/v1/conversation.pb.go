@@ -1551,9 +1551,11 @@ type GetWindowRequest struct {
 	// Conversation.
 	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// Bounds.
-	Bounds        *WindowBounds `protobuf:"bytes,3,opt,name=bounds,proto3" json:"bounds,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Bounds *WindowBounds `protobuf:"bytes,3,opt,name=bounds,proto3" json:"bounds,omitempty"`
+	// Message of the conversation before which the window ends, as the reply to it saw it; empty means the conversation's end.
+	BeforeMessageId string `protobuf:"bytes,4,opt,name=before_message_id,json=beforeMessageId,proto3" json:"before_message_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetWindowRequest) Reset() {
@@ -1605,6 +1607,13 @@ func (x *GetWindowRequest) GetBounds() *WindowBounds {
 		return x.Bounds
 	}
 	return nil
+}
+
+func (x *GetWindowRequest) GetBeforeMessageId() string {
+	if x != nil {
+		return x.BeforeMessageId
+	}
+	return ""
 }
 
 // GetWindowResponse returns a window.
@@ -1985,11 +1994,12 @@ const file_dbslm_memory_v1_conversation_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tpageToken\"v\n" +
 	"\x16SearchMessagesResponse\x124\n" +
 	"\bmessages\x18\x01 \x03(\v2\x18.dbslm.memory.v1.MessageR\bmessages\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xae\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe3\x01\n" +
 	"\x10GetWindowRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0econversationId\x125\n" +
-	"\x06bounds\x18\x03 \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06bounds\"D\n" +
+	"\x06bounds\x18\x03 \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06bounds\x123\n" +
+	"\x11before_message_id\x18\x04 \x01(\tB\a\xbaH\x04r\x02(@R\x0fbeforeMessageId\"D\n" +
 	"\x11GetWindowResponse\x12/\n" +
 	"\x06window\x18\x01 \x01(\v2\x17.dbslm.memory.v1.WindowR\x06window\"\xde\x02\n" +
 	"\n" +

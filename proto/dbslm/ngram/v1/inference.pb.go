@@ -1751,6 +1751,9 @@ type GenerateRequest struct {
 	// Return, for each token, what the stages of decoding made of this many of the likeliest candidates; at most 50, 0 for
 	// none.
 	Stages uint32 `protobuf:"varint,9,opt,name=stages,proto3" json:"stages,omitempty"`
+	// Bans in the place of those that are stored for the model, to draw a text again that was drawn when others were; unset takes
+	// the stored ones.
+	StoredBans *StoredBans `protobuf:"bytes,10,opt,name=stored_bans,json=storedBans,proto3" json:"stored_bans,omitempty"`
 	// Return the rows that each chosen token's probability came from; unset returns none.
 	Explain       *ExplainOptions `protobuf:"bytes,20,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1850,9 +1853,62 @@ func (x *GenerateRequest) GetStages() uint32 {
 	return 0
 }
 
+func (x *GenerateRequest) GetStoredBans() *StoredBans {
+	if x != nil {
+		return x.StoredBans
+	}
+	return nil
+}
+
 func (x *GenerateRequest) GetExplain() *ExplainOptions {
 	if x != nil {
 		return x.Explain
+	}
+	return nil
+}
+
+// StoredBans are bans as an operator stores them: one that holds no token of the model has no effect.
+type StoredBans struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Texts, at most 2,100; those of GenerateHeader.parameters are complete.
+	Texts         []string `protobuf:"bytes,1,rep,name=texts,proto3" json:"texts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredBans) Reset() {
+	*x = StoredBans{}
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredBans) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredBans) ProtoMessage() {}
+
+func (x *StoredBans) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredBans.ProtoReflect.Descriptor instead.
+func (*StoredBans) Descriptor() ([]byte, []int) {
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *StoredBans) GetTexts() []string {
+	if x != nil {
+		return x.Texts
 	}
 	return nil
 }
@@ -1882,7 +1938,7 @@ type GeneratedToken struct {
 
 func (x *GeneratedToken) Reset() {
 	*x = GeneratedToken{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +1950,7 @@ func (x *GeneratedToken) String() string {
 func (*GeneratedToken) ProtoMessage() {}
 
 func (x *GeneratedToken) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[20]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +1963,7 @@ func (x *GeneratedToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GeneratedToken.ProtoReflect.Descriptor instead.
 func (*GeneratedToken) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GeneratedToken) GetToken() *Token {
@@ -1985,7 +2041,7 @@ type CandidateStages struct {
 
 func (x *CandidateStages) Reset() {
 	*x = CandidateStages{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2053,7 @@ func (x *CandidateStages) String() string {
 func (*CandidateStages) ProtoMessage() {}
 
 func (x *CandidateStages) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[21]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2066,7 @@ func (x *CandidateStages) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CandidateStages.ProtoReflect.Descriptor instead.
 func (*CandidateStages) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CandidateStages) GetToken() *Token {
@@ -2065,7 +2121,7 @@ type ReplacedTokens struct {
 
 func (x *ReplacedTokens) Reset() {
 	*x = ReplacedTokens{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2133,7 @@ func (x *ReplacedTokens) String() string {
 func (*ReplacedTokens) ProtoMessage() {}
 
 func (x *ReplacedTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[22]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2146,7 @@ func (x *ReplacedTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplacedTokens.ProtoReflect.Descriptor instead.
 func (*ReplacedTokens) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReplacedTokens) GetTokens() uint32 {
@@ -2138,7 +2194,7 @@ type ExtensionToken struct {
 
 func (x *ExtensionToken) Reset() {
 	*x = ExtensionToken{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2150,7 +2206,7 @@ func (x *ExtensionToken) String() string {
 func (*ExtensionToken) ProtoMessage() {}
 
 func (x *ExtensionToken) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[23]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2163,7 +2219,7 @@ func (x *ExtensionToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtensionToken.ProtoReflect.Descriptor instead.
 func (*ExtensionToken) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExtensionToken) GetId() uint32 {
@@ -2211,7 +2267,7 @@ type GenerateHeader struct {
 
 func (x *GenerateHeader) Reset() {
 	*x = GenerateHeader{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2279,7 @@ func (x *GenerateHeader) String() string {
 func (*GenerateHeader) ProtoMessage() {}
 
 func (x *GenerateHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[24]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2292,7 @@ func (x *GenerateHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateHeader.ProtoReflect.Descriptor instead.
 func (*GenerateHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GenerateHeader) GetBuildId() uint32 {
@@ -2280,7 +2336,7 @@ type GenerateChunk struct {
 
 func (x *GenerateChunk) Reset() {
 	*x = GenerateChunk{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2348,7 @@ func (x *GenerateChunk) String() string {
 func (*GenerateChunk) ProtoMessage() {}
 
 func (x *GenerateChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[25]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2361,7 @@ func (x *GenerateChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateChunk.ProtoReflect.Descriptor instead.
 func (*GenerateChunk) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GenerateChunk) GetText() string {
@@ -2345,7 +2401,7 @@ type GenerateCandidate struct {
 
 func (x *GenerateCandidate) Reset() {
 	*x = GenerateCandidate{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +2413,7 @@ func (x *GenerateCandidate) String() string {
 func (*GenerateCandidate) ProtoMessage() {}
 
 func (x *GenerateCandidate) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[26]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +2426,7 @@ func (x *GenerateCandidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateCandidate.ProtoReflect.Descriptor instead.
 func (*GenerateCandidate) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GenerateCandidate) GetText() string {
@@ -2443,7 +2499,7 @@ type GenerateFinish struct {
 
 func (x *GenerateFinish) Reset() {
 	*x = GenerateFinish{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2455,7 +2511,7 @@ func (x *GenerateFinish) String() string {
 func (*GenerateFinish) ProtoMessage() {}
 
 func (x *GenerateFinish) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[27]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2468,7 +2524,7 @@ func (x *GenerateFinish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateFinish.ProtoReflect.Descriptor instead.
 func (*GenerateFinish) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GenerateFinish) GetReason() FinishReason {
@@ -2530,7 +2586,7 @@ type GenerateResponse struct {
 
 func (x *GenerateResponse) Reset() {
 	*x = GenerateResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2598,7 @@ func (x *GenerateResponse) String() string {
 func (*GenerateResponse) ProtoMessage() {}
 
 func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[28]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2611,7 @@ func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateResponse.ProtoReflect.Descriptor instead.
 func (*GenerateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GenerateResponse) GetEvent() isGenerateResponse_Event {
@@ -2646,7 +2702,7 @@ type EvaluateHeader struct {
 
 func (x *EvaluateHeader) Reset() {
 	*x = EvaluateHeader{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2658,7 +2714,7 @@ func (x *EvaluateHeader) String() string {
 func (*EvaluateHeader) ProtoMessage() {}
 
 func (x *EvaluateHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[29]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2671,7 +2727,7 @@ func (x *EvaluateHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateHeader.ProtoReflect.Descriptor instead.
 func (*EvaluateHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EvaluateHeader) GetTenant() string {
@@ -2760,7 +2816,7 @@ type EvaluateRequest struct {
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2772,7 +2828,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[30]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2785,7 +2841,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EvaluateRequest) GetPart() isEvaluateRequest_Part {
@@ -2851,7 +2907,7 @@ type EvaluatedOrder struct {
 
 func (x *EvaluatedOrder) Reset() {
 	*x = EvaluatedOrder{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2863,7 +2919,7 @@ func (x *EvaluatedOrder) String() string {
 func (*EvaluatedOrder) ProtoMessage() {}
 
 func (x *EvaluatedOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[31]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2876,7 +2932,7 @@ func (x *EvaluatedOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluatedOrder.ProtoReflect.Descriptor instead.
 func (*EvaluatedOrder) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{31}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EvaluatedOrder) GetOrder() uint32 {
@@ -2934,7 +2990,7 @@ type EvaluationLatency struct {
 
 func (x *EvaluationLatency) Reset() {
 	*x = EvaluationLatency{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2946,7 +3002,7 @@ func (x *EvaluationLatency) String() string {
 func (*EvaluationLatency) ProtoMessage() {}
 
 func (x *EvaluationLatency) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[32]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2959,7 +3015,7 @@ func (x *EvaluationLatency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluationLatency.ProtoReflect.Descriptor instead.
 func (*EvaluationLatency) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{32}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EvaluationLatency) GetSentences() uint64 {
@@ -3054,7 +3110,7 @@ type Evaluation struct {
 
 func (x *Evaluation) Reset() {
 	*x = Evaluation{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3066,7 +3122,7 @@ func (x *Evaluation) String() string {
 func (*Evaluation) ProtoMessage() {}
 
 func (x *Evaluation) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[33]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3079,7 +3135,7 @@ func (x *Evaluation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evaluation.ProtoReflect.Descriptor instead.
 func (*Evaluation) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{33}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Evaluation) GetModel() string {
@@ -3265,7 +3321,7 @@ type EvaluateProgress struct {
 
 func (x *EvaluateProgress) Reset() {
 	*x = EvaluateProgress{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3277,7 +3333,7 @@ func (x *EvaluateProgress) String() string {
 func (*EvaluateProgress) ProtoMessage() {}
 
 func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[34]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3290,7 +3346,7 @@ func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateProgress.ProtoReflect.Descriptor instead.
 func (*EvaluateProgress) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{34}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *EvaluateProgress) GetPhase() string {
@@ -3332,7 +3388,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3344,7 +3400,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[35]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3357,7 +3413,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{35}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *EvaluateResponse) GetEvent() isEvaluateResponse_Event {
@@ -3452,7 +3508,7 @@ type ListContextsRequest struct {
 
 func (x *ListContextsRequest) Reset() {
 	*x = ListContextsRequest{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3464,7 +3520,7 @@ func (x *ListContextsRequest) String() string {
 func (*ListContextsRequest) ProtoMessage() {}
 
 func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[36]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3477,7 +3533,7 @@ func (x *ListContextsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsRequest.ProtoReflect.Descriptor instead.
 func (*ListContextsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{36}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListContextsRequest) GetTenant() string {
@@ -3531,7 +3587,7 @@ type ContextUse struct {
 
 func (x *ContextUse) Reset() {
 	*x = ContextUse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3543,7 +3599,7 @@ func (x *ContextUse) String() string {
 func (*ContextUse) ProtoMessage() {}
 
 func (x *ContextUse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[37]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3556,7 +3612,7 @@ func (x *ContextUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextUse.ProtoReflect.Descriptor instead.
 func (*ContextUse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{37}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ContextUse) GetContextHash() int64 {
@@ -3625,7 +3681,7 @@ type ContextCache struct {
 
 func (x *ContextCache) Reset() {
 	*x = ContextCache{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3637,7 +3693,7 @@ func (x *ContextCache) String() string {
 func (*ContextCache) ProtoMessage() {}
 
 func (x *ContextCache) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[38]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3650,7 +3706,7 @@ func (x *ContextCache) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextCache.ProtoReflect.Descriptor instead.
 func (*ContextCache) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{38}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ContextCache) GetEntries() uint64 {
@@ -3696,7 +3752,7 @@ type ListContextsResponse struct {
 
 func (x *ListContextsResponse) Reset() {
 	*x = ListContextsResponse{}
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[39]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3708,7 +3764,7 @@ func (x *ListContextsResponse) String() string {
 func (*ListContextsResponse) ProtoMessage() {}
 
 func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[39]
+	mi := &file_dbslm_ngram_v1_inference_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3721,7 +3777,7 @@ func (x *ListContextsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContextsResponse.ProtoReflect.Descriptor instead.
 func (*ListContextsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{39}
+	return file_dbslm_ngram_v1_inference_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListContextsResponse) GetContexts() []*ContextUse {
@@ -3908,7 +3964,7 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x11_max_copied_exactB\r\n" +
 	"\v_beam_widthB\x11\n" +
 	"\x0f_length_penaltyB\x10\n" +
-	"\x0e_balance_marks\"\xbd\x03\n" +
+	"\x0e_balance_marks\"\xfa\x03\n" +
 	"\x0fGenerateRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -3923,8 +3979,15 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\n" +
 	"parameters\x18\b \x01(\v2 .dbslm.ngram.v1.DecodeParametersR\n" +
 	"parameters\x12\x1f\n" +
-	"\x06stages\x18\t \x01(\rB\a\xbaH\x04*\x02\x182R\x06stages\x128\n" +
-	"\aexplain\x18\x14 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\aexplain\"\x84\x03\n" +
+	"\x06stages\x18\t \x01(\rB\a\xbaH\x04*\x02\x182R\x06stages\x12;\n" +
+	"\vstored_bans\x18\n" +
+	" \x01(\v2\x1a.dbslm.ngram.v1.StoredBansR\n" +
+	"storedBans\x128\n" +
+	"\aexplain\x18\x14 \x01(\v2\x1e.dbslm.ngram.v1.ExplainOptionsR\aexplain\"4\n" +
+	"\n" +
+	"StoredBans\x12&\n" +
+	"\x05texts\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10\xb4\x10\"\x05r\x03(\x80 R\x05texts\"\x84\x03\n" +
 	"\x0eGeneratedToken\x12+\n" +
 	"\x05token\x18\x01 \x01(\v2\x15.dbslm.ngram.v1.TokenR\x05token\x12+\n" +
 	"\x11log10_probability\x18\x02 \x01(\x01R\x10log10Probability\x12\x1f\n" +
@@ -4117,7 +4180,7 @@ func file_dbslm_ngram_v1_inference_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_ngram_v1_inference_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_dbslm_ngram_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_dbslm_ngram_v1_inference_proto_goTypes = []any{
 	(FinishReason)(0),             // 0: dbslm.ngram.v1.FinishReason
 	(*Token)(nil),                 // 1: dbslm.ngram.v1.Token
@@ -4140,104 +4203,106 @@ var file_dbslm_ngram_v1_inference_proto_goTypes = []any{
 	(*ExtensionWord)(nil),         // 18: dbslm.ngram.v1.ExtensionWord
 	(*DecodeParameters)(nil),      // 19: dbslm.ngram.v1.DecodeParameters
 	(*GenerateRequest)(nil),       // 20: dbslm.ngram.v1.GenerateRequest
-	(*GeneratedToken)(nil),        // 21: dbslm.ngram.v1.GeneratedToken
-	(*CandidateStages)(nil),       // 22: dbslm.ngram.v1.CandidateStages
-	(*ReplacedTokens)(nil),        // 23: dbslm.ngram.v1.ReplacedTokens
-	(*ExtensionToken)(nil),        // 24: dbslm.ngram.v1.ExtensionToken
-	(*GenerateHeader)(nil),        // 25: dbslm.ngram.v1.GenerateHeader
-	(*GenerateChunk)(nil),         // 26: dbslm.ngram.v1.GenerateChunk
-	(*GenerateCandidate)(nil),     // 27: dbslm.ngram.v1.GenerateCandidate
-	(*GenerateFinish)(nil),        // 28: dbslm.ngram.v1.GenerateFinish
-	(*GenerateResponse)(nil),      // 29: dbslm.ngram.v1.GenerateResponse
-	(*EvaluateHeader)(nil),        // 30: dbslm.ngram.v1.EvaluateHeader
-	(*EvaluateRequest)(nil),       // 31: dbslm.ngram.v1.EvaluateRequest
-	(*EvaluatedOrder)(nil),        // 32: dbslm.ngram.v1.EvaluatedOrder
-	(*EvaluationLatency)(nil),     // 33: dbslm.ngram.v1.EvaluationLatency
-	(*Evaluation)(nil),            // 34: dbslm.ngram.v1.Evaluation
-	(*EvaluateProgress)(nil),      // 35: dbslm.ngram.v1.EvaluateProgress
-	(*EvaluateResponse)(nil),      // 36: dbslm.ngram.v1.EvaluateResponse
-	(*ListContextsRequest)(nil),   // 37: dbslm.ngram.v1.ListContextsRequest
-	(*ContextUse)(nil),            // 38: dbslm.ngram.v1.ContextUse
-	(*ContextCache)(nil),          // 39: dbslm.ngram.v1.ContextCache
-	(*ListContextsResponse)(nil),  // 40: dbslm.ngram.v1.ListContextsResponse
-	(*ExplainOptions)(nil),        // 41: dbslm.ngram.v1.ExplainOptions
-	(*CountRow)(nil),              // 42: dbslm.ngram.v1.CountRow
-	(*Explanation)(nil),           // 43: dbslm.ngram.v1.Explanation
-	(*ExplanationSummary)(nil),    // 44: dbslm.ngram.v1.ExplanationSummary
-	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
+	(*StoredBans)(nil),            // 21: dbslm.ngram.v1.StoredBans
+	(*GeneratedToken)(nil),        // 22: dbslm.ngram.v1.GeneratedToken
+	(*CandidateStages)(nil),       // 23: dbslm.ngram.v1.CandidateStages
+	(*ReplacedTokens)(nil),        // 24: dbslm.ngram.v1.ReplacedTokens
+	(*ExtensionToken)(nil),        // 25: dbslm.ngram.v1.ExtensionToken
+	(*GenerateHeader)(nil),        // 26: dbslm.ngram.v1.GenerateHeader
+	(*GenerateChunk)(nil),         // 27: dbslm.ngram.v1.GenerateChunk
+	(*GenerateCandidate)(nil),     // 28: dbslm.ngram.v1.GenerateCandidate
+	(*GenerateFinish)(nil),        // 29: dbslm.ngram.v1.GenerateFinish
+	(*GenerateResponse)(nil),      // 30: dbslm.ngram.v1.GenerateResponse
+	(*EvaluateHeader)(nil),        // 31: dbslm.ngram.v1.EvaluateHeader
+	(*EvaluateRequest)(nil),       // 32: dbslm.ngram.v1.EvaluateRequest
+	(*EvaluatedOrder)(nil),        // 33: dbslm.ngram.v1.EvaluatedOrder
+	(*EvaluationLatency)(nil),     // 34: dbslm.ngram.v1.EvaluationLatency
+	(*Evaluation)(nil),            // 35: dbslm.ngram.v1.Evaluation
+	(*EvaluateProgress)(nil),      // 36: dbslm.ngram.v1.EvaluateProgress
+	(*EvaluateResponse)(nil),      // 37: dbslm.ngram.v1.EvaluateResponse
+	(*ListContextsRequest)(nil),   // 38: dbslm.ngram.v1.ListContextsRequest
+	(*ContextUse)(nil),            // 39: dbslm.ngram.v1.ContextUse
+	(*ContextCache)(nil),          // 40: dbslm.ngram.v1.ContextCache
+	(*ListContextsResponse)(nil),  // 41: dbslm.ngram.v1.ListContextsResponse
+	(*ExplainOptions)(nil),        // 42: dbslm.ngram.v1.ExplainOptions
+	(*CountRow)(nil),              // 43: dbslm.ngram.v1.CountRow
+	(*Explanation)(nil),           // 44: dbslm.ngram.v1.Explanation
+	(*ExplanationSummary)(nil),    // 45: dbslm.ngram.v1.ExplanationSummary
+	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
 }
 var file_dbslm_ngram_v1_inference_proto_depIdxs = []int32{
 	1,  // 0: dbslm.ngram.v1.TokenizedSentence.tokens:type_name -> dbslm.ngram.v1.Token
 	3,  // 1: dbslm.ngram.v1.TokenizeResponse.sentences:type_name -> dbslm.ngram.v1.TokenizedSentence
-	41, // 2: dbslm.ngram.v1.PredictRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	42, // 2: dbslm.ngram.v1.PredictRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	1,  // 3: dbslm.ngram.v1.Prediction.token:type_name -> dbslm.ngram.v1.Token
-	42, // 4: dbslm.ngram.v1.Prediction.count:type_name -> dbslm.ngram.v1.CountRow
-	43, // 5: dbslm.ngram.v1.Prediction.explanation:type_name -> dbslm.ngram.v1.Explanation
+	43, // 4: dbslm.ngram.v1.Prediction.count:type_name -> dbslm.ngram.v1.CountRow
+	44, // 5: dbslm.ngram.v1.Prediction.explanation:type_name -> dbslm.ngram.v1.Explanation
 	6,  // 6: dbslm.ngram.v1.PredictResponse.predictions:type_name -> dbslm.ngram.v1.Prediction
 	1,  // 7: dbslm.ngram.v1.PredictResponse.context:type_name -> dbslm.ngram.v1.Token
-	44, // 8: dbslm.ngram.v1.PredictResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	41, // 9: dbslm.ngram.v1.ScoreRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	45, // 8: dbslm.ngram.v1.PredictResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	42, // 9: dbslm.ngram.v1.ScoreRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	1,  // 10: dbslm.ngram.v1.TokenScore.token:type_name -> dbslm.ngram.v1.Token
-	43, // 11: dbslm.ngram.v1.TokenScore.explanation:type_name -> dbslm.ngram.v1.Explanation
+	44, // 11: dbslm.ngram.v1.TokenScore.explanation:type_name -> dbslm.ngram.v1.Explanation
 	9,  // 12: dbslm.ngram.v1.SentenceScore.tokens:type_name -> dbslm.ngram.v1.TokenScore
 	10, // 13: dbslm.ngram.v1.TextScore.sentences:type_name -> dbslm.ngram.v1.SentenceScore
 	11, // 14: dbslm.ngram.v1.ScoreResponse.scores:type_name -> dbslm.ngram.v1.TextScore
-	44, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	41, // 16: dbslm.ngram.v1.ScoreStreamHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	45, // 15: dbslm.ngram.v1.ScoreResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	42, // 16: dbslm.ngram.v1.ScoreStreamHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
 	13, // 17: dbslm.ngram.v1.ScoreStreamRequest.header:type_name -> dbslm.ngram.v1.ScoreStreamHeader
 	14, // 18: dbslm.ngram.v1.ScoreStreamRequest.batch:type_name -> dbslm.ngram.v1.ScoreBatch
 	11, // 19: dbslm.ngram.v1.ScoreStreamResponse.scores:type_name -> dbslm.ngram.v1.TextScore
-	44, // 20: dbslm.ngram.v1.ScoreStreamResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	45, // 20: dbslm.ngram.v1.ScoreStreamResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
 	17, // 21: dbslm.ngram.v1.DecodeParameters.biases:type_name -> dbslm.ngram.v1.SequenceBias
 	18, // 22: dbslm.ngram.v1.DecodeParameters.extension:type_name -> dbslm.ngram.v1.ExtensionWord
 	19, // 23: dbslm.ngram.v1.GenerateRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	41, // 24: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
-	1,  // 25: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
-	22, // 26: dbslm.ngram.v1.GeneratedToken.stages:type_name -> dbslm.ngram.v1.CandidateStages
-	23, // 27: dbslm.ngram.v1.GeneratedToken.replaced:type_name -> dbslm.ngram.v1.ReplacedTokens
-	43, // 28: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
-	1,  // 29: dbslm.ngram.v1.CandidateStages.token:type_name -> dbslm.ngram.v1.Token
-	19, // 30: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	24, // 31: dbslm.ngram.v1.GenerateHeader.extension:type_name -> dbslm.ngram.v1.ExtensionToken
-	21, // 32: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
-	0,  // 33: dbslm.ngram.v1.GenerateCandidate.reason:type_name -> dbslm.ngram.v1.FinishReason
-	0,  // 34: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
-	27, // 35: dbslm.ngram.v1.GenerateFinish.candidates:type_name -> dbslm.ngram.v1.GenerateCandidate
-	44, // 36: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	25, // 37: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
-	26, // 38: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
-	28, // 39: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
-	41, // 40: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
-	30, // 41: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
-	32, // 42: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
-	33, // 43: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
-	45, // 44: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
-	35, // 45: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
-	10, // 46: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
-	34, // 47: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
-	44, // 48: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	1,  // 49: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
-	38, // 50: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
-	39, // 51: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
-	2,  // 52: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
-	5,  // 53: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
-	8,  // 54: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
-	15, // 55: dbslm.ngram.v1.InferenceService.ScoreStream:input_type -> dbslm.ngram.v1.ScoreStreamRequest
-	20, // 56: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
-	31, // 57: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
-	37, // 58: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
-	4,  // 59: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
-	7,  // 60: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
-	12, // 61: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
-	16, // 62: dbslm.ngram.v1.InferenceService.ScoreStream:output_type -> dbslm.ngram.v1.ScoreStreamResponse
-	29, // 63: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
-	36, // 64: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
-	40, // 65: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
-	59, // [59:66] is the sub-list for method output_type
-	52, // [52:59] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	21, // 24: dbslm.ngram.v1.GenerateRequest.stored_bans:type_name -> dbslm.ngram.v1.StoredBans
+	42, // 25: dbslm.ngram.v1.GenerateRequest.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	1,  // 26: dbslm.ngram.v1.GeneratedToken.token:type_name -> dbslm.ngram.v1.Token
+	23, // 27: dbslm.ngram.v1.GeneratedToken.stages:type_name -> dbslm.ngram.v1.CandidateStages
+	24, // 28: dbslm.ngram.v1.GeneratedToken.replaced:type_name -> dbslm.ngram.v1.ReplacedTokens
+	44, // 29: dbslm.ngram.v1.GeneratedToken.explanation:type_name -> dbslm.ngram.v1.Explanation
+	1,  // 30: dbslm.ngram.v1.CandidateStages.token:type_name -> dbslm.ngram.v1.Token
+	19, // 31: dbslm.ngram.v1.GenerateHeader.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	25, // 32: dbslm.ngram.v1.GenerateHeader.extension:type_name -> dbslm.ngram.v1.ExtensionToken
+	22, // 33: dbslm.ngram.v1.GenerateChunk.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
+	0,  // 34: dbslm.ngram.v1.GenerateCandidate.reason:type_name -> dbslm.ngram.v1.FinishReason
+	0,  // 35: dbslm.ngram.v1.GenerateFinish.reason:type_name -> dbslm.ngram.v1.FinishReason
+	28, // 36: dbslm.ngram.v1.GenerateFinish.candidates:type_name -> dbslm.ngram.v1.GenerateCandidate
+	45, // 37: dbslm.ngram.v1.GenerateFinish.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	26, // 38: dbslm.ngram.v1.GenerateResponse.header:type_name -> dbslm.ngram.v1.GenerateHeader
+	27, // 39: dbslm.ngram.v1.GenerateResponse.chunk:type_name -> dbslm.ngram.v1.GenerateChunk
+	29, // 40: dbslm.ngram.v1.GenerateResponse.finish:type_name -> dbslm.ngram.v1.GenerateFinish
+	42, // 41: dbslm.ngram.v1.EvaluateHeader.explain:type_name -> dbslm.ngram.v1.ExplainOptions
+	31, // 42: dbslm.ngram.v1.EvaluateRequest.header:type_name -> dbslm.ngram.v1.EvaluateHeader
+	33, // 43: dbslm.ngram.v1.Evaluation.orders:type_name -> dbslm.ngram.v1.EvaluatedOrder
+	34, // 44: dbslm.ngram.v1.Evaluation.latency:type_name -> dbslm.ngram.v1.EvaluationLatency
+	46, // 45: dbslm.ngram.v1.Evaluation.create_time:type_name -> google.protobuf.Timestamp
+	36, // 46: dbslm.ngram.v1.EvaluateResponse.progress:type_name -> dbslm.ngram.v1.EvaluateProgress
+	10, // 47: dbslm.ngram.v1.EvaluateResponse.sentence:type_name -> dbslm.ngram.v1.SentenceScore
+	35, // 48: dbslm.ngram.v1.EvaluateResponse.evaluation:type_name -> dbslm.ngram.v1.Evaluation
+	45, // 49: dbslm.ngram.v1.EvaluateResponse.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	1,  // 50: dbslm.ngram.v1.ContextUse.tokens:type_name -> dbslm.ngram.v1.Token
+	39, // 51: dbslm.ngram.v1.ListContextsResponse.contexts:type_name -> dbslm.ngram.v1.ContextUse
+	40, // 52: dbslm.ngram.v1.ListContextsResponse.cache:type_name -> dbslm.ngram.v1.ContextCache
+	2,  // 53: dbslm.ngram.v1.InferenceService.Tokenize:input_type -> dbslm.ngram.v1.TokenizeRequest
+	5,  // 54: dbslm.ngram.v1.InferenceService.Predict:input_type -> dbslm.ngram.v1.PredictRequest
+	8,  // 55: dbslm.ngram.v1.InferenceService.Score:input_type -> dbslm.ngram.v1.ScoreRequest
+	15, // 56: dbslm.ngram.v1.InferenceService.ScoreStream:input_type -> dbslm.ngram.v1.ScoreStreamRequest
+	20, // 57: dbslm.ngram.v1.InferenceService.Generate:input_type -> dbslm.ngram.v1.GenerateRequest
+	32, // 58: dbslm.ngram.v1.InferenceService.Evaluate:input_type -> dbslm.ngram.v1.EvaluateRequest
+	38, // 59: dbslm.ngram.v1.InferenceService.ListContexts:input_type -> dbslm.ngram.v1.ListContextsRequest
+	4,  // 60: dbslm.ngram.v1.InferenceService.Tokenize:output_type -> dbslm.ngram.v1.TokenizeResponse
+	7,  // 61: dbslm.ngram.v1.InferenceService.Predict:output_type -> dbslm.ngram.v1.PredictResponse
+	12, // 62: dbslm.ngram.v1.InferenceService.Score:output_type -> dbslm.ngram.v1.ScoreResponse
+	16, // 63: dbslm.ngram.v1.InferenceService.ScoreStream:output_type -> dbslm.ngram.v1.ScoreStreamResponse
+	30, // 64: dbslm.ngram.v1.InferenceService.Generate:output_type -> dbslm.ngram.v1.GenerateResponse
+	37, // 65: dbslm.ngram.v1.InferenceService.Evaluate:output_type -> dbslm.ngram.v1.EvaluateResponse
+	41, // 66: dbslm.ngram.v1.InferenceService.ListContexts:output_type -> dbslm.ngram.v1.ListContextsResponse
+	60, // [60:67] is the sub-list for method output_type
+	53, // [53:60] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_ngram_v1_inference_proto_init() }
@@ -4251,16 +4316,16 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 		(*ScoreStreamRequest_Batch)(nil),
 	}
 	file_dbslm_ngram_v1_inference_proto_msgTypes[18].OneofWrappers = []any{}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[28].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[29].OneofWrappers = []any{
 		(*GenerateResponse_Header)(nil),
 		(*GenerateResponse_Chunk)(nil),
 		(*GenerateResponse_Finish)(nil),
 	}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[30].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[31].OneofWrappers = []any{
 		(*EvaluateRequest_Header)(nil),
 		(*EvaluateRequest_Chunk)(nil),
 	}
-	file_dbslm_ngram_v1_inference_proto_msgTypes[35].OneofWrappers = []any{
+	file_dbslm_ngram_v1_inference_proto_msgTypes[36].OneofWrappers = []any{
 		(*EvaluateResponse_Progress)(nil),
 		(*EvaluateResponse_Sentence)(nil),
 		(*EvaluateResponse_Evaluation)(nil),
@@ -4272,7 +4337,7 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_ngram_v1_inference_proto_rawDesc), len(file_dbslm_ngram_v1_inference_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
