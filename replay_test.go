@@ -89,7 +89,7 @@ func TestReplay(t *testing.T) {
 		}
 		s = open(t, dbslm.Config{DB: db})
 		replayed(t, "after a restart", s.gateway, ids, nil)
-		notReplayable(t, s, replies[0])
+		notReplayable(t, s, slicesConcat(replies))
 		if calls.Load() != asked {
 			t.Errorf("replays asked a provider %d times", calls.Load()-asked)
 		}
@@ -278,7 +278,7 @@ func change(t *testing.T, s system) {
 	if _, err := s.catalogue.AddExamples(t.Context(), &conceptv1.AddExamplesRequest{Examples: []*conceptv1.Example{{Concept: "Greeting", Utterance: "when is high water"}}}); err != nil {
 		t.Fatal(err)
 	}
-	train(t, s.gateway, "more.txt", "The harbour master is gone, and nobody counts the boats.\nThe boats count themselves.\n")
+	train(t, s.gateway, "more.txt", "The harbour master is gone, and nobody counts the boats.\nThe boats count themselves.\n"+strings.Repeat(quokka, 20))
 }
 
 // elsewhere replays in another process, which has the same store open.
