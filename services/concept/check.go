@@ -1,6 +1,7 @@
 package concept
 
 import (
+	"slices"
 	"strings"
 
 	"dbslm/pkg/errors"
@@ -11,7 +12,7 @@ import (
 // CheckTemplate reads a template and its condition and checks that the concept may fill every slot: by its schema, by
 // its static values, or because the slot is built in. Its errors are InvalidArgument.
 func CheckTemplate(t Template, c Concept, s *schema.Schema) error {
-	parsed, err := template.Parse(t.Text)
+	parsed, err := template.Parse(t.Text, t.Language)
 	if err != nil {
 		return err
 	}
@@ -19,10 +20,7 @@ func CheckTemplate(t Template, c Concept, s *schema.Schema) error {
 	if err != nil {
 		return err
 	}
-	slots := parsed.Slots()
-	if condition.Slot() != "" {
-		slots = append(slots, condition.Slot())
-	}
+	slots := append(parsed.Slots(), condition.Slots()...)
 	static, err := schema.Object(c.Static)
 	if err != nil {
 		return err
@@ -37,6 +35,22 @@ func CheckTemplate(t Template, c Concept, s *schema.Schema) error {
 			return errors.New(errors.InvalidArgument, "UNKNOWN_SLOT", "slot {%s} is neither in the schema of %s nor built in; the schema has: %s",
 				slot, c.Name, known).Field("template.text", "has an unknown slot")
 		}
+	}
+	for _, use := range parsed.Uses() {
+		kinds, known := s.Kinds(use.Slot)
+		if !known || slices.ContainsFunc(kinds, func(kind string) bool { return slices.Contains(use.Reads, kind) }) {
+			continue
+		}
+		what := "cannot be said"
+		if use.Filter != "" {
+			what = "filter " + use.Filter + " reads only " + strings.Join(use.Reads, ", ")
+		}
+		is := strings.Join(kinds, " or ")
+		if is == "" {
+			is = "never there"
+		}
+		return errors.New(errors.InvalidArgument, "SLOT_UNFIT", "slot {%s} of %s is %s by its schema: %s", use.Slot, c.Name, is, what).
+			Field("template.text", "has a slot that its schema keeps from being said")
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func PickTemplate(templates []Template, language string, payload map[string]any,
 			if !strings.EqualFold(t.Language, code) {
 				continue
 			}
-			parsed, err := template.Parse(t.Text)
+			parsed, err := template.Parse(t.Text, t.Language)
 			condition, conditionErr := template.ParseCondition(t.Condition)
 			if err != nil || conditionErr != nil || !condition.Holds(payload) {
 				continue

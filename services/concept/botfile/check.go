@@ -51,37 +51,48 @@ func (r *reader) check() {
 	r.contradictions()
 }
 
-// unreachable says why a condition can never hold; "" when it can.
+// unreachable says why a template's condition can never hold, or never holds where it can speak; "" when it can.
 func unreachable(t concept.Template, c concept.Concept, s *schema.Schema) string {
 	condition, err := template.ParseCondition(t.Condition)
-	if err != nil || condition.Slot() == "" {
-		return ""
-	}
-	parsed, err := template.Parse(t.Text)
 	if err != nil {
 		return ""
 	}
-	slot := condition.Slot()
-	if !condition.Holds(map[string]any{}) { // it wants a value: any that the schema allows
-		values := allowed(s, slot)
-		if values == nil || slices.ContainsFunc(values, func(v any) bool { return condition.Holds(map[string]any{slot: v}) }) {
-			return ""
-		}
-		return "the schema allows no value of " + slot + " for which “" + t.Condition + "” holds"
-	}
-	if slices.Contains(parsed.Slots(), slot) {
-		return "it says {" + slot + "} where “" + t.Condition + "” says that there is none"
+	if why := condition.Never(func(slot string) []any { return allowed(s, slot) }); why != "" {
+		return "“" + t.Condition + "” cannot hold: " + why
 	}
 	static, err := schema.Object(c.Static)
 	if err != nil {
 		return ""
 	}
-	for _, values := range []map[string]any{static, s.Defaults()} {
-		if v, ok := values[slot]; ok && !condition.Holds(map[string]any{slot: v}) {
-			return "“" + t.Condition + "” never holds, because " + slot + " always has a value"
+	parsed, err := template.Parse(t.Text, t.Language)
+	if err != nil {
+		return ""
+	}
+	for _, slot := range condition.Slots() {
+		if !condition.Denies(slot) {
+			continue
+		}
+		if slices.Contains(parsed.Missing(filled(parsed.Slots(), slot)), slot) {
+			return "it says {" + slot + "} where “" + t.Condition + "” says that there is none"
+		}
+		for _, values := range []map[string]any{static, s.Defaults()} {
+			if said, ok := template.Text(values[slot]); ok && strings.TrimSpace(said) != "" {
+				return "“" + t.Condition + "” never holds, because " + slot + " always has a value"
+			}
 		}
 	}
 	return ""
+}
+
+// filled is a payload that has something for each slot but one.
+func filled(slots []string, but string) map[string]any {
+	payload := map[string]any{}
+	for _, slot := range slots {
+		if slot != but {
+			payload[slot] = "1"
+		}
+	}
+	return payload
 }
 
 // allowed lists the values that an enumeration, a constant or the booleans of a schema allow a slot; nil for any.

@@ -29,6 +29,7 @@ type Schema struct {
 	Text       string
 	compiled   *jsonschema.Schema
 	properties map[string]bool
+	kinds      map[string][]string
 	defaults   map[string]any
 	closed     bool
 }
@@ -57,10 +58,13 @@ func Parse(text string) (*Schema, error) {
 	if err != nil {
 		return nil, invalid(err, "the schema is not valid JSON Schema: %s", firstLine(err))
 	}
-	s := &Schema{compiled: compiled, properties: map[string]bool{}, defaults: map[string]any{}}
+	s := &Schema{compiled: compiled, properties: map[string]bool{}, kinds: map[string][]string{}, defaults: map[string]any{}}
 	if properties, ok := object["properties"].(map[string]any); ok {
 		for name, property := range properties {
 			s.properties[name] = true
+			if kinds, known := kindsOf(property); known {
+				s.kinds[name] = kinds
+			}
 			if p, ok := property.(map[string]any); ok && p["default"] != nil {
 				s.defaults[name] = p["default"]
 			}
@@ -75,6 +79,27 @@ func Parse(text string) (*Schema, error) {
 	}
 	s.Text = string(canonical)
 	return s, nil
+}
+
+// kindsOf lists the JSON types that a property may have, as far as it says so itself.
+func kindsOf(property any) (kinds []string, known bool) {
+	switch p := property.(type) {
+	case bool:
+		return nil, !p
+	case map[string]any:
+		switch t := p["type"].(type) {
+		case string:
+			return []string{t}, true
+		case []any:
+			for _, kind := range t {
+				if name, ok := kind.(string); ok {
+					kinds = append(kinds, name)
+				}
+			}
+			return kinds, true
+		}
+	}
+	return nil, false
 }
 
 // noLoader refuses references to other documents: a schema must stand alone.
@@ -123,6 +148,15 @@ func (s *Schema) Allows(name string) bool {
 
 // Declares reports whether the schema names the property.
 func (s *Schema) Declares(name string) bool { return s != nil && s.properties[name] }
+
+// Kinds lists the JSON types that the schema allows a property, when it says them: none for one that it forbids.
+func (s *Schema) Kinds(name string) (kinds []string, known bool) {
+	if s == nil {
+		return nil, false
+	}
+	kinds, known = s.kinds[name]
+	return kinds, known
+}
 
 // Properties lists the named properties, sorted.
 func (s *Schema) Properties() []string {

@@ -181,7 +181,7 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	if err := d.bot.schemas[name].Validate(declared(d.bot.schemas[name], payload)); err != nil {
 		return skip("invalid_payload: " + errors.Public(err))
 	}
-	parsed, err := template.Parse(picked.Text)
+	parsed, err := template.Parse(picked.Text, picked.Language)
 	if err != nil {
 		return skip("bad_template: " + errors.Public(err))
 	}
@@ -229,11 +229,11 @@ func declared(s *schema.Schema, payload map[string]any) map[string]any {
 func slotsOf(templates []concept.Template) []string {
 	var slots []string
 	for _, t := range templates {
-		if parsed, err := template.Parse(t.Text); err == nil {
+		if parsed, err := template.Parse(t.Text, t.Language); err == nil {
 			slots = append(slots, parsed.Slots()...)
 		}
-		if c, err := template.ParseCondition(t.Condition); err == nil && c.Slot() != "" {
-			slots = append(slots, c.Slot())
+		if c, err := template.ParseCondition(t.Condition); err == nil {
+			slots = append(slots, c.Slots()...)
 		}
 	}
 	slices.Sort(slots)
@@ -242,7 +242,7 @@ func slotsOf(templates []concept.Template) []string {
 
 // Render implements DecisionService.
 func (s *decisions) Render(_ context.Context, req *conceptv1.RenderRequest) (*conceptv1.RenderResponse, error) {
-	parsed, err := template.Parse(req.Text)
+	parsed, err := template.Parse(req.Text, req.LanguageCode)
 	if err != nil {
 		return nil, err
 	}

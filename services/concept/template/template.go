@@ -1,14 +1,14 @@
-// Package template is the language in which concepts are verbalised: text with {slot} places.
+// Package template is the language in which concepts are verbalised: text with {slot} places, filters that write a value
+// as its language does, and parts that are said only sometimes. docs/bots.md describes it.
 //
-// A template cannot execute anything: a slot is a name that is looked up in a payload, and what the payload
-// holds is inserted as it is and never read as a template. "{{" and "}}" stand for braces.
+// A template cannot execute anything: a slot is a name that is looked up in a payload, a filter one of a fixed table, and
+// what the payload holds is inserted as text and never read as a template. Reading, checking and saying are bounded.
 package template
 
 import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"dbslm/pkg/errors"
 )
@@ -18,72 +18,44 @@ const (
 	MaxText = 16 << 10
 	// MaxOutput is the longest span that a template may make, in bytes.
 	MaxOutput = 64 << 10
-	// maxSlots bounds the places of one template.
-	maxSlots = 256
+	// maxSlots bounds the places of one template, maxFilters the filters of one place.
+	maxSlots, maxFilters = 256, 8
 	// maxName is the longest slot name, in bytes.
 	maxName = 128
+	// maxDepth bounds parts within parts.
+	maxDepth = 8
 )
 
-// Template is a parsed text. The zero value renders nothing.
+// Template is a parsed text in a language. The zero value renders nothing.
 type Template struct {
-	parts []part
+	parts    []part
+	language *language
+	uses     []Use
+	seen     []string // slots that conditions look at
 }
 
-// part is literal text, or a slot when the name is set.
-type part struct{ literal, slot string }
-
-// Parse reads a template. Its errors are InvalidArgument and say at which byte the text cannot be read.
-func Parse(text string) (*Template, error) {
-	switch {
-	case text == "":
-		return nil, syntaxError("the template is empty; write what the concept says")
-	case len(text) > MaxText:
-		return nil, syntaxError("the template has %d bytes; at most %d are allowed", len(text), MaxText)
-	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
-		return nil, syntaxError("the template is not clean UTF-8 text")
-	}
-	t := &Template{}
-	var literal strings.Builder
-	slots := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		switch {
-		case (c == '{' || c == '}') && i+1 < len(text) && text[i+1] == c:
-			literal.WriteByte(c)
-			i += 2
-		case c == '}':
-			return nil, syntaxError("byte %d: a closing brace without an opening one; write }} for a brace", i)
-		case c == '{':
-			end := strings.IndexByte(text[i:], '}')
-			if end < 0 {
-				return nil, syntaxError("byte %d: the slot is not closed; write {name}, or {{ for a brace", i)
-			}
-			name := text[i+1 : i+end]
-			if !ValidName(name) {
-				return nil, syntaxError("byte %d: %q is not a slot; a slot is a letter followed by letters, digits and underscores", i, name)
-			}
-			if slots++; slots > maxSlots {
-				return nil, syntaxError("byte %d: more than %d slots", i, maxSlots)
-			}
-			if literal.Len() > 0 {
-				t.parts = append(t.parts, part{literal: literal.String()})
-				literal.Reset()
-			}
-			t.parts = append(t.parts, part{slot: name})
-			i += end + 1
-		default:
-			literal.WriteByte(c)
-			i++
-		}
-	}
-	if literal.Len() > 0 {
-		t.parts = append(t.parts, part{literal: literal.String()})
-	}
-	return t, nil
+// part is literal text, a slot when the name is set, or a part that is said sometimes.
+type part struct {
+	literal string
+	slot    string
+	filters []filter
+	when    *Condition // of a part that is said where it holds; nil for the other kinds
+	whole   bool       // of a part that is said where all its slots have values
+	then    []part
+	orElse  []part
 }
 
-func syntaxError(format string, args ...any) error {
-	return errors.New(errors.InvalidArgument, "BAD_TEMPLATE", format, args...).Field("text", "cannot be read")
+// Use is one place where a template says a slot.
+type Use struct {
+	Slot   string
+	Filter string   // the first that reads its value; "" for none
+	Reads  []string // JSON types that can be said there
+}
+
+// Parse reads a template in a language, "" for the default one. Its errors are InvalidArgument and say at which byte the
+// text cannot be read.
+func Parse(text, languageCode string) (*Template, error) {
+	return parse(text, languageOf(languageCode))
 }
 
 // ValidName reports whether a slot may have this name.
@@ -101,48 +73,115 @@ func ValidName(name string) bool {
 	return true
 }
 
-// Slots lists the slots in order of their first appearance.
+// Uses lists the places of slots, in order.
+func (t *Template) Uses() []Use { return t.uses }
+
+// Slots lists the slots that the template says or asks about, in order of their first appearance.
 func (t *Template) Slots() []string {
 	var names []string
 	seen := map[string]bool{}
-	for _, p := range t.parts {
-		if p.slot != "" && !seen[p.slot] {
-			seen[p.slot] = true
-			names = append(names, p.slot)
+	add := func(name string) {
+		if !seen[name] {
+			seen[name] = true
+			names = append(names, name)
 		}
+	}
+	for _, u := range t.uses {
+		add(u.Slot)
+	}
+	for _, name := range t.seen {
+		add(name)
 	}
 	return names
 }
 
-// Missing lists the slots that a payload leaves empty.
+// Missing lists the slots that a payload leaves empty, or fills with what their filters cannot read, in the parts that
+// would be said.
 func (t *Template) Missing(payload map[string]any) []string {
-	var missing []string
-	for _, name := range t.Slots() {
-		if s, ok := Text(payload[name]); !ok || strings.TrimSpace(s) == "" {
-			missing = append(missing, name)
-		}
-	}
-	return missing
+	s := speech{payload: payload, language: t.language}
+	s.say(t.parts)
+	return s.missing
 }
 
 // Render fills the slots. It refuses a payload with missing values or values that are no text, and an output
 // above MaxOutput.
 func (t *Template) Render(payload map[string]any) (string, error) {
-	if missing := t.Missing(payload); len(missing) > 0 {
-		return "", errors.New(errors.FailedPrecondition, "MISSING_SLOT", "no value for %s", strings.Join(missing, ", "))
+	s := speech{payload: payload, language: t.language}
+	s.say(t.parts)
+	if len(s.missing) > 0 {
+		return "", errors.New(errors.FailedPrecondition, "MISSING_SLOT", "no value for %s", strings.Join(s.missing, ", "))
 	}
-	var out strings.Builder
-	for _, p := range t.parts {
-		s := p.literal
-		if p.slot != "" {
-			s, _ = Text(payload[p.slot])
-		}
-		if out.Len()+len(s) > MaxOutput {
-			return "", errors.New(errors.ResourceExhausted, "SPAN_TOO_LONG", "the filled template has more than %d bytes", MaxOutput)
-		}
-		out.WriteString(s)
+	if s.tooLong {
+		return "", errors.New(errors.ResourceExhausted, "SPAN_TOO_LONG", "the filled template has more than %d bytes", MaxOutput)
 	}
-	return out.String(), nil
+	return s.text.String(), nil
+}
+
+// speech is a template being said.
+type speech struct {
+	payload  map[string]any
+	language *language
+	text     strings.Builder
+	missing  []string // each once
+	tooLong  bool
+}
+
+func (s *speech) say(parts []part) {
+	for _, p := range parts {
+		switch {
+		case p.when != nil:
+			if p.when.Holds(s.payload) {
+				s.say(p.then)
+			} else {
+				s.say(p.orElse)
+			}
+		case p.whole:
+			inner := speech{payload: s.payload, language: s.language}
+			if inner.say(p.then); len(inner.missing) > 0 {
+				s.say(p.orElse)
+				continue
+			}
+			s.tooLong = s.tooLong || inner.tooLong
+			s.write(inner.text.String())
+		case p.slot != "":
+			s.slot(p)
+		default:
+			s.write(p.literal)
+		}
+	}
+}
+
+func (s *speech) slot(p part) {
+	value := s.payload[p.slot]
+	present := has(value)
+	for _, f := range p.filters {
+		if present || f.kind.absent {
+			value, present = f.kind.apply(value, present, f.arguments, s.language)
+		}
+	}
+	said, ok := Text(value)
+	if present && ok && strings.TrimSpace(said) != "" {
+		s.write(said)
+		return
+	}
+	for _, name := range s.missing {
+		if name == p.slot {
+			return
+		}
+	}
+	s.missing = append(s.missing, p.slot)
+}
+
+func (s *speech) write(text string) {
+	if s.tooLong = s.tooLong || s.text.Len()+len(text) > MaxOutput; !s.tooLong {
+		s.text.WriteString(text)
+	}
+}
+
+// has reports whether a value has text that is more than white space.
+func has(value any) bool {
+	said, ok := Text(value)
+	return ok && strings.TrimSpace(said) != ""
 }
 
 // Text is how a value of a payload is written: text as it is, numbers in decimal, lists joined by commas.
@@ -160,18 +199,24 @@ func Text(value any) (string, bool) {
 	case int:
 		return strconv.Itoa(v), true
 	case []any:
-		var items []string
-		for _, item := range v {
-			s, ok := Text(item)
-			if !ok {
-				return "", false
-			}
-			items = append(items, s)
-		}
-		return strings.Join(items, ", "), len(items) > 0
+		items, ok := texts(v)
+		return strings.Join(items, ", "), ok
 	default:
 		return "", false
 	}
+}
+
+// texts gives the items of a list that holds only what has text.
+func texts(list []any) ([]string, bool) {
+	items := make([]string, 0, len(list))
+	for _, item := range list {
+		s, ok := Text(item)
+		if !ok {
+			return nil, false
+		}
+		items = append(items, s)
+	}
+	return items, len(items) > 0
 }
 
 func clean(s string) string {

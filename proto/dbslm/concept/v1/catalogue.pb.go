@@ -161,11 +161,13 @@ type Template struct {
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Language code such as "en", "pt-BR"; empty is the default language, used when no other fits.
 	LanguageCode string `protobuf:"bytes,3,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
-	// Text with {slot} places; "{{" and "}}" stand for braces. At most 16 KiB.
+	// Text with {slot} places, filters and parts that are said sometimes; "{{" and "}}" stand for braces. docs/bots.md describes
+	// the language. At most 16 KiB.
 	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
 	// Weight among the variants, above 0; 0 means 1.
 	Weight float64 `protobuf:"fixed64,5,opt,name=weight,proto3" json:"weight,omitempty"`
-	// Condition on the payload: "slot" (present), "!slot" (absent) or "slot=value"; empty holds always.
+	// Condition on the payload: "slot" (present), "!slot" (absent), "slot=value", "slot!=value", "slot<5" (<=, >, >=), joined by
+	// "&"; empty holds always.
 	Condition string `protobuf:"bytes,6,opt,name=condition,proto3" json:"condition,omitempty"`
 	// Version; grows with every change. Set by the service.
 	Version uint32 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`

@@ -1028,7 +1028,9 @@ type RenderRequest struct {
 	// JSON Schema or shorthand; empty for none.
 	MetadataSchema string `protobuf:"bytes,3,opt,name=metadata_schema,json=metadataSchema,proto3" json:"metadata_schema,omitempty"`
 	// Payload as a JSON object.
-	PayloadJson   string `protobuf:"bytes,4,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	PayloadJson string `protobuf:"bytes,4,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	// Language code of the template, as filters write it; empty is the default language.
+	LanguageCode  string `protobuf:"bytes,5,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1087,6 +1089,13 @@ func (x *RenderRequest) GetMetadataSchema() string {
 func (x *RenderRequest) GetPayloadJson() string {
 	if x != nil {
 		return x.PayloadJson
+	}
+	return ""
+}
+
+func (x *RenderRequest) GetLanguageCode() string {
+	if x != nil {
+		return x.LanguageCode
 	}
 	return ""
 }
@@ -2413,12 +2422,13 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\tthreshold\x18\x06 \x01(\x01R\tthreshold\x12,\n" +
 	"\x12unsettled_turn_ids\x18\a \x03(\tR\x10unsettledTurnIdsB\n" +
 	"\n" +
-	"\bdecision\"\xc3\x01\n" +
+	"\bdecision\"\xf1\x01\n" +
 	"\rRenderRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1f\n" +
 	"\x04text\x18\x02 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x01R\x04text\x122\n" +
 	"\x0fmetadata_schema\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\x0emetadataSchema\x12,\n" +
-	"\fpayload_json\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\"$\n" +
+	"\fpayload_json\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\x12,\n" +
+	"\rlanguage_code\x18\x05 \x01(\tB\a\xbaH\x04r\x02( R\flanguageCode\"$\n" +
 	"\x0eRenderResponse\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\"\xc3\x02\n" +
 	"\x0eObserveRequest\x12/\n" +
