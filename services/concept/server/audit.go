@@ -34,7 +34,7 @@ func (s *audit) Retell(ctx context.Context, req *conceptv1.RetellRequest) (*conc
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := template.Parse(text)
+	parsed, err := template.Parse(text, req.LanguageCode)
 	if err != nil {
 		return nil, err
 	}
