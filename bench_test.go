@@ -1,6 +1,7 @@
 package dbslm_test
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -16,50 +17,72 @@ import (
 	ngramstore "dbslm/services/ngram/store"
 )
 
-// BenchmarkTrain runs "dbslm train" as its users do, at order 3 with every row stored, and reports what it costs: CPU of
-// the program and of the database together, peak memory of the program, and the size of the store. The text is
-// warandpeace.train.txt of DBSLM_DATA_DIR, else the corpus of the demo.
+// trainings are what BenchmarkTrain measures: corpus, order, storage. Each runs on every engine.
+var trainings = []struct {
+	corpus  string
+	order   int
+	storage string
+}{{"warandpeace", 3, "8"}, {"warandpeace", 3, "exact"}, {"warandpeace", 5, "8"}, {"joined", 3, "8"}, {"joined", 5, "8"}}
+
+// BenchmarkTrain runs "dbslm train" as its users do, with every row stored, and reports what it costs: CPU of the program and of
+// the database together, peak memory of the program, and the size of the store. The texts are those of DBSLM_DATA_DIR,
+// War and Peace alone and joined with Shakespeare, else the corpus of the demo for both. SQLite, InnoDB, and Aria for counts and builds.
 func BenchmarkTrain(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "dbslm")
 	if out, err := exec.Command("go", "build", "-o", binary, "./cmd/dbslm").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	corpus, tokenizer := "examples/sail-loft/corpus", "words"
-	if dir := os.Getenv("DBSLM_DATA_DIR"); dir != "" {
-		corpus, tokenizer = filepath.Join(dir, "warandpeace.train.txt"), "whitespace"
-	}
-	for _, storage := range []string{"8", "exact"} {
-		b.Run("sqlite/"+storage, func(b *testing.B) {
+	for _, t := range trainings {
+		train := []string{"train", "--json", "--order", strconv.Itoa(t.order), "--storage", t.storage}
+		texts := []string{"examples/sail-loft/corpus"}
+		if dir := os.Getenv("DBSLM_DATA_DIR"); dir != "" {
+			train = append(train, "--tokenizer", "whitespace")
+			texts = []string{filepath.Join(dir, "warandpeace.train.txt")}
+			if t.corpus == "joined" {
+				texts = append(texts, filepath.Join(dir, "shakespeare.train.txt"))
+			}
+		}
+		train = append(train, texts...)
+		var textBytes int64
+		for _, text := range texts {
+			textBytes += diskUsage(b, text)
+		}
+		name := fmt.Sprintf("%s-%d-%s", t.corpus, t.order, t.storage)
+		b.Run(name+"/sqlite", func(b *testing.B) {
 			for b.Loop() {
 				dir := filepath.Join(b.TempDir(), "db")
-				measureTraining(b, binary, dir, corpus, tokenizer, storage, nil, func() int64 { return diskUsage(b, dir) })
+				measureTraining(b, binary, dir, train, nil)
+				b.ReportMetric(float64(diskUsage(b, dir))/float64(textBytes), "store/text")
 			}
 		})
-		b.Run("mysql/"+storage, func(b *testing.B) {
-			server := databasetest.Start(b, "--innodb-buffer-pool-size=512M")
-			for b.Loop() {
-				target := server.Target(b)
-				db := target.String()
-				if out, err := exec.Command(binary, "migrate", "--db", db).CombinedOutput(); err != nil {
-					b.Fatalf("%v\n%s", err, out)
-				}
-				measureTraining(b, binary, db, corpus, tokenizer, storage, server, func() int64 {
+		for _, engine := range []string{"mysql", "hybrid"} {
+			b.Run(name+"/"+engine, func(b *testing.B) {
+				server := databasetest.Start(b, "--innodb-buffer-pool-size=512M", "--aria-pagecache-buffer-size=512M")
+				for b.Loop() {
+					target := server.Target(b)
+					if engine == "hybrid" {
+						target = target.WithEngine(database.Hybrid)
+					}
+					if out, err := exec.Command(binary, "migrate", "--db", target.String()).CombinedOutput(); err != nil {
+						b.Fatalf("%v\n%s", err, out)
+					}
+					measureTraining(b, binary, target.String(), train, server)
 					schema := target.Prefix() + "dbslm_ngram"
-					b.ReportMetric(float64(diskUsage(b, filepath.Join(server.DataDir(), schema)))/float64(diskUsage(b, corpus)), "files/text")
-					return tableSizes(b, target, schema)
-				})
-			}
-		})
+					b.ReportMetric(float64(diskUsage(b, filepath.Join(server.DataDir(), schema)))/float64(textBytes), "files/text")
+					b.ReportMetric(float64(tableSizes(b, target, schema))/float64(textBytes), "store/text")
+				}
+			})
+		}
 	}
 }
 
-func measureTraining(b *testing.B, binary, db, corpus, tokenizer, storage string, server *databasetest.Server, size func() int64) {
+func measureTraining(b *testing.B, binary, db string, train []string, server *databasetest.Server) {
 	b.Helper()
 	var serverBefore time.Duration
 	if server != nil {
 		serverBefore = server.CPU(b)
 	}
-	cmd := exec.Command(binary, "train", "--db", db, "--order", "3", "--tokenizer", tokenizer, "--storage", storage, "--json", corpus)
+	cmd := exec.Command(binary, append([]string{"--db", db}, train...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -79,7 +102,6 @@ func measureTraining(b *testing.B, binary, db, corpus, tokenizer, storage string
 	b.ReportMetric(client.Seconds(), "client-CPU-s")
 	b.ReportMetric(float64(summaryTokens(b, out))/cpu.Seconds(), "tokens/CPU-s")
 	b.ReportMetric(float64(usage.Maxrss)/1024, "peak-MiB")
-	b.ReportMetric(float64(size())/float64(diskUsage(b, corpus)), "store/text")
 }
 
 func summaryTokens(b *testing.B, out []byte) int {
