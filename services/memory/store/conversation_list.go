@@ -23,7 +23,7 @@ type ConversationQuery struct {
 }
 
 const (
-	selectConversations          = `SELECT ` + conversationColumns + ` FROM tbl_l2_conversations WHERE tenant = ?`
+	selectConversations          = `SELECT ` + conversationColumns + ` FROM tbl_l2_conversations c WHERE tenant = ?`
 	conversationsOfUser          = ` AND user_id = ?`
 	conversationsNotArchived     = ` AND archived = 0`
 	conversationsAfter           = ` AND (updated_at < ? OR updated_at = ? AND conversation_id < ?)`

@@ -10,37 +10,54 @@ import (
 	"dbslm/services/memory"
 )
 
-const conversationColumns = `tenant, conversation_id, COALESCE(request_id, ''), user_id, agent_id, title, metadata_json, archived,
-  user_messages, assistant_messages, committed_turns, failed_turns, active_corrections, content_bytes,
-  COALESCE(first_message_at, 0), COALESCE(last_message_at, 0), COALESCE(open_turn_id, ''), COALESCE(open_until, 0), created_at, updated_at,
-  removed_messages, removed_bytes`
+const conversationColumns = `c.tenant, c.conversation_id, COALESCE(c.request_id, ''), c.user_id, c.agent_id, c.title, c.metadata_json, c.archived,
+  c.user_messages, c.assistant_messages, c.committed_turns, c.failed_turns, c.active_corrections, c.content_bytes,
+  COALESCE(c.first_message_at, 0), COALESCE(c.last_message_at, 0), COALESCE(c.open_turn_id, ''), COALESCE(c.open_until, 0), c.created_at, c.updated_at,
+  c.removed_messages, c.removed_bytes`
 
-func scanConversation(row database.Scanner) (memory.Conversation, error) {
-	var c memory.Conversation
-	var metadata string
-	var archived, first, last, openUntil, created, updated int64
-	err := row.Scan(&c.Tenant, &c.ID, &c.RequestID, &c.UserID, &c.AgentID, &c.Title, &metadata, &archived,
+// conversationRow takes the columns of a conversation.
+type conversationRow struct {
+	c                                                  memory.Conversation
+	metadata                                           string
+	archived, first, last, openUntil, created, updated int64
+}
+
+func (r *conversationRow) targets() []any {
+	c := &r.c
+	return []any{
+		&c.Tenant, &c.ID, &c.RequestID, &c.UserID, &c.AgentID, &c.Title, &r.metadata, &r.archived,
 		&c.UserMessages, &c.AssistantMessages, &c.CommittedTurns, &c.FailedTurns, &c.Corrections, &c.ContentBytes,
-		&first, &last, &c.OpenTurnID, &openUntil, &created, &updated, &c.Removed, &c.RemovedBytes)
-	if err != nil {
-		return c, err
+		&r.first, &r.last, &c.OpenTurnID, &r.openUntil, &r.created, &r.updated, &c.Removed, &c.RemovedBytes,
 	}
-	c.Archived = archived != 0
-	c.First, c.Last, c.OpenUntil = fromMicros(first), fromMicros(last), fromMicros(openUntil)
-	c.Created, c.Updated = fromMicros(created), fromMicros(updated)
-	if metadata != "" {
-		if err := json.Unmarshal([]byte(metadata), &c.Metadata); err != nil {
+}
+
+// conversation is what was scanned.
+func (r *conversationRow) conversation() (memory.Conversation, error) {
+	c := r.c
+	c.Archived = r.archived != 0
+	c.First, c.Last, c.OpenUntil = fromMicros(r.first), fromMicros(r.last), fromMicros(r.openUntil)
+	c.Created, c.Updated = fromMicros(r.created), fromMicros(r.updated)
+	if r.metadata != "" {
+		if err := json.Unmarshal([]byte(r.metadata), &c.Metadata); err != nil {
 			return c, memory.StoredValue(err, "conversation", c.ID)
 		}
 	}
 	return c, nil
 }
 
+func scanConversation(row database.Scanner) (memory.Conversation, error) {
+	var r conversationRow
+	if err := row.Scan(r.targets()...); err != nil {
+		return memory.Conversation{}, err
+	}
+	return r.conversation()
+}
+
 const insertConversation = `INSERT INTO tbl_l2_conversations (tenant, conversation_id, request_id, user_id, agent_id, title, metadata_json, archived,
   user_messages, assistant_messages, committed_turns, failed_turns, active_corrections, content_bytes, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)`
 
-const selectConversationByRequest = `SELECT ` + conversationColumns + ` FROM tbl_l2_conversations WHERE tenant = ? AND request_id = ?`
+const selectConversationByRequest = `SELECT ` + conversationColumns + ` FROM tbl_l2_conversations c WHERE c.tenant = ? AND c.request_id = ?`
 
 // CreateConversation stores a new conversation, or returns the one that the same request id created. c.Created is the time.
 func (s *Store) CreateConversation(ctx context.Context, c memory.Conversation) (memory.Conversation, error) {
@@ -74,7 +91,7 @@ func (s *Store) CreateConversation(ctx context.Context, c memory.Conversation) (
 	return stored, err
 }
 
-const selectConversation = `SELECT ` + conversationColumns + ` FROM tbl_l2_conversations WHERE tenant = ? AND conversation_id = ?`
+const selectConversation = `SELECT ` + conversationColumns + ` FROM tbl_l2_conversations c WHERE c.tenant = ? AND c.conversation_id = ?`
 
 // Conversation returns one conversation.
 func (s *Store) Conversation(ctx context.Context, tenant, id string) (memory.Conversation, error) {

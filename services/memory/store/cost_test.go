@@ -242,6 +242,7 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 		args []any
 	}{
 		{selectTurn, []any{c.Tenant, c.ID}},
+		{selectTurnWithConversation, []any{c.Tenant, c.ID}},
 		{selectMessageBySeq, []any{c.Tenant, c.ID, 17}},
 		{selectMessage, []any{c.Tenant, c.ID}},
 		{selectMessageByRequest, []any{c.Tenant, c.ID, "x"}},

@@ -9,8 +9,8 @@
 //	facts.go, biases.go, traces.go
 //	erase.go          everything about a person goes; forgetting.go: what forgotten builds wrote
 //
-// Locks are taken in one order everywhere: scope, then conversation. Every decision is made after the lock, from rows read
-// under it. Methods take the time as a parameter; a request that changes nothing but must close an expired turn commits
+// Locks are taken in one order: scope, then conversation; only withTurn locks a turn before its conversation. Every decision is
+// made after the lock, from rows read under it. Methods take the time as a parameter; a request that changes nothing but must close an expired turn commits
 // that first and refuses afterwards. Errors are of package errors.
 package store
 

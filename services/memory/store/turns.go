@@ -9,20 +9,22 @@ import (
 	"dbslm/services/memory"
 )
 
-const turnColumns = `tenant, turn_id, conversation_id, request_id, state, lease_until, seed, model, ngram_build_id, concept_build_id,
-  user_message_id, user_seq, COALESCE(reply_message_id, ''), COALESCE(reply_seq, 0), failure, created_at, COALESCE(closed_at, 0)`
+const turnColumns = `t.tenant, t.turn_id, t.conversation_id, t.request_id, t.state, t.lease_until, t.seed, t.model, t.ngram_build_id, t.concept_build_id,
+  t.user_message_id, t.user_seq, COALESCE(t.reply_message_id, ''), COALESCE(t.reply_seq, 0), t.failure, t.created_at, COALESCE(t.closed_at, 0)`
 
-func scanTurn(row database.Scanner) (memory.Turn, error) {
+func scanTurn(row database.Scanner, more ...any) (memory.Turn, error) {
 	var t memory.Turn
 	var lease, seed, created, closed int64
-	err := row.Scan(&t.Tenant, &t.ID, &t.ConversationID, &t.RequestID, &t.State, &lease, &seed, &t.Pins.Model, &t.Pins.NgramBuildID, &t.Pins.ConceptBuildID,
-		&t.UserMessageID, &t.UserSeq, &t.ReplyMessageID, &t.ReplySeq, &t.Failure, &created, &closed)
+	err := row.Scan(append([]any{
+		&t.Tenant, &t.ID, &t.ConversationID, &t.RequestID, &t.State, &lease, &seed, &t.Pins.Model, &t.Pins.NgramBuildID, &t.Pins.ConceptBuildID,
+		&t.UserMessageID, &t.UserSeq, &t.ReplyMessageID, &t.ReplySeq, &t.Failure, &created, &closed,
+	}, more...)...)
 	t.Pins.Seed = uint64(seed)
 	t.LeaseUntil, t.Created, t.Closed = fromMicros(lease), fromMicros(created), fromMicros(closed)
 	return t, err
 }
 
-const selectTurn = `SELECT ` + turnColumns + ` FROM tbl_l2_turns WHERE tenant = ? AND turn_id = ?`
+const selectTurn = `SELECT ` + turnColumns + ` FROM tbl_l2_turns t WHERE t.tenant = ? AND t.turn_id = ?`
 
 func readTurn(ctx context.Context, q database.Querier, tenant, id string) (memory.Turn, error) {
 	t, err := scanTurn(q.QueryRow(ctx, selectTurn, tenant, id))
@@ -81,27 +83,24 @@ func failTurn(ctx context.Context, tx *database.Tx, c memory.Conversation, close
 	return writeConversation(ctx, tx, c)
 }
 
-// withTurn runs f on a turn under its conversation's lock. Which conversation that is never changes, so the turn is read
-// before: the conversation is always locked first. Its row says whether the turn is open and until when, so that what may have
-// changed since is read again only of a turn that is not.
+const selectTurnWithConversation = `SELECT ` + turnColumns + `, ` + conversationColumns + ` FROM tbl_l2_turns t
+JOIN tbl_l2_conversations c ON c.tenant = t.tenant AND c.conversation_id = t.conversation_id WHERE t.tenant = ? AND t.turn_id = ?`
+
+// withTurn runs f on a locked turn and its conversation, read in one statement. It locks the turn first, as nobody else does:
+// where the conversation is held by who then wants the same turn, the database ends one of the two and InTx runs it again.
 func (s *Store) withTurn(ctx context.Context, tenant, id string, f func(tx *database.Tx, c memory.Conversation, t memory.Turn) error) error {
-	before, err := readTurn(ctx, s.db, tenant, id)
-	if err != nil {
-		return err
-	}
 	return s.db.InTx(ctx, func(tx *database.Tx) error {
-		t := before
-		c, err := s.lockConversation(ctx, tx, tenant, t.ConversationID)
-		if errors.KindOf(err) == errors.NotFound && err != nil { // deleted meanwhile
+		var r conversationRow
+		t, err := scanTurn(tx.QueryRow(ctx, selectTurnWithConversation+s.lockRow, tenant, id), r.targets()...)
+		if errors.Is(err, database.ErrNoRows) {
 			return memory.NotFound("turn", id)
 		}
 		if err != nil {
 			return err
 		}
-		if t.LeaseUntil = c.OpenUntil; c.OpenTurnID != id || t.State != memory.TurnOpen {
-			if t, err = readTurn(ctx, tx, tenant, id); err != nil {
-				return err
-			}
+		c, err := r.conversation()
+		if err != nil {
+			return err
 		}
 		return f(tx, c, t)
 	})
