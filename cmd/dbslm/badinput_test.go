@@ -156,6 +156,8 @@ func refusals() map[string][]badInput {
 			{given: "an empty file", prepare: []string{"empty.txt", ""}, args: in("store", "train", "empty.txt")},
 			{given: "a file of spaces and empty lines", prepare: []string{"blank.txt", " \n\t\r\n\n"}, args: in("store", "train", "blank.txt")},
 			{given: "empty standard input", args: in("store", "train", "--stdin")},
+			{given: "a label for a file", args: in("store", "train", "harbour.txt", "--label", "harbour")},
+			{given: "a label of nothing", stdin: "The boat.\n", args: in("store", "train", "-", "--label", "")},
 			{given: "an empty file", prepare: []string{"empty.txt", ""}, args: in("store", "eval", "empty.txt")},
 			{given: "another encoding than UTF-8", prepare: []string{"latin1.txt", "The caf\xe9 is closed.\n"}, args: in("store", "train", "harbour.txt", "latin1.txt")},
 			{given: "another encoding than UTF-8", prepare: []string{"latin1.txt", "The caf\xe9 is closed.\n"}, args: in("store", "eval", "latin1.txt")},

@@ -200,6 +200,8 @@ func TestTrainInputs(t *testing.T) {
 	check([]string{"story ingested"}, "", "--model", "home", "~/story")
 	check([]string{"story unchanged", "<stdin> ingested"}, "A text from elsewhere.", "story", "--stdin")
 	check([]string{"<stdin> unchanged"}, "A text from elsewhere.", "--stdin")
+	check([]string{"letter ingested"}, "Another text from elsewhere.", "-", "--label", "letter")
+	check([]string{"story unchanged", "letter unchanged"}, "Another text from elsewhere.", "-", "story", "--label", "letter")
 
 	if r := invokeReading(t, " \n", p.on("train", "--stdin", "story", "--json")...); r.code != exitOK || r.err != "skipped <stdin>: it holds no text\n" {
 		t.Errorf("blank standard input: %+v", r)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"dbslm/pkg/errors"
@@ -34,6 +35,7 @@ type trainOptions struct {
 	orderGiven                                             bool
 	recursive, stdin, reset, yes, noBuild, noPublish, json bool
 	dryRun                                                 bool
+	label                                                  string // of standard input
 	memory                                                 size
 	maxRuntime                                             time.Duration
 }
@@ -67,6 +69,7 @@ are never touched.`,
   dbslm train letters/ --probe heldout.txt --every 100 --metrics metrics.ndjson
   dbslm train books/ --recursive --order 5 --dry-run --probe chapter.txt
   dbslm train large.txt.zst --order 5 --memory 256MiB
+  curl -s https://example.org/page.txt | dbslm train - --label page
   dbslm train corpus.txt --reset`,
 		Annotations: map[string]string{afterInterrupt: "; run the same command again to complete what was begun"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -91,7 +94,8 @@ are never touched.`,
 	flags.Uint32Var(&o.weight, "weight", 1, "count every text `N` times, 1 to 1000000")
 	flags.BoolVar(&o.dropText, "drop-text", false, "do not keep the texts; who wants them forgotten or replaced must send them again")
 	flags.BoolVar(&o.recursive, "recursive", false, "look for *.txt below directories too")
-	flags.BoolVar(&o.stdin, "stdin", false, "also read a text from standard input")
+	flags.BoolVar(&o.stdin, "stdin", false, "also read a text from standard input; so does the path \"-\"")
+	flags.StringVar(&o.label, "label", stdinLabel, "label of the text on standard input: a `name` in the model")
 	flags.BoolVar(&o.reset, "reset", false, "empty the model first; its build serves until the new one is published")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before --reset")
 	o.estimation.register(flags)
@@ -216,6 +220,16 @@ func (a *app) trainInputs(ctx context.Context, args []string, o trainOptions) (u
 			remove()
 		}
 	}
+	if slices.Contains(args, "-") {
+		o.stdin = true
+		args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "-" })
+	}
+	if o.label != stdinLabel && !o.stdin {
+		return nil, cleanup, usagef("--label names the text on standard input; add --stdin, or leave it out: a file is named by its path")
+	}
+	if o.label == "" {
+		return nil, cleanup, usagef("--label is empty; give the text a name")
+	}
 	if len(args) == 0 && !o.stdin {
 		return nil, cleanup, usagef("nothing to train on: name files or directories, or use --stdin; see: dbslm train --help")
 	}
@@ -224,7 +238,10 @@ func (a *app) trainInputs(ctx context.Context, args []string, o trainOptions) (u
 		return nil, cleanup, err
 	}
 	if o.stdin {
-		in := input{label: stdinLabel, from: a.in}
+		in := input{label: o.label, from: a.in}
+		if err := checkLabel(in.label); err != nil {
+			return nil, cleanup, err
+		}
 		if err := o.recognise(&in); err != nil {
 			return nil, cleanup, err
 		}

@@ -319,6 +319,9 @@ func TestWithoutCounts(t *testing.T) {
 		if err := s.ExportCounts(t.Context(), tenant, "tiny", io.Discard, nil); errors.ReasonOf(err) != "MODEL_WITHOUT_COUNTS" {
 			t.Error(err)
 		}
+		if _, err := s.Forgettable(t.Context(), tenant, "tiny", "more"); errors.ReasonOf(err) != "MODEL_WITHOUT_COUNTS" {
+			t.Errorf("forgetting: %v", err)
+		}
 		if _, err := s.ResetModel(t.Context(), tenant, "tiny", ngram.Settings{}, ""); err != nil {
 			t.Fatal(err)
 		}

@@ -111,7 +111,7 @@ func (s *Store) ExportCounts(ctx context.Context, tenant, name string, w io.Writ
 	if err != nil {
 		return err
 	}
-	if err := (&Trainer{model: model}).Countable(); err != nil {
+	if err := countable(model); err != nil {
 		return err
 	}
 	if model.Tokens == 0 {

@@ -38,6 +38,9 @@ func (s *Store) Forgettable(ctx context.Context, tenant, model, label string) (F
 		if err != nil {
 			return err
 		}
+		if err := countable(m); err != nil {
+			return err
+		}
 		d, _, err := findDocument(ctx, tx, m, label)
 		if err != nil {
 			return err

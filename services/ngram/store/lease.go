@@ -149,15 +149,17 @@ func (s *Store) keep(ctx context.Context, cancel context.CancelCauseFunc, done c
 // Model returns the model as it was when the trainer took it, with the totals of what it counted since.
 func (t *Trainer) Model() ngram.Model { return t.model }
 
-// Countable refuses a model that was imported without counts, as FailedPrecondition: there is nothing that text could be
-// added to, taken from or derived from.
-func (t *Trainer) Countable() error {
-	if t.model.Counted() {
+// Countable refuses a model that was imported without counts, as FailedPrecondition.
+func (t *Trainer) Countable() error { return countable(t.model) }
+
+// countable refuses a model without counts: there is nothing that text could be added to, taken from or derived from.
+func countable(model ngram.Model) error {
+	if model.Counted() {
 		return nil
 	}
 	return errors.New(errors.FailedPrecondition, "MODEL_WITHOUT_COUNTS",
-		"model %q was imported from a file of probabilities and has no counts, so it cannot be trained, forget a text or be built again; train another model, or reset this one", t.model.Name).
-		With("model", t.model.Name)
+		"model %q was imported from a file of probabilities and has no counts, so it cannot be trained, forget a text or be built again; train another model, or reset this one", model.Name).
+		With("model", model.Name)
 }
 
 // DefaultMemory is what a training takes unless it is told otherwise, in bytes.
