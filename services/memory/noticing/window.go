@@ -5,12 +5,13 @@ import (
 	"dbslm/services/memory"
 )
 
-// maxContext bounds the words of a question or reply that stand for what was wrong, in bytes.
+// maxContext bounds the words of a question that stand for what was wrong, in bytes.
 const maxContext = 1024
 
 // Correction returns the correction of scope conversation that a person's message makes of what was said before it, oldest
 // first, and the name of the rule that recognised it. What is corrected is the reply to the latest message of the person
-// that was no correction itself: "No, it's Lyon. – No, sorry, it's Paris" is about one question.
+// that was no correction itself: "No, it's Lyon. – No, sorry, it's Paris" is about one question. It says what the person said and
+// never quotes a reply, whose words go when a document is forgotten; without a question, what is wrong must be named.
 func Correction(before []memory.Message, said memory.Message) (k memory.Correction, rule string, ok bool) {
 	n := len(before)
 	if n == 0 || before[n-1].Sender != memory.SenderAssistant {
@@ -37,10 +38,8 @@ func Correction(before []memory.Message, said memory.Message) (k memory.Correcti
 		ErrorMessageID: reply.ID, CorrectionMessageID: said.ID, ErrorContext: noticed.Wrong,
 		Fact: memory.CorrectedFact{Entity: noticed.Entity, Attribute: noticed.Attribute, Value: noticed.Right},
 	}
-	for _, context := range []string{question.Content, reply.Content} {
-		if k.ErrorContext == "" && k.Fact.Entity == "" {
-			k.ErrorContext = text.Truncate(context, maxContext)
-		}
+	if k.ErrorContext == "" && k.Fact.Entity == "" {
+		k.ErrorContext = text.Truncate(question.Content, maxContext)
 	}
 	_, err := k.Complete()
 	return k, noticed.Rule, err == nil
