@@ -57,6 +57,7 @@ func newBans(a *app) *cobra.Command {
 
 func newBansAdd(a *app) *cobra.Command {
 	var model string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "add TEXT",
 		Short:   "Ban a sequence of words",
@@ -65,19 +66,25 @@ func newBansAdd(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), false, func(conn *connection) error {
 				_, err := ngramv1.NewProfileServiceClient(conn).AddBan(cmd.Context(), &ngramv1.AddBanRequest{Tenant: a.tenant, Ban: &ngramv1.Ban{Text: args[0], Model: model}})
-				if err == nil {
-					fmt.Fprintf(a.out, "banned %q\n", args[0])
+				if err != nil {
+					return err
 				}
-				return err
+				if asJSON {
+					return printJSON(a.out, banSummary{Text: args[0], Model: model})
+				}
+				fmt.Fprintf(a.out, "banned %q\n", args[0])
+				return nil
 			})
 		},
 	}
 	cmd.Flags().StringVar(&model, "model", "", "`name` of the model; empty bans for all models")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 func newBansRemove(a *app) *cobra.Command {
 	var model string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "remove TEXT",
 		Short:   "Lift a ban",
@@ -86,13 +93,18 @@ func newBansRemove(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), false, func(conn *connection) error {
 				_, err := ngramv1.NewProfileServiceClient(conn).RemoveBan(cmd.Context(), &ngramv1.RemoveBanRequest{Tenant: a.tenant, Ban: &ngramv1.Ban{Text: args[0], Model: model}})
-				if err == nil {
-					fmt.Fprintf(a.out, "lifted the ban of %q\n", args[0])
+				if err != nil {
+					return err
 				}
-				return err
+				if asJSON {
+					return printJSON(a.out, banSummary{Text: args[0], Model: model})
+				}
+				fmt.Fprintf(a.out, "lifted the ban of %q\n", args[0])
+				return nil
 			})
 		},
 	}
 	cmd.Flags().StringVar(&model, "model", "", "`name` of the model; empty lifts a ban for all models")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -186,7 +186,8 @@ as it was written.`,
 }
 
 func newBiasesRemove(a *app) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:     "remove ID",
 		Short:   "Remove a bias",
 		Example: "  dbslm biases remove 0193e4a1-…",
@@ -194,11 +195,22 @@ func newBiasesRemove(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), false, func(conn *connection) error {
 				_, err := memoryv1.NewBiasServiceClient(conn).DeleteBias(cmd.Context(), &memoryv1.DeleteBiasRequest{Tenant: a.tenant, BiasId: args[0]})
-				if err == nil {
-					fmt.Fprintf(a.out, "removed bias %s\n", args[0])
+				if err != nil {
+					return err
 				}
-				return err
+				if asJSON {
+					return printJSON(a.out, removed{args[0]})
+				}
+				fmt.Fprintf(a.out, "removed bias %s\n", args[0])
+				return nil
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// removed is what was removed, as it is printed.
+type removed struct {
+	Removed string `json:"removed"`
 }

@@ -200,6 +200,7 @@ func newCorrectionsShow(a *app) *cobra.Command {
 
 func newCorrectionsRevoke(a *app) *cobra.Command {
 	var reason string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "revoke ID",
 		Short:   "End a correction; it stays readable",
@@ -213,17 +214,22 @@ func newCorrectionsRevoke(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if asJSON {
+					return printJSON(a.out, summariseCorrection(resp.Correction))
+				}
 				fmt.Fprintf(a.out, "revoked: %s (%s)\n", oneLine(resp.Correction.GetFact().GetValue()), resp.Correction.CorrectionId)
 				return nil
 			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "`text` that says why")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 func newCorrectionsPromote(a *app) *cobra.Command {
 	var scope, model, reviewer string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "promote ID",
 		Short: "Copy a correction into a wider scope, after review",
@@ -245,6 +251,9 @@ func newCorrectionsPromote(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if asJSON {
+					return printJSON(a.out, summariseCorrection(resp.Correction))
+				}
 				fmt.Fprintf(a.out, "promoted to %s: %s (correction %s)\n", nameOf(resp.Correction.Scope, scopes), oneLine(resp.Correction.GetFact().GetValue()), resp.Correction.CorrectionId)
 				return nil
 			})
@@ -253,6 +262,7 @@ func newCorrectionsPromote(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&scope, "to", "", "wider `scope`: user or model")
 	cmd.Flags().StringVar(&model, "model", "", "`name` of the language model, for --to model")
 	cmd.Flags().StringVar(&reviewer, "reviewed-by", "", "`name` of who reviewed it")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
@@ -285,6 +295,7 @@ func newCorrectionsExport(a *app) *cobra.Command {
 func newCorrectionsImport(a *app) *cobra.Command {
 	var p scopeFlags
 	var origin string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Record exported corrections of another store",
@@ -314,6 +325,9 @@ of one subject they count as superseded at once. Importing twice changes nothing
 						outranked++
 					}
 				}
+				if asJSON {
+					return printJSON(a.out, importedCorrections{origin, len(requests), len(requests) - outranked, skipped})
+				}
 				fmt.Fprintf(a.out, "from %q: %s, %s in effect; ended ones left out: %s\n", origin, plural(len(requests), "correction", "corrections"),
 					count(len(requests)-outranked), count(skipped))
 				return nil
@@ -322,7 +336,16 @@ of one subject they count as superseded at once. Importing twice changes nothing
 	}
 	p.flags(cmd, "record them for")
 	cmd.Flags().StringVar(&origin, "origin", "", "`name` of where they come from")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// importedCorrections is an import as it is printed.
+type importedCorrections struct {
+	Origin   string `json:"origin"`
+	Recorded int    `json:"recorded"`
+	InEffect int    `json:"in_effect"`
+	LeftOut  int    `json:"left_out"` // ended ones
 }
 
 // maxImportLine is the longest line of an import, in bytes: what one correction may hold.

@@ -45,6 +45,7 @@ func (s factSummary) state() string {
 
 func newRemember(a *app) *cobra.Command {
 	var p scopeFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "remember ENTITY ATTRIBUTE VALUE",
 		Short: "Tell a fact that concepts may use",
@@ -76,6 +77,9 @@ func newRemember(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if asJSON {
+					return printJSON(a.out, summariseFact(resp.Fact))
+				}
 				fmt.Fprintf(a.out, "remembered for this %s: %s / %s = %s (fact %s)\n", nameOf(resp.Fact.Scope, scopes), resp.Fact.Entity, resp.Fact.Attribute,
 					oneLine(resp.Fact.Value), resp.Fact.FactId)
 				return nil
@@ -83,6 +87,7 @@ func newRemember(a *app) *cobra.Command {
 		},
 	}
 	p.flags(cmd, "it holds for")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
@@ -126,7 +131,8 @@ func newFacts(a *app) *cobra.Command {
 }
 
 func newFactsRetire(a *app) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:     "retire ID",
 		Short:   "End a fact; it stays readable",
 		Example: "  dbslm facts retire 0193e4a1-…",
@@ -137,11 +143,16 @@ func newFactsRetire(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if asJSON {
+					return printJSON(a.out, summariseFact(resp.Fact))
+				}
 				fmt.Fprintf(a.out, "retired: %s / %s = %s\n", resp.Fact.Entity, resp.Fact.Attribute, oneLine(resp.Fact.Value))
 				return nil
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 func (a *app) readFacts(ctx context.Context, conn *connection, conversation, user string, retired bool) ([]factSummary, error) {

@@ -162,6 +162,7 @@ func (a *app) listMessages(ctx context.Context, conn *connection, conversation, 
 func newCorrect(a *app) *cobra.Command {
 	var p scopeFlags
 	var entity, attribute, message, bot string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "correct [WRONG] RIGHT",
 		Short: "Record a correction",
@@ -203,6 +204,9 @@ conversation, for one person, or for everybody who uses a model.`,
 					return err
 				}
 				s := summariseCorrection(resp.Correction)
+				if asJSON {
+					return printJSON(a.out, correctSummary{s, resp.SupersededIds, resp.Warnings})
+				}
 				fmt.Fprintf(a.out, "recorded for this %s: %s → %s (correction %s)\n", s.Scope, oneLine(s.about()), oneLine(s.Value), s.ID)
 				for _, id := range resp.SupersededIds {
 					fmt.Fprintf(a.out, "superseded: correction %s\n", id)
@@ -219,12 +223,20 @@ conversation, for one person, or for everybody who uses a model.`,
 	cmd.Flags().StringVar(&attribute, "attribute", "", "which `property`, such as capital")
 	cmd.Flags().StringVar(&message, "message", "", "`id` of the reply that was wrong, in --conversation")
 	cmd.Flags().StringVar(&bot, "bot", "", "`name` of the bot that says so in the next reply (default \"default\")")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// correctSummary is a new correction as it is printed.
+type correctSummary struct {
+	correctionSummary
+	Superseded []string `json:"superseded,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
 }
 
 func newErase(a *app) *cobra.Command {
 	var user, conversation, request string
-	var yes bool
+	var yes, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "erase",
 		Short: "Remove everything about a person or a conversation",
@@ -260,6 +272,9 @@ interrupted goes on with the same --request-id. It cannot be undone; dbslm expor
 					fmt.Fprintf(a.err, "not finished; go on with: --request-id %s\n", request)
 					return err
 				}
+				if asJSON {
+					return printJSON(a.out, erased{user, conversation, request, rows})
+				}
 				fmt.Fprintf(a.out, "erased %s: %s\n", what, plural(rows, "row", "rows"))
 				return nil
 			})
@@ -269,7 +284,16 @@ interrupted goes on with the same --request-id. It cannot be undone; dbslm expor
 	cmd.Flags().StringVar(&conversation, "conversation", "", "`id` of the conversation")
 	cmd.Flags().StringVar(&request, "request-id", "", "`id` of an erasure that was interrupted")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// erased is an erasure as it is printed.
+type erased struct {
+	User         string `json:"user,omitempty"`
+	Conversation string `json:"conversation,omitempty"`
+	RequestID    string `json:"request_id"`
+	Rows         uint64 `json:"rows"`
 }
 
 // erase removes a subject's data and returns how many rows of conversations those were.
