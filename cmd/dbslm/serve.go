@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 
 	"dbslm"
+	"dbslm/gateway/edge"
 	"dbslm/pkg/errors"
 	"dbslm/pkg/rpc"
 	"dbslm/pkg/telemetry"
@@ -24,7 +27,8 @@ var defaultListen = map[dbslm.Service]string{
 }
 
 func newServe(a *app) *cobra.Command {
-	var listen, metrics, residentDir, tlsCert, tlsKey string
+	var listen, residentDir, tlsCert, tlsKey string
+	var beside besides
 	var observe telemetry.Config
 	residentMemory := size(1 << 30)
 	peers := map[dbslm.Service]*string{}
@@ -36,10 +40,14 @@ its peers are reached in memory. Every service that is named listens: ngram on 1
 concept on 7403, the gateway on 7400; --listen sets the address of the gateway, or of the only service named.
 There is no authentication yet: keep addresses on loopback or a private network.
 
+With --http-listen the gateway also answers HTTP: what clients of OpenAI's API ask for under /v1, and every RPC as JSON. It
+answers under localhost and addresses; other names are given with --http-host.
+
 Published models are held whole in memory as far as --resident-memory allows, mapped from local files that are derived
 from the tables, replaced when another build is published and removed when theirs is dropped. A model that does not fit
 is served from its tables and a cache, with the same answers.`,
 		Example: `  dbslm serve
+  dbslm serve --http-listen 127.0.0.1:7480
   dbslm serve ngram --db mysql://dbslm:secret@db:3306/ --listen 0.0.0.0:7401
   dbslm serve gateway --ngram-addr 127.0.0.1:7401 --memory-addr 127.0.0.1:7402 --concept-addr 127.0.0.1:7403`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,6 +71,12 @@ is served from its tables and a cache, with the same answers.`,
 					return err
 				}
 			}
+			if !slices.Contains(services, dbslm.Gateway) && (beside.http != "" || len(beside.hosts) > 0) {
+				return usagef("--http-listen and --http-host are for the gateway; serve it in this process, or drop them")
+			}
+			if beside.http == "" && len(beside.hosts) > 0 {
+				return usagef("--http-host names who may ask over HTTP; give an address with --http-listen too")
+			}
 			if observe.SampleRatio <= 0 {
 				return usagef("--otlp-ratio %v is not above 0; leave out --otlp-endpoint to send no traces", observe.SampleRatio)
 			}
@@ -72,12 +86,14 @@ is served from its tables and a cache, with the same answers.`,
 			for name, address := range peers {
 				config.Peers[name] = *address
 			}
-			return a.serve(cmd.Context(), config, observe, addresses, metrics)
+			return a.serve(cmd.Context(), config, observe, addresses, beside)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", "", "`address` of the gateway, or of the only service named: host:port or unix:///path")
-	flags.StringVar(&metrics, "metrics-listen", "", "serve /metrics and /healthz over HTTP at `host:port`")
+	flags.StringVar(&beside.http, "http-listen", "", "serve HTTP too, OpenAI's API and every RPC as JSON, at `host:port`, such as 127.0.0.1:7480")
+	flags.StringSliceVar(&beside.hosts, "http-host", nil, "`name` under which HTTP may be asked, besides localhost and addresses; may be repeated")
+	flags.StringVar(&beside.metrics, "metrics-listen", "", "serve /metrics and /healthz over HTTP at `host:port`")
 	flags.StringVar(&observe.OTLPEndpoint, "otlp-endpoint", "", "send traces over OTLP/gRPC to a collector at `URL`, such as http://127.0.0.1:4317")
 	flags.Float64Var(&observe.SampleRatio, "otlp-ratio", 1, "`share` of the traces begun here that is sent, above 0 up to 1")
 	flags.StringVar(&tlsCert, "tls-cert", "", "demand TLS of clients, showing the certificate in a PEM `file`, which is read again when it was renewed")
@@ -130,7 +146,13 @@ func listenAddresses(services []dbslm.Service, listen string, all bool) (map[dbs
 	return addresses, nil
 }
 
-func (a *app) serve(ctx context.Context, config dbslm.Config, observe telemetry.Config, addresses map[dbslm.Service]string, metrics string) (err error) {
+// besides are the listeners beside the services' own; empty for none.
+type besides struct {
+	metrics, http string
+	hosts         []string // of http
+}
+
+func (a *app) serve(ctx context.Context, config dbslm.Config, observe telemetry.Config, addresses map[dbslm.Service]string, beside besides) (err error) {
 	tel, err := a.telemetry(observe)
 	if err != nil {
 		return err
@@ -157,23 +179,49 @@ func (a *app) serve(ctx context.Context, config dbslm.Config, observe telemetry.
 
 	run, stop := context.WithCancel(ctx)
 	defer stop()
-	served := make(chan error, 1)
-	if metrics != "" {
-		lis, err := rpc.Listen(ctx, metrics)
+	asked, stopAsked := context.WithCancel(context.WithoutCancel(ctx)) // the services outlive the door of HTTP, which asks them
+	defer stopAsked()
+	var serving sync.WaitGroup
+	var errs [3]error
+	if beside.metrics != "" {
+		lis, err := rpc.Listen(ctx, beside.metrics)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(a.err, "metrics on http://%s/metrics\n", lis.Addr())
-		go func() { served <- tel.Serve(run, lis, sys.Ready); stop() }()
+		serving.Go(func() { errs[0] = tel.Serve(run, lis, sys.Ready); stop() })
+	}
+	if beside.http != "" {
+		lis, err := rpc.Listen(ctx, beside.http)
+		if err != nil {
+			stop()
+			serving.Wait()
+			return err
+		}
+		scheme := "http"
+		if config.ServerTLS != nil {
+			scheme, lis = "https", tls.NewListener(lis, onlyHTTP1(config.ServerTLS))
+		}
+		fmt.Fprintf(a.err, "gateway on %s://%s/v1\n", scheme, lis.Addr())
+		door := edge.New(sys.Conn(), edge.Options{Hosts: beside.hosts, Logger: tel.Logger, Registerer: tel.Registry})
+		serving.Go(func() { errs[1] = door.Serve(run, lis); stop(); stopAsked() })
 	} else {
-		served <- nil
+		context.AfterFunc(run, stopAsked)
 	}
 	for _, name := range dbslm.Services() {
 		if l, ok := listeners[name]; ok {
 			fmt.Fprintf(a.err, "%s listening on %s\n", name, l.Addr())
 		}
 	}
-	err = sys.Serve(run, listeners)
+	errs[2] = sys.Serve(asked, listeners)
 	stop()
-	return errors.Join(err, <-served)
+	serving.Wait()
+	return errors.Join(errs[:]...)
+}
+
+// onlyHTTP1 is the configuration of gRPC's TLS for a server that speaks no HTTP/2.
+func onlyHTTP1(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	return config
 }

@@ -22,12 +22,11 @@ const requestIDHeader = "x-request-id"
 
 // withRequestID takes the caller's id, or makes one.
 func withRequestID(ctx context.Context) (context.Context, metadata.MD) {
-	id := ""
-	if values := metadata.ValueFromIncomingContext(ctx, requestIDHeader); len(values) == 1 && validRequestID(values[0]) {
-		id = values[0]
-	} else {
-		id = newRequestID()
+	given := ""
+	if values := metadata.ValueFromIncomingContext(ctx, requestIDHeader); len(values) == 1 {
+		given = values[0]
 	}
+	id := RequestID(given)
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.SetAttributes(attribute.String("dbslm.request_id", id))
 	}
@@ -48,8 +47,14 @@ func validRequestID(id string) bool {
 	return true
 }
 
-// newRequestID cannot fail: the system's source of randomness never does since Go 1.24.
-func newRequestID() string { return uuid.Must(uuid.NewV7()).String() }
+// RequestID returns the id that a caller gave its request, or a new one where that is not safe to print. It cannot fail: the
+// system's source of randomness never does since Go 1.24.
+func RequestID(given string) string {
+	if validRequestID(given) {
+		return given
+	}
+	return uuid.Must(uuid.NewV7()).String()
+}
 
 func requestIDUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	ctx, echo := withRequestID(ctx)

@@ -72,7 +72,8 @@ func toWindow(w window.Window) *memoryv1.Window {
 }
 
 func fromBounds(b *memoryv1.WindowBounds) (window.Bounds, error) {
-	return window.NewBounds(b.GetMaxTurns(), b.GetMaxTokens(), b.GetTokenizer(), b.GetTokenizerParameters())
+	bounds, err := window.NewBounds(b.GetMaxTurns(), b.GetMaxTokens(), b.GetTokenizer(), b.GetTokenizerParameters())
+	return bounds.Through(int64(b.GetThroughSeq())), err
 }
 
 func toScope(s memory.Scope) memoryv1.Scope {

@@ -119,8 +119,19 @@ func (s *Store) WindowBefore(ctx context.Context, tenant, conversationID, messag
 	return w, err
 }
 
-// readWindow returns the window that ends with message last, up to which the conversation holds that many bytes of content.
+// readWindow returns the window that ends with message last, up to which the conversation holds that many bytes of content, or
+// before it where the bounds say so.
 func readWindow(ctx context.Context, q database.Querier, tenant, conversationID string, bounds window.Bounds, last, contentBytes int64) (window.Window, error) {
+	if end := bounds.End(last); end < last {
+		m, err := scanMessage(q.QueryRow(ctx, selectMessageBySeq, tenant, conversationID, end))
+		if errors.Is(err, database.ErrNoRows) { // removed since, and all before it
+			return bounds.Choose(nil, end), nil
+		}
+		if err != nil {
+			return window.Window{}, err
+		}
+		last, contentBytes = end, m.End
+	}
 	var latest []memory.Message
 	result, err := q.Query(ctx, selectWindow, tenant, conversationID, last-bounds.Messages(), last, contentBytes-bounds.Bytes())
 	err = rows(result, err, func(row database.Scanner) error {

@@ -430,3 +430,44 @@ func testDeleteConversation(t *testing.T, s *Store) {
 		t.Errorf("matches %v, error %v", matches, err)
 	}
 }
+
+// A window that ends with an earlier message is the same whatever was said since, for the turn, its retry and who looks later.
+func testWindowThrough(t *testing.T, s *Store) {
+	c := begin(t, s)
+	for i := range 4 {
+		if _, err := appendAt(s, c, fmt.Sprint(i), []memory.Sender{memory.SenderUser, memory.SenderAssistant}[i%2], fmt.Sprint("given ", i), noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := func(w window.Window) (out []string) {
+		for _, m := range w.Messages {
+			out = append(out, m.Content)
+		}
+		return append(out, fmt.Sprint(w.Omitted))
+	}
+	for _, through := range []int64{1, 3, 4, 9} {
+		want := []string{"given 0", "given 1", "given 2", "given 3"}[:min(through, 4)]
+		want = append(slices.Clone(want), "0")
+		for n := range 2 {
+			r := request(t, c, fmt.Sprint("turn ", through, n), "asked")
+			if through > 4 { // nothing was said since, of which this is the bound
+				r = request(t, begin(t, s), "turn", "asked")
+				want = []string{"0"}
+			}
+			r.Bounds = r.Bounds.Through(through)
+			p := prepare(t, s, r, noon)
+			again := prepare(t, s, r, noon)
+			commit(t, s, p.Turn, "answered", noon)
+			before, err := s.WindowBefore(t.Context(), c.Tenant, p.Turn.ConversationID, p.UserMessage.ID, r.Bounds)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, w := range map[string]window.Window{"the turn": p.Window, "its retry": again.Window, "later": before} {
+				if diff := cmp.Diff(want, said(w)); diff != "" {
+					t.Errorf("through %d, %s sees\n%s", through, name, diff)
+				}
+			}
+		}
+	}
+	checkCounters(t, s, c)
+}

@@ -101,7 +101,11 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 				return err
 			}
 		}
-		p.Window = r.Bounds.Choose(latest, c.Messages())
+		if r.Bounds.End(c.Messages()) == c.Messages() {
+			p.Window = r.Bounds.Choose(latest, c.Messages())
+		} else if p.Window, err = readWindow(ctx, tx, r.Tenant, c.ID, r.Bounds, c.Messages(), c.ContentBytes); err != nil {
+			return err
+		}
 		b = b.after(p.Window)
 		said = b.said
 		if err := p.read(ctx, tx, b); err != nil {

@@ -64,6 +64,7 @@ func TestStore(t *testing.T) {
 			{"ContentIsKeptExactly", testContentIsKeptExactly},
 			{"PagesOfMessages", testPagesOfMessages},
 			{"WindowOfLongMessages", testWindowOfLongMessages},
+			{"WindowThrough", testWindowThrough},
 			{"UnknownAndForeignThingsAreTheSame", testUnknownAndForeignThingsAreTheSame},
 			{"Conversations", testConversations},
 			{"DeleteConversation", testDeleteConversation},

@@ -34,6 +34,7 @@ const Mark = "… "
 type Bounds struct {
 	turns     int
 	tokens    int
+	through   int64 // 0 means the newest message
 	tokenizer text.Tokenizer
 }
 
@@ -60,6 +61,20 @@ func NewBounds(turns, tokens uint32, tokenizer, parameters string) (Bounds, erro
 		return Bounds{}, memory.Invalid("tokenizer", "%s", errors.Public(err))
 	}
 	return Bounds{turns: int(turns), tokens: int(tokens), tokenizer: t}, nil
+}
+
+// Through returns the bounds of a window that ends with the message of that seq, or with an earlier one; 0 means the newest.
+func (b Bounds) Through(seq int64) Bounds {
+	b.through = seq
+	return b
+}
+
+// End is the seq with which a window of a conversation of that many messages ends.
+func (b Bounds) End(messages int64) int64 {
+	if b.through > 0 {
+		return min(b.through, messages)
+	}
+	return messages
 }
 
 // Messages is how many of the latest messages may be needed.

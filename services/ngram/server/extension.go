@@ -86,8 +86,8 @@ func (o *opened) extend(parameters *ngramv1.DecodeParameters) error {
 		}
 	}
 	for i, bias := range parameters.GetBiases() {
-		if bias.GetStrengthLog10() < 0 || bias.GetInsteadOf() != "" {
-			continue // what is written instead of another sequence needs no probability
+		if bias.GetStrengthLog10() < 0 || bias.GetInsteadOf() != "" || bias.TokenId != nil {
+			continue // what is written instead of another sequence, or known by its id, needs no probability
 		}
 		if err := o.extendBy(bias.GetText(), indexed("biases", i)+".text", bias.GetSource(), decoding.Extension{}); err != nil {
 			return err

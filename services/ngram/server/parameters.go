@@ -79,9 +79,13 @@ func inForce(params decoding.Params, cacheWeight float64, request *ngramv1.Decod
 	if all.Profile == "" {
 		all.Profile = defaultProfile
 	}
-	all.CacheWeight, all.N = &cacheWeight, request.N
+	all.CacheWeight = &cacheWeight
+	if request != nil { // a request without parameters has none to tell
+		all.N = request.N
+	}
 	all.Seed = proto.Uint64(params.Seed)
 	all.Stop, all.Bans = params.Stop, bans
 	all.Biases, all.Required, all.Extension = request.GetBiases(), request.GetRequired(), request.GetExtension()
+	all.BanTokens = request.GetBanTokens()
 	return all
 }

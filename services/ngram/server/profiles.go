@@ -91,6 +91,7 @@ func onlyProfile(p *ngramv1.DecodeParameters) error {
 		{"seed", p.Seed != nil},
 		{"stop", len(p.GetStop()) > 0},
 		{"bans", len(p.GetBans()) > 0},
+		{"ban_tokens", len(p.GetBanTokens()) > 0},
 		{"biases", len(p.GetBiases()) > 0},
 		{"required", len(p.GetRequired()) > 0},
 		{"extension", len(p.GetExtension()) > 0},

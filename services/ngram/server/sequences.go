@@ -99,6 +99,12 @@ func (o *opened) steer(setup *decoding.Setup, request *ngramv1.GenerateRequest, 
 			bans = append(bans, tokens)
 		}
 	}
+	for i, id := range parameters.GetBanTokens() {
+		if err := o.sayable(id, indexed("ban_tokens", i)); err != nil {
+			return err
+		}
+		bans = append(bans, []uint32{id})
+	}
 	bans = slices.DeleteFunc(bans, func(ban []uint32) bool { return len(ban) == 0 })
 	for _, ban := range bans {
 		setup.Sequences = append(setup.Sequences, decoding.Sequence{Tokens: ban, Ban: true})
@@ -132,24 +138,8 @@ func (o *opened) biased(bias *ngramv1.SequenceBias, field string, recent func() 
 		strength = defaultStrength
 	}
 	sequence.Strength = strength
-	written, err := o.cut(bias.GetText(), field+".text")
-	if err != nil {
+	if known, err := o.tokensOf(&sequence, bias, field); err != nil || !known {
 		return sequence, false, err
-	}
-	if bias.GetInsteadOf() != "" {
-		if sequence.InsteadOf, err = o.said(bias.GetInsteadOf(), field+".instead_of"); err != nil || sequence.InsteadOf == nil {
-			return sequence, false, err
-		}
-		sequence.Tokens = o.literal(written, bias.GetSource())
-	} else if sequence.Tokens, err = o.said(bias.GetText(), field+".text"); err != nil || sequence.Tokens == nil {
-		return sequence, false, err
-	}
-	if bias.GetAfter() != "" {
-		lead, err := o.said(bias.GetAfter(), field+".after")
-		if err != nil || lead == nil {
-			return sequence, false, err
-		}
-		sequence.Lead, sequence.Tokens = len(lead), slices.Concat(lead, sequence.Tokens)
 	}
 	if bias.GetPattern() == "" {
 		return sequence, true, nil
@@ -165,6 +155,51 @@ func (o *opened) biased(bias *ngramv1.SequenceBias, field string, recent func() 
 	}
 	sequence.Pattern, err = o.said(bias.GetPattern(), field+".pattern")
 	return sequence, sequence.Pattern != nil, err
+}
+
+// tokensOf sets the tokens of a bias; known is false when the model cannot say them.
+func (o *opened) tokensOf(sequence *decoding.Sequence, bias *ngramv1.SequenceBias, field string) (known bool, err error) {
+	if bias.TokenId != nil {
+		sequence.Tokens, err = o.one(bias, field)
+		return true, err
+	}
+	written, err := o.cut(bias.GetText(), field+".text")
+	if err != nil {
+		return false, err
+	}
+	if bias.GetInsteadOf() != "" {
+		if sequence.InsteadOf, err = o.said(bias.GetInsteadOf(), field+".instead_of"); err != nil || sequence.InsteadOf == nil {
+			return false, err
+		}
+		sequence.Tokens = o.literal(written, bias.GetSource())
+	} else if sequence.Tokens, err = o.said(bias.GetText(), field+".text"); err != nil || sequence.Tokens == nil {
+		return false, err
+	}
+	if bias.GetAfter() == "" {
+		return true, nil
+	}
+	lead, err := o.said(bias.GetAfter(), field+".after")
+	if err != nil || lead == nil {
+		return false, err
+	}
+	sequence.Lead, sequence.Tokens = len(lead), slices.Concat(lead, sequence.Tokens)
+	return true, nil
+}
+
+// one is the token that a bias names by its id.
+func (o *opened) one(bias *ngramv1.SequenceBias, field string) ([]uint32, error) {
+	if bias.GetText() != "" || bias.GetAfter() != "" || bias.GetInsteadOf() != "" {
+		return nil, parameterInvalid(field+".token_id", "cannot be given together with text, after or instead_of")
+	}
+	return []uint32{bias.GetTokenId()}, o.sayable(bias.GetTokenId(), field+".token_id")
+}
+
+// sayable refuses an id that no reply can say.
+func (o *opened) sayable(id uint32, field string) error {
+	if id <= lookup.End || int(id) >= o.Unigrams.Bound() || o.Unigrams.Mass(id) == 0 {
+		return parameterInvalid(field, "must be the id of a token that the build can say, not %d; Tokenize tells the ids", id)
+	}
+	return nil
 }
 
 // require sets the sequences that must be said, and refuses what contradicts them.

@@ -287,3 +287,54 @@ func TestSteeringIsChecked(t *testing.T) {
 		}
 	})
 }
+
+// A token named by its id is steered as the same token named by its text; an id that the build cannot say is refused.
+func TestATokenIsSteeredByItsID(t *testing.T) {
+	eachFerry(t, func(t *testing.T, client ngramv1.InferenceServiceClient) {
+		cut, err := client.Tokenize(t.Context(), &ngramv1.TokenizeRequest{Model: "ferries", Text: "lamp"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lamp := cut.Sentences[0].Tokens[0].Id
+		differs := 0
+		for seed := range uint64(50) {
+			for _, strength := range []float64{-20, 3, 20} {
+				steered := func(bias *ngramv1.SequenceBias) generation {
+					bias.StrengthLog10 = strength
+					return generate(t, client, ask(seed, "the captain", func(p *ngramv1.DecodeParameters) { p.Biases = []*ngramv1.SequenceBias{bias} }))
+				}
+				byID, byText := steered(&ngramv1.SequenceBias{TokenId: &lamp}), steered(&ngramv1.SequenceBias{Text: "lamp"})
+				if byID.Text != byText.Text {
+					t.Errorf("seed %d, strength %g: %q by id, %q by text", seed, strength, byID.Text, byText.Text)
+				}
+				if strength > 0 && strings.Contains(byID.Text, "lamp") {
+					differs++
+				}
+			}
+		}
+		for seed := range uint64(100) {
+			banned := generate(t, client, ask(seed, "the captain", func(p *ngramv1.DecodeParameters) { p.BanTokens = []uint32{lamp} }))
+			if strings.Contains(banned.Text, "lamp") || len(banned.header.GetParameters().GetBanTokens()) != 1 {
+				t.Errorf("seed %d: %q, with %v in force", seed, banned.Text, banned.header.GetParameters())
+			}
+		}
+		if plain := generate(t, client, &ngramv1.GenerateRequest{Model: "ferries"}); plain.Text == "" || plain.header.GetParameters().N != nil {
+			t.Errorf("without parameters: %q, with %v in force", plain.Text, plain.header.GetParameters())
+		}
+		if _, err := tryGenerate(t.Context(), client, ask(1, "", func(p *ngramv1.DecodeParameters) { p.BanTokens = []uint32{1} })); errors.KindOf(err) != errors.InvalidArgument {
+			t.Errorf("a mark is banned: %v", err)
+		}
+		if differs < 50 {
+			t.Errorf("a preferred token was said in %d replies only", differs)
+		}
+		for name, bias := range map[string]*ngramv1.SequenceBias{
+			"end of sentence": {TokenId: proto.Uint32(2)}, "beyond": {TokenId: proto.Uint32(1 << 31)}, "text too": {TokenId: &lamp, Text: "lamp"},
+			"after too": {TokenId: &lamp, After: "a"}, "nothing": {}, "instead": {TokenId: &lamp, InsteadOf: "a"},
+		} {
+			_, err := tryGenerate(t.Context(), client, ask(1, "", func(p *ngramv1.DecodeParameters) { p.Biases = []*ngramv1.SequenceBias{bias} }))
+			if errors.KindOf(err) != errors.InvalidArgument {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}

@@ -326,8 +326,11 @@ type WindowBounds struct {
 	Tokenizer string `protobuf:"bytes,3,opt,name=tokenizer,proto3" json:"tokenizer,omitempty"`
 	// Its parameters as canonical JSON.
 	TokenizerParameters string `protobuf:"bytes,4,opt,name=tokenizer_parameters,json=tokenizerParameters,proto3" json:"tokenizer_parameters,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Seq of the newest message that may be in it: what was said later is not seen, and does not count as left out. 0 means the
+	// newest there is.
+	ThroughSeq    uint64 `protobuf:"varint,5,opt,name=through_seq,json=throughSeq,proto3" json:"through_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WindowBounds) Reset() {
@@ -386,6 +389,13 @@ func (x *WindowBounds) GetTokenizerParameters() string {
 		return x.TokenizerParameters
 	}
 	return ""
+}
+
+func (x *WindowBounds) GetThroughSeq() uint64 {
+	if x != nil {
+		return x.ThroughSeq
+	}
+	return 0
 }
 
 // Window is the part of a conversation that a reply may see. Replies never contain it.
@@ -1904,13 +1914,16 @@ const file_dbslm_memory_v1_conversation_proto_rawDesc = "" +
 	"\aturn_id\x18\x06 \x01(\tR\x06turnId\x12#\n" +
 	"\rfinish_reason\x18\a \x01(\tR\ffinishReason\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xc2\x01\n" +
+	"createTime\"\xf4\x01\n" +
 	"\fWindowBounds\x12$\n" +
 	"\tmax_turns\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18@R\bmaxTurns\x12(\n" +
 	"\n" +
 	"max_tokens\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\tmaxTokens\x12%\n" +
 	"\ttokenizer\x18\x03 \x01(\tB\a\xbaH\x04r\x02( R\ttokenizer\x12;\n" +
-	"\x14tokenizer_parameters\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x13tokenizerParameters\"\xad\x01\n" +
+	"\x14tokenizer_parameters\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x13tokenizerParameters\x120\n" +
+	"\vthrough_seq\x18\x05 \x01(\x04B\x0f\xbaH\f2\n" +
+	"\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7fR\n" +
+	"throughSeq\"\xad\x01\n" +
 	"\x06Window\x124\n" +
 	"\bmessages\x18\x01 \x03(\v2\x18.dbslm.memory.v1.MessageR\bmessages\x12\x16\n" +
 	"\x06tokens\x18\x02 \x01(\rR\x06tokens\x12)\n" +

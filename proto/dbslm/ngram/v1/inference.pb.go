@@ -1267,7 +1267,7 @@ func (x *ScoreStreamResponse) GetExplained() *ExplanationSummary {
 // holds a banned one has no effect.
 type SequenceBias struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Text of the sequence; cut by the model's tokeniser. 1 to 1024 bytes, at least one token.
+	// Text of the sequence; cut by the model's tokeniser. 1 to 1024 bytes, at least one token; empty with `token_id` only.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
 	// Strength s in log10 units, in [-20, 20]; 0 means 2. A positive one makes the first token 10^s times as likely, and
 	// once the beginning of the sequence is said gives the token that continues it the share 1-10^-s. A negative one makes
@@ -1284,7 +1284,10 @@ type SequenceBias struct {
 	// matter.
 	InsteadOf string `protobuf:"bytes,5,opt,name=instead_of,json=insteadOf,proto3" json:"instead_of,omitempty"`
 	// What asks for it, for the trace: an id of a correction, for example. At most 128 bytes.
-	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	// Id of the one token that is the sequence, in the place of `text`: above 0 and one that the build can say. Not together with
+	// `text`, `after` or `instead_of`. Unset takes the text.
+	TokenId       *uint32 `protobuf:"varint,7,opt,name=token_id,json=tokenId,proto3,oneof" json:"token_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1359,6 +1362,13 @@ func (x *SequenceBias) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *SequenceBias) GetTokenId() uint32 {
+	if x != nil && x.TokenId != nil {
+		return *x.TokenId
+	}
+	return 0
 }
 
 // ExtensionWord is a text that the reply may say although the model never saw it. Nothing is stored.
@@ -1498,7 +1508,9 @@ type DecodeParameters struct {
 	// short segments, 1 takes the mean of their tokens. Default 1.
 	LengthPenalty *float64 `protobuf:"fixed64,29,opt,name=length_penalty,json=lengthPenalty,proto3,oneof" json:"length_penalty,omitempty"`
 	// Keep quotation marks and brackets in pairs, and close at the end what is still open. Default true.
-	BalanceMarks  *bool `protobuf:"varint,26,opt,name=balance_marks,json=balanceMarks,proto3,oneof" json:"balance_marks,omitempty"`
+	BalanceMarks *bool `protobuf:"varint,26,opt,name=balance_marks,json=balanceMarks,proto3,oneof" json:"balance_marks,omitempty"`
+	// Ids of tokens never said: each as SequenceBias.token_id. At most 64.
+	BanTokens     []uint32 `protobuf:"varint,30,rep,packed,name=ban_tokens,json=banTokens,proto3" json:"ban_tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1727,6 +1739,13 @@ func (x *DecodeParameters) GetBalanceMarks() bool {
 		return *x.BalanceMarks
 	}
 	return false
+}
+
+func (x *DecodeParameters) GetBanTokens() []uint32 {
+	if x != nil {
+		return x.BanTokens
+	}
+	return nil
 }
 
 // GenerateRequest asks for one segment of text.
@@ -3890,21 +3909,22 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x13ScoreStreamResponse\x121\n" +
 	"\x06scores\x18\x01 \x03(\v2\x19.dbslm.ngram.v1.TextScoreR\x06scores\x12\x19\n" +
 	"\bbuild_id\x18\x02 \x01(\rR\abuildId\x12@\n" +
-	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xff\x01\n" +
-	"\fSequenceBias\x12\x1e\n" +
-	"\x04text\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05 \x01(\x80\bR\x04text\x12@\n" +
+	"\texplained\x18\x14 \x01(\v2\".dbslm.ngram.v1.ExplanationSummaryR\texplained\"\xb3\x02\n" +
+	"\fSequenceBias\x12\x1c\n" +
+	"\x04text\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x04text\x12@\n" +
 	"\x0estrength_log10\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x004\xc0R\rstrengthLog10\x12\"\n" +
 	"\apattern\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\apattern\x12\x1e\n" +
 	"\x05after\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x05after\x12'\n" +
 	"\n" +
 	"instead_of\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tinsteadOf\x12 \n" +
-	"\x06source\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"o\n" +
+	"\x06source\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\x12'\n" +
+	"\btoken_id\x18\a \x01(\rB\a\xbaH\x04*\x02 \x00H\x00R\atokenId\x88\x01\x01B\v\n" +
+	"\t_token_id\"o\n" +
 	"\rExtensionWord\x12\x1e\n" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x02R\x04text\x12\x1c\n" +
 	"\x04like\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x04like\x12 \n" +
-	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xaa\x0e\n" +
+	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xd9\x0e\n" +
 	"\x10DecodeParameters\x12!\n" +
 	"\aprofile\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\aprofile\x12@\n" +
 	"\vtemperature\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x12#\n" +
@@ -3940,7 +3960,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\n" +
 	"beam_width\x18\x1c \x01(\rB\a\xbaH\x04*\x02\x18 H\x13R\tbeamWidth\x88\x01\x01\x12E\n" +
 	"\x0elength_penalty\x18\x1d \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x14R\rlengthPenalty\x88\x01\x01\x12(\n" +
-	"\rbalance_marks\x18\x1a \x01(\bH\x15R\fbalanceMarks\x88\x01\x01B\x0e\n" +
+	"\rbalance_marks\x18\x1a \x01(\bH\x15R\fbalanceMarks\x88\x01\x01\x12-\n" +
+	"\n" +
+	"ban_tokens\x18\x1e \x03(\rB\x0e\xbaH\v\x92\x01\b\x10@\"\x04*\x02 \x00R\tbanTokensB\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_kB\b\n" +
 	"\x06_top_pB\b\n" +
@@ -4315,6 +4337,7 @@ func file_dbslm_ngram_v1_inference_proto_init() {
 		(*ScoreStreamRequest_Header)(nil),
 		(*ScoreStreamRequest_Batch)(nil),
 	}
+	file_dbslm_ngram_v1_inference_proto_msgTypes[16].OneofWrappers = []any{}
 	file_dbslm_ngram_v1_inference_proto_msgTypes[18].OneofWrappers = []any{}
 	file_dbslm_ngram_v1_inference_proto_msgTypes[29].OneofWrappers = []any{
 		(*GenerateResponse_Header)(nil),
