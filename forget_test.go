@@ -62,6 +62,13 @@ func TestForgottenWordsAreNowhere(t *testing.T) {
 		if len(holding) < 10 || len(w.holding(t, "quokka")) < 4 {
 			t.Fatalf("%d replies hold the word; it stands in %q", len(holding), w.holding(t, "quokka"))
 		}
+		var quoting func() // of one of them
+		for id, conversation := range holding {
+			quoting = w.quote(t, id, conversation)
+			delete(holding, id)
+			break
+		}
+		const written = 61 // one more while it was quoted
 		// A turn that is open under a build that goes.
 		late, err := w.late(t)
 		if err != nil {
@@ -71,7 +78,7 @@ func TestForgottenWordsAreNowhere(t *testing.T) {
 			return &gatewayv1.ForgetHeader{Label: "secret.txt", RequestId: id}
 		}
 		dry, err := forgetDocument(ctx, w, &gatewayv1.ForgetHeader{Label: "secret.txt", DryRun: true})
-		if err != nil || dry.Traces != 60 || len(dry.Document.GetDroppedBuildIds()) != 1 {
+		if err != nil || dry.Traces != written || len(dry.Document.GetDroppedBuildIds()) != 1 {
 			t.Fatalf("%v, error %v", dry, err)
 		}
 		for _, bad := range []*gatewayv1.ForgetHeader{{Label: "secrets.txt"}, {Label: "secret.txt", Model: "quay"}} {
@@ -105,7 +112,7 @@ func TestForgottenWordsAreNowhere(t *testing.T) {
 			t.Errorf("it died only %d times", deaths-1)
 		}
 		again, err := forgetDocument(ctx, w, header("f"))
-		if err != nil || again.Traces != 60 || again.Shortened < uint64(len(holding)) {
+		if err != nil || again.Traces != written || again.Shortened < uint64(len(holding)) || again.Corrections != 7 {
 			t.Errorf("the same request again: %v, error %v", again, err)
 		}
 		if _, err := forgetDocument(ctx, w, header("another")); errors.ReasonOf(err) != "DOCUMENT_NOT_FOUND" {
@@ -135,6 +142,7 @@ func TestForgottenWordsAreNowhere(t *testing.T) {
 		if trace, err := w.GetTrace(ctx, &gatewayv1.GetTraceRequest{MessageId: before.Message.MessageId}); err != nil || trace.Trace.NotReplayable != nil || w.history(t, unread)[1].Content != before.Message.Content {
 			t.Errorf("a reply from before: %v, error %v", trace, err)
 		}
+		quoting()
 		respond(t, w, unread, "2", "And now?", 4)
 	})
 }

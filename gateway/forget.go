@@ -32,6 +32,8 @@ const (
 	forgottenMark, shorterMark = "[…]", "-"
 	// goneTokens bounds FindGoneTokensRequest.token_ids.
 	goneTokens = 100_000
+	// goneWordLimit bounds RemainingReply.gone_words.
+	goneWordLimit = 10_000
 )
 
 type forgetStream = grpc.BidiStreamingServer[gatewayv1.ForgetRequest, gatewayv1.ForgetResponse]
@@ -193,7 +195,7 @@ func (f *forget) resume(ctx context.Context, notFound error) (*gatewayv1.ForgetR
 	case err == nil && begun.Forgetting.Model != h.Model:
 		return nil, notFound
 	case err == nil && begun.Forgetting.Finished:
-		last.Traces, last.Shortened = begun.Forgetting.Traces, begun.Forgetting.Shortened
+		last.Traces, last.Shortened, last.Corrections = begun.Forgetting.Traces, begun.Forgetting.Shortened, begun.Forgetting.Corrections
 		return last, nil
 	}
 	builds, err := f.forgottenBuilds(ctx)
@@ -237,12 +239,17 @@ func (f *forget) forgottenBuilds(ctx context.Context) (ids []uint32, err error) 
 // replies has memory forget what the builds wrote, a step at a time.
 func (f *forget) replies(ctx context.Context, builds []uint32, last *gatewayv1.ForgetResponse) error {
 	req := &memoryv1.ForgetRepliesRequest{Tenant: f.header.Tenant, RequestId: f.header.RequestId, Model: f.header.Model, NgramBuildIds: builds}
+	quoting, err := packTrace(&gatewayv1.Trace{Version: traceVersion, NotReplayable: forgottenTrace(true)})
+	if err != nil {
+		return err
+	}
+	req.QuotingTrace = quoting
 	for {
 		resp, err := f.gateway.forgetting.ForgetReplies(ctx, req)
 		if err != nil {
 			return err
 		}
-		last.Traces, last.Shortened = resp.Forgetting.GetTraces(), resp.Forgetting.GetShortened()
+		last.Traces, last.Shortened, last.Corrections = resp.Forgetting.GetTraces(), resp.Forgetting.GetShortened(), resp.Forgetting.GetCorrections()
 		if resp.Forgetting.GetFinished() {
 			return nil
 		}
@@ -281,11 +288,12 @@ func (f *forget) remaining(ctx context.Context, replies []*memoryv1.WrittenReply
 			gone[id] = true
 		}
 	}
+	removes := func(s *gatewayv1.TraceSegment) bool {
+		return f.all() || slices.ContainsFunc(s.TokenIds, func(id uint32) bool { return gone[id] })
+	}
 	var out []*memoryv1.RemainingReply
 	for i, r := range replies {
-		content, trace := strip(r.Content, traces[i], func(s *gatewayv1.TraceSegment) bool {
-			return f.header.Replies == gatewayv1.RepliesToForget_REPLIES_TO_FORGET_ALL || slices.ContainsFunc(s.TokenIds, func(id uint32) bool { return gone[id] })
-		})
+		content, trace := strip(r.Content, traces[i], removes)
 		packed, err := packTrace(trace)
 		if err != nil {
 			return nil, err
@@ -293,10 +301,64 @@ func (f *forget) remaining(ctx context.Context, replies []*memoryv1.WrittenReply
 		remaining := &memoryv1.RemainingReply{MessageId: r.MessageId, Trace: packed}
 		if content != r.Content {
 			remaining.Content = content
+			if remaining.GoneWords, err = f.goneWords(ctx, r.Content, traces[i], removes); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, remaining)
 	}
 	return out, nil
+}
+
+func (f *forget) all() bool {
+	return f.header.Replies == gatewayv1.RepliesToForget_REPLIES_TO_FORGET_ALL
+}
+
+// goneWords are what nothing else may quote of a reply: words of the sentences that are taken out of it which level 1 does not
+// know any more, but which no correction had brought; and the sentences themselves where all of them go. Where no build serves,
+// no word is known.
+func (f *forget) goneWords(ctx context.Context, content string, trace *gatewayv1.Trace, out func(*gatewayv1.TraceSegment) bool) (words []string, err error) {
+	sentences := []string{content} // of a trace that cannot be read
+	if trace != nil {
+		sentences = nil
+	}
+	brought := ""
+	for _, b := range trace.GetParameters().GetBiases() {
+		brought += " " + strings.ToLower(b.Text)
+	}
+	for _, s := range trace.GetSegments() {
+		if s.Span == nil && out(s) {
+			sentences = append(sentences, s.Text)
+		}
+	}
+	add := func(word string) {
+		if len(words) < goneWordLimit && word != "" {
+			words = append(words, word)
+		}
+	}
+	for _, sentence := range sentences {
+		if f.all() {
+			add(strings.TrimSpace(sentence))
+		}
+		resp, err := f.gateway.inference.Tokenize(ctx, &ngramv1.TokenizeRequest{Tenant: f.header.Tenant, Model: f.header.Model, Text: sentence})
+		if errors.KindOf(err) == errors.FailedPrecondition {
+			for word := range strings.FieldsSeq(sentence) {
+				add(word)
+			}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range resp.Sentences {
+			for _, t := range s.Tokens {
+				if t.Id == 0 && !strings.Contains(brought, strings.ToLower(t.Text)) {
+					add(t.Text)
+				}
+			}
+		}
+	}
+	return words, nil
 }
 
 // strip takes what level 1 wrote out of a trace, and the segments for which out holds out of the reply too. A reply that is not
@@ -328,11 +390,18 @@ func strip(content string, trace *gatewayv1.Trace, out func(*gatewayv1.TraceSegm
 	case removed:
 		content = marked(content)
 	}
-	trace.NotReplayable = &gatewayv1.NotReplayable{
-		Reason: documentForgotten, TextRemoved: removed,
-		Detail: "a document that the build of this reply had seen was forgotten, and with it the build and what level 1 wrote in this trace",
+	if trace.Parameters != nil {
+		trace.Parameters.Biases = nil // corrections may quote a reply in theirs
 	}
+	trace.NotReplayable = forgottenTrace(removed)
 	return content, trace
+}
+
+func forgottenTrace(textRemoved bool) *gatewayv1.NotReplayable {
+	return &gatewayv1.NotReplayable{
+		Reason: documentForgotten, TextRemoved: textRemoved,
+		Detail: "a document that the build of this reply, or of one that it quotes, had seen was forgotten, and with it the build and what level 1 wrote in this trace",
+	}
 }
 
 // marked is a mark in the place of a text, no longer than it and after the same white space.

@@ -52,15 +52,16 @@ had ended. Where the text was not kept (train --drop-text), name the file with -
 
 // forgetSummary is what a forgetting did, or would do.
 type forgetSummary struct {
-	Model     string         `json:"model"`
-	Document  storedDocument `json:"document"`
-	DryRun    bool           `json:"dry_run"`
-	Dropped   []uint32       `json:"dropped_builds"`
-	Served    uint32         `json:"served_build,omitempty"`
-	Successor uint32         `json:"successor_build,omitempty"`
-	Files     []string       `json:"files"`
-	Traces    uint64         `json:"traces"`
-	Shortened uint64         `json:"shortened_replies"`
+	Model       string         `json:"model"`
+	Document    storedDocument `json:"document"`
+	DryRun      bool           `json:"dry_run"`
+	Dropped     []uint32       `json:"dropped_builds"`
+	Served      uint32         `json:"served_build,omitempty"`
+	Successor   uint32         `json:"successor_build,omitempty"`
+	Files       []string       `json:"files"`
+	Traces      uint64         `json:"traces"`
+	Shortened   uint64         `json:"shortened_replies"`
+	Corrections uint64         `json:"shortened_corrections"`
 }
 
 // repliesToForget are the values of --replies.
@@ -93,7 +94,7 @@ func (a *app) forget(ctx context.Context, label string, o forgetOptions) error {
 		s := forgetSummary{
 			Model: o.model, Document: storedDocument{Label: label}, DryRun: o.dryRun, Dropped: append([]uint32{}, d.GetDroppedBuildIds()...),
 			Served: d.GetPublishedBuildId(), Successor: d.GetSuccessorBuildId(), Files: append([]string{}, d.GetFiles()...),
-			Traces: last.Traces, Shortened: last.Shortened,
+			Traces: last.Traces, Shortened: last.Shortened, Corrections: last.Corrections,
 		}
 		if d != nil { // else level 1 had ended before
 			s.Document = summariseDocument(d.Document)
@@ -213,6 +214,9 @@ func (s forgetSummary) print(out io.Writer) {
 			fmt.Fprintf(out, "would strip the traces of %s that they wrote, and take out sentences\n", plural(s.Traces, "reply", "replies"))
 		case s.Traces > 0:
 			fmt.Fprintf(out, "stripped the traces of %s that they wrote; sentences were taken out of %s of them\n", plural(s.Traces, "reply", "replies"), count(s.Shortened))
+		}
+		if s.Corrections > 0 {
+			fmt.Fprintf(out, "took quotes of them out of %s\n", plural(s.Corrections, "correction", "corrections"))
 		}
 	}()
 	if len(s.Dropped) > 0 {

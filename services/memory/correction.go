@@ -172,10 +172,15 @@ func (c Correction) Promote(to Place, reviewedBy string) (Correction, error) {
 		return c, Invalid("scope", "%s is not wider than %s, the correction's own scope", to.Scope, c.Scope)
 	}
 	wide := Correction{
-		Tenant: c.Tenant, RequestID: promotedFrom + ActiveKey(to, c.ID), Place: to, ErrorContext: c.ErrorContext, Fact: c.Fact, Subject: c.Subject,
+		Tenant: c.Tenant, RequestID: PromotionID(to, c.ID), Place: to, ErrorContext: c.ErrorContext, Fact: c.Fact, Subject: c.Subject,
 		RecordedBy: c.RecordedBy, Cue: c.Cue, Origin: promotedFrom + c.ID, ReviewedBy: reviewedBy,
 	}
 	return wide, nil
+}
+
+// PromotionID is the request id under which a correction is promoted to a place.
+func PromotionID(to Place, correctionID string) string {
+	return promotedFrom + ActiveKey(to, correctionID)
 }
 
 // CheckOrigin checks the name under which corrections are imported.

@@ -1,6 +1,8 @@
 package memory
 
 import (
+	"slices"
+
 	"dbslm/pkg/errors"
 )
 
@@ -19,13 +21,20 @@ const ReasonBuildForgotten = "BUILD_FORGOTTEN"
 
 // Forgetting removes from replies what builds of a language model wrote.
 type Forgetting struct {
-	Tenant    string
-	RequestID string
-	Model     string
-	Builds    []uint32
-	Traces    int64 // stripped by it
-	Shortened int64 // replies that lost a part of their text by it
-	Finished  bool
+	Tenant      string
+	RequestID   string
+	Model       string
+	Builds      []uint32
+	Traces      int64 // stripped by it
+	Shortened   int64 // replies that lost a part of their text by it
+	Corrections int64 // corrections that did
+	Finished    bool
+	Quoting     Trace // for replies of other builds that quoted a word that is gone
+}
+
+// Writes reports whether a trace is of a reply of the builds that is still as they wrote it.
+func (f Forgetting) Writes(t Trace) bool {
+	return !t.Forgotten && t.Model == f.Model && slices.Contains(f.Builds, t.NgramBuildID)
 }
 
 // WrittenReply is a reply with its trace.
@@ -33,6 +42,7 @@ type WrittenReply struct {
 	MessageID string
 	Content   string
 	Trace     Trace
+	Gone      []string // of a reply that is to be shortened: words of it that no document has any more
 }
 
 // BuildIsForgotten refuses to store a reply from a build that is gone.

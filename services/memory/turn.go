@@ -87,6 +87,7 @@ type Trace struct {
 	Version        uint32
 	Body           []byte // what a replay needs
 	Detail         []byte // what it does not need; nil for none, or when it was thinned
+	Forgotten      bool   // what level 1 wrote in it was removed
 	Thinned        bool
 	NgramBuildID   uint32
 	ConceptBuildID uint32

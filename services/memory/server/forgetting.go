@@ -37,9 +37,12 @@ func (s forgetting) ForgetReplies(ctx context.Context, req *memoryv1.ForgetRepli
 		if err := checkIDs("message", r.GetMessageId()); err != nil {
 			return nil, err
 		}
-		remaining = append(remaining, memory.WrittenReply{MessageID: r.GetMessageId(), Content: r.GetContent(), Trace: *fromTrace(r.GetTrace())})
+		remaining = append(remaining, memory.WrittenReply{MessageID: r.GetMessageId(), Content: r.GetContent(), Trace: *fromTrace(r.GetTrace()), Gone: r.GetGoneWords()})
 	}
 	f := memory.Forgetting{Tenant: tenant, RequestID: req.GetRequestId(), Model: req.GetModel(), Builds: req.GetNgramBuildIds()}
+	if t := fromTrace(req.GetQuotingTrace()); t != nil {
+		f.Quoting = *t
+	}
 	f, replies, err := s.store.ForgetReplies(ctx, f, remaining, s.now())
 	if err != nil {
 		return nil, err
@@ -65,5 +68,5 @@ func (s forgetting) GetForgetting(ctx context.Context, req *memoryv1.GetForgetti
 }
 
 func toForgetting(f memory.Forgetting) *memoryv1.Forgetting {
-	return &memoryv1.Forgetting{RequestId: f.RequestID, Model: f.Model, Traces: uint64(f.Traces), Shortened: uint64(f.Shortened), Finished: f.Finished}
+	return &memoryv1.Forgetting{RequestId: f.RequestID, Model: f.Model, Traces: uint64(f.Traces), Shortened: uint64(f.Shortened), Finished: f.Finished, Corrections: uint64(f.Corrections)}
 }

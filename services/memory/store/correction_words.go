@@ -15,6 +15,7 @@ const (
 	selectWordsOfOne       = `SELECT word FROM tbl_l2_correction_words WHERE tenant = ? AND correction_id = ? ORDER BY word`
 	deleteCorrectionWords  = `DELETE FROM tbl_l2_correction_words WHERE tenant = ? AND correction_id = ?`
 	correctionWordCounts   = `tbl_l2_correction_word_counts`
+	dropUncountedWords     = `DELETE FROM tbl_l2_correction_word_counts WHERE tenant = ? AND scope_key = ? AND corrections <= 0 AND word IN `
 	everyCorrection        = "" // the word that counts all of a scope's corrections
 	correctionWordsAtATime = 300
 )
@@ -35,7 +36,7 @@ func fileCorrection(ctx context.Context, tx *database.Tx, k memory.Correction, w
 	return countWords(ctx, tx, k.Tenant, scope, words, 1)
 }
 
-// unfileCorrection takes a correction out of the index.
+// unfileCorrection takes a correction out of the index. A word that no other one has is in no table afterwards.
 func unfileCorrection(ctx context.Context, tx *database.Tx, k memory.Correction) error {
 	var words []string
 	result, err := tx.Query(ctx, selectWordsOfOne, k.Tenant, k.ID)
@@ -51,7 +52,19 @@ func unfileCorrection(ctx context.Context, tx *database.Tx, k memory.Correction)
 	if _, err := tx.Exec(ctx, deleteCorrectionWords, k.Tenant, k.ID); err != nil {
 		return err
 	}
-	return countWords(ctx, tx, k.Tenant, k.Place.Key(), words, -1)
+	if err := countWords(ctx, tx, k.Tenant, k.Place.Key(), words, -1); err != nil || len(words) == 0 {
+		return err
+	}
+	_, err = tx.Exec(ctx, dropUncountedWords+database.In(len(words)), append([]any{k.Tenant, k.Place.Key()}, anys(words)...)...)
+	return err
+}
+
+func anys(words []string) []any {
+	list := make([]any, len(words))
+	for i, w := range words {
+		list[i] = w
+	}
+	return list
 }
 
 func countWords(ctx context.Context, tx *database.Tx, tenant, scope string, words []string, change int64) error {

@@ -54,6 +54,9 @@ func (s *Store) ForgetReplies(ctx context.Context, f memory.Forgetting, remainin
 		return f, nil, err
 	}
 	for _, r := range remaining {
+		if err := s.forgetQuotes(ctx, &f, r, now); err != nil {
+			return f, nil, err
+		}
 		if err := s.rewrite(ctx, &f, r); err != nil {
 			return f, nil, err
 		}
@@ -71,10 +74,12 @@ func (s *Store) ForgetReplies(ctx context.Context, f memory.Forgetting, remainin
 }
 
 const (
-	selectForgetting = `SELECT model, traces, shortened, COALESCE(finished_at, 0) FROM tbl_l2_forgettings WHERE tenant = ? AND request_id = ?`
-	insertForgetting = `INSERT INTO tbl_l2_forgettings (tenant, request_id, model, traces, shortened, started_at) VALUES (?, ?, ?, 0, 0, ?)`
-	moveForgetting   = `UPDATE tbl_l2_forgettings SET traces = traces + 1, shortened = shortened + ? WHERE tenant = ? AND request_id = ?`
-	finishForgetting = `UPDATE tbl_l2_forgettings SET finished_at = ? WHERE tenant = ? AND request_id = ?`
+	selectForgetting          = `SELECT model, traces, shortened, corrections, COALESCE(finished_at, 0) FROM tbl_l2_forgettings WHERE tenant = ? AND request_id = ?`
+	insertForgetting          = `INSERT INTO tbl_l2_forgettings (tenant, request_id, model, traces, shortened, corrections, started_at) VALUES (?, ?, ?, 0, 0, 0, ?)`
+	moveForgetting            = `UPDATE tbl_l2_forgettings SET traces = traces + 1, shortened = shortened + ? WHERE tenant = ? AND request_id = ?`
+	moveForgettingShortened   = `UPDATE tbl_l2_forgettings SET shortened = shortened + 1 WHERE tenant = ? AND request_id = ?`
+	moveForgettingCorrections = `UPDATE tbl_l2_forgettings SET corrections = corrections + 1 WHERE tenant = ? AND request_id = ?`
+	finishForgetting          = `UPDATE tbl_l2_forgettings SET finished_at = ? WHERE tenant = ? AND request_id = ?`
 )
 
 // Forgetting returns how far a forgetting is.
@@ -89,7 +94,7 @@ func (s *Store) Forgetting(ctx context.Context, tenant, requestID string) (memor
 func readForgetting(ctx context.Context, q database.Querier, tenant, requestID string) (f memory.Forgetting, err error) {
 	var finished int64
 	f.Tenant, f.RequestID = tenant, requestID
-	err = q.QueryRow(ctx, selectForgetting, tenant, requestID).Scan(&f.Model, &f.Traces, &f.Shortened, &finished)
+	err = q.QueryRow(ctx, selectForgetting, tenant, requestID).Scan(&f.Model, &f.Traces, &f.Shortened, &f.Corrections, &finished)
 	f.Finished = finished != 0
 	return f, err
 }
@@ -117,7 +122,7 @@ func (s *Store) beginForgetting(ctx context.Context, f memory.Forgetting, first 
 		}
 		return tx.Upsert(ctx, "tbl_l2_reply_builds", replyBuildColumns, replyBuildColumns[:3], []database.Assign{{Column: "forgotten_at"}}, marks)
 	})
-	begun.Builds = f.Builds
+	begun.Builds, begun.Quoting = f.Builds, f.Quoting
 	return begun, err
 }
 
@@ -131,7 +136,7 @@ const updateContent = `UPDATE tbl_l2_messages SET content = ? WHERE tenant = ? A
 // rewrite stores what remains of one reply; a reply that is forgotten, or gone, stays as it is. content_end stays too: it is a
 // bound for readers, and the content gets no longer.
 func (s *Store) rewrite(ctx context.Context, f *memory.Forgetting, r memory.WrittenReply) error {
-	packed, words := s.pack(&r.Trace), messageWords(r.Content)
+	packed := s.pack(&r.Trace)
 	shortened, done := int64(0), false
 	err := s.db.InTx(ctx, func(tx *database.Tx) error {
 		shortened, done = 0, false
@@ -149,13 +154,7 @@ func (s *Store) rewrite(ctx context.Context, f *memory.Forgetting, r memory.Writ
 				return memory.Invalid("remaining.content", "message %s has %d bytes and would get %d; only leave out", m.ID, len(m.Content), len(r.Content))
 			}
 			shortened = 1
-			if err := unindexMessage(ctx, tx, f.Tenant, m.ID, m.Content); err != nil {
-				return err
-			}
-			if _, err := tx.Exec(ctx, updateContent, r.Content, f.Tenant, m.ID); err != nil {
-				return err
-			}
-			if err := indexMessage(ctx, tx, f.Tenant, m.ID, words); err != nil {
+			if err := replaceContent(ctx, tx, f.Tenant, m, r.Content); err != nil {
 				return err
 			}
 		}

@@ -99,7 +99,7 @@ func (s *Store) readTrace(ctx context.Context, q database.Querier, tenant, messa
 	if err != nil {
 		return t, err
 	}
-	t.Thinned = state == memory.TraceThinned
+	t.Thinned, t.Forgotten = state == memory.TraceThinned, state == memory.TraceForgotten
 	if t.Body, err = s.opener.DecodeAll(p.body, nil); err == nil && p.detail != nil {
 		t.Detail, err = s.opener.DecodeAll(p.detail, nil)
 	}

@@ -3097,10 +3097,13 @@ type ForgetResponse struct {
 	Document *v11.ForgetDocumentResponse `protobuf:"bytes,6,opt,name=document,proto3" json:"document,omitempty"`
 	// On the last message: replies whose traces lost what level 1 wrote, or with dry_run would.
 	Traces uint64 `protobuf:"varint,7,opt,name=traces,proto3" json:"traces,omitempty"`
-	// On the last message: those of them whose texts lost sentences. With dry_run 0: it is known once the words are gone.
+	// On the last message: those of them whose texts lost sentences, and replies that had quoted them. With dry_run 0: it is known
+	// once the words are gone.
 	Shortened uint64 `protobuf:"varint,8,opt,name=shortened,proto3" json:"shortened,omitempty"`
 	// Id of this forgetting.
-	RequestId     string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// On the last message: corrections that quoted words which are gone, and lost them. One of which too little was left is revoked.
+	Corrections   uint64 `protobuf:"varint,10,opt,name=corrections,proto3" json:"corrections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3196,6 +3199,13 @@ func (x *ForgetResponse) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *ForgetResponse) GetCorrections() uint64 {
+	if x != nil {
+		return x.Corrections
+	}
+	return 0
 }
 
 var File_dbslm_gateway_v1_gateway_proto protoreflect.FileDescriptor
@@ -3431,7 +3441,7 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\rForgetRequest\x128\n" +
 	"\x06header\x18\x01 \x01(\v2\x1e.dbslm.gateway.v1.ForgetHeaderH\x00R\x06header\x12!\n" +
 	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunkB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\x9f\x02\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xc1\x02\n" +
 	"\x0eForgetResponse\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x12\n" +
@@ -3442,7 +3452,9 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x06traces\x18\a \x01(\x04R\x06traces\x12\x1c\n" +
 	"\tshortened\x18\b \x01(\x04R\tshortened\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\t \x01(\tR\trequestId*a\n" +
+	"request_id\x18\t \x01(\tR\trequestId\x12 \n" +
+	"\vcorrections\x18\n" +
+	" \x01(\x04R\vcorrections*a\n" +
 	"\bNoticing\x12\x18\n" +
 	"\x14NOTICING_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fNOTICING_RECORD\x10\x01\x12\x14\n" +

@@ -149,7 +149,10 @@ type RemainingReply struct {
 	// Its text, no longer than it was; empty leaves it as it is.
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	// Its trace.
-	Trace         *Trace `protobuf:"bytes,3,opt,name=trace,proto3" json:"trace,omitempty"`
+	Trace *Trace `protobuf:"bytes,3,opt,name=trace,proto3" json:"trace,omitempty"`
+	// Words that were in it and are in no document any more: what quotes them elsewhere in its conversation goes too, from
+	// corrections made there and from replies that acknowledge them. At most 10,000, each at most 1 MiB; compared as folded words.
+	GoneWords     []string `protobuf:"bytes,4,rep,name=gone_words,json=goneWords,proto3" json:"gone_words,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -205,6 +208,13 @@ func (x *RemainingReply) GetTrace() *Trace {
 	return nil
 }
 
+func (x *RemainingReply) GetGoneWords() []string {
+	if x != nil {
+		return x.GoneWords
+	}
+	return nil
+}
+
 // ForgetRepliesRequest is one step of a forgetting.
 type ForgetRepliesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -217,7 +227,9 @@ type ForgetRepliesRequest struct {
 	// Builds of it that are gone, 1 to 100,000.
 	NgramBuildIds []uint32 `protobuf:"varint,4,rep,packed,name=ngram_build_ids,json=ngramBuildIds,proto3" json:"ngram_build_ids,omitempty"`
 	// What is to stay of replies that an earlier step returned, at most 50.
-	Remaining     []*RemainingReply `protobuf:"bytes,5,rep,name=remaining,proto3" json:"remaining,omitempty"`
+	Remaining []*RemainingReply `protobuf:"bytes,5,rep,name=remaining,proto3" json:"remaining,omitempty"`
+	// Trace that other builds' replies get when they quoted a word that is gone; absent for one without a body.
+	QuotingTrace  *Trace `protobuf:"bytes,6,opt,name=quoting_trace,json=quotingTrace,proto3" json:"quoting_trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -283,6 +295,13 @@ func (x *ForgetRepliesRequest) GetNgramBuildIds() []uint32 {
 func (x *ForgetRepliesRequest) GetRemaining() []*RemainingReply {
 	if x != nil {
 		return x.Remaining
+	}
+	return nil
+}
+
+func (x *ForgetRepliesRequest) GetQuotingTrace() *Trace {
+	if x != nil {
+		return x.QuotingTrace
 	}
 	return nil
 }
@@ -415,10 +434,12 @@ type Forgetting struct {
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
 	// Replies whose traces were stripped by it.
 	Traces uint64 `protobuf:"varint,3,opt,name=traces,proto3" json:"traces,omitempty"`
-	// Replies of which a part of the text was taken out by it.
+	// Replies of which a part of the text was taken out by it, also those that only quoted.
 	Shortened uint64 `protobuf:"varint,4,opt,name=shortened,proto3" json:"shortened,omitempty"`
 	// True once nothing was left.
-	Finished      bool `protobuf:"varint,5,opt,name=finished,proto3" json:"finished,omitempty"`
+	Finished bool `protobuf:"varint,5,opt,name=finished,proto3" json:"finished,omitempty"`
+	// Corrections of which a part of the text was taken out by it.
+	Corrections   uint64 `protobuf:"varint,6,opt,name=corrections,proto3" json:"corrections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -486,6 +507,13 @@ func (x *Forgetting) GetFinished() bool {
 		return x.Finished
 	}
 	return false
+}
+
+func (x *Forgetting) GetCorrections() uint64 {
+	if x != nil {
+		return x.Corrections
+	}
+	return 0
 }
 
 // GetForgettingRequest names a forgetting.
@@ -602,12 +630,14 @@ const file_dbslm_memory_v1_forgetting_proto_rawDesc = "" +
 	"\xbaH\a\x92\x01\x04\x10\xa0\x8d\x06R\rngramBuildIds\"N\n" +
 	"\x14CountRepliesResponse\x12\x18\n" +
 	"\areplies\x18\x01 \x01(\x04R\areplies\x12\x1c\n" +
-	"\tforgotten\x18\x02 \x01(\x04R\tforgotten\"\x95\x01\n" +
+	"\tforgotten\x18\x02 \x01(\x04R\tforgotten\"\xc9\x01\n" +
 	"\x0eRemainingReply\x12(\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\tmessageId\x12#\n" +
 	"\acontent\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\acontent\x124\n" +
-	"\x05trace\x18\x03 \x01(\v2\x16.dbslm.memory.v1.TraceB\x06\xbaH\x03\xc8\x01\x01R\x05trace\"\x93\x02\n" +
+	"\x05trace\x18\x03 \x01(\v2\x16.dbslm.memory.v1.TraceB\x06\xbaH\x03\xc8\x01\x01R\x05trace\x122\n" +
+	"\n" +
+	"gone_words\x18\x04 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x90N\"\br\x06\x10\x01(\x80\x80@R\tgoneWords\"\xd0\x02\n" +
 	"\x14ForgetRepliesRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
@@ -616,7 +646,8 @@ const file_dbslm_memory_v1_forgetting_proto_rawDesc = "" +
 	"\x05model\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x05model\x124\n" +
 	"\x0fngram_build_ids\x18\x04 \x03(\rB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x8d\x06R\rngramBuildIds\x12G\n" +
-	"\tremaining\x18\x05 \x03(\v2\x1f.dbslm.memory.v1.RemainingReplyB\b\xbaH\x05\x92\x01\x02\x102R\tremaining\"u\n" +
+	"\tremaining\x18\x05 \x03(\v2\x1f.dbslm.memory.v1.RemainingReplyB\b\xbaH\x05\x92\x01\x02\x102R\tremaining\x12;\n" +
+	"\rquoting_trace\x18\x06 \x01(\v2\x16.dbslm.memory.v1.TraceR\fquotingTrace\"u\n" +
 	"\fWrittenReply\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x18\n" +
@@ -626,7 +657,7 @@ const file_dbslm_memory_v1_forgetting_proto_rawDesc = "" +
 	"\areplies\x18\x01 \x03(\v2\x1d.dbslm.memory.v1.WrittenReplyR\areplies\x12;\n" +
 	"\n" +
 	"forgetting\x18\x02 \x01(\v2\x1b.dbslm.memory.v1.ForgettingR\n" +
-	"forgetting\"\x93\x01\n" +
+	"forgetting\"\xb5\x01\n" +
 	"\n" +
 	"Forgetting\x12\x1d\n" +
 	"\n" +
@@ -634,7 +665,8 @@ const file_dbslm_memory_v1_forgetting_proto_rawDesc = "" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x16\n" +
 	"\x06traces\x18\x03 \x01(\x04R\x06traces\x12\x1c\n" +
 	"\tshortened\x18\x04 \x01(\x04R\tshortened\x12\x1a\n" +
-	"\bfinished\x18\x05 \x01(\bR\bfinished\"r\n" +
+	"\bfinished\x18\x05 \x01(\bR\bfinished\x12 \n" +
+	"\vcorrections\x18\x06 \x01(\x04R\vcorrections\"r\n" +
 	"\x14GetForgettingRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
@@ -675,23 +707,24 @@ var file_dbslm_memory_v1_forgetting_proto_goTypes = []any{
 	(*Trace)(nil),                 // 9: dbslm.memory.v1.Trace
 }
 var file_dbslm_memory_v1_forgetting_proto_depIdxs = []int32{
-	9, // 0: dbslm.memory.v1.RemainingReply.trace:type_name -> dbslm.memory.v1.Trace
-	2, // 1: dbslm.memory.v1.ForgetRepliesRequest.remaining:type_name -> dbslm.memory.v1.RemainingReply
-	9, // 2: dbslm.memory.v1.WrittenReply.trace:type_name -> dbslm.memory.v1.Trace
-	4, // 3: dbslm.memory.v1.ForgetRepliesResponse.replies:type_name -> dbslm.memory.v1.WrittenReply
-	6, // 4: dbslm.memory.v1.ForgetRepliesResponse.forgetting:type_name -> dbslm.memory.v1.Forgetting
-	6, // 5: dbslm.memory.v1.GetForgettingResponse.forgetting:type_name -> dbslm.memory.v1.Forgetting
-	0, // 6: dbslm.memory.v1.ForgettingService.CountReplies:input_type -> dbslm.memory.v1.CountRepliesRequest
-	3, // 7: dbslm.memory.v1.ForgettingService.ForgetReplies:input_type -> dbslm.memory.v1.ForgetRepliesRequest
-	7, // 8: dbslm.memory.v1.ForgettingService.GetForgetting:input_type -> dbslm.memory.v1.GetForgettingRequest
-	1, // 9: dbslm.memory.v1.ForgettingService.CountReplies:output_type -> dbslm.memory.v1.CountRepliesResponse
-	5, // 10: dbslm.memory.v1.ForgettingService.ForgetReplies:output_type -> dbslm.memory.v1.ForgetRepliesResponse
-	8, // 11: dbslm.memory.v1.ForgettingService.GetForgetting:output_type -> dbslm.memory.v1.GetForgettingResponse
-	9, // [9:12] is the sub-list for method output_type
-	6, // [6:9] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	9,  // 0: dbslm.memory.v1.RemainingReply.trace:type_name -> dbslm.memory.v1.Trace
+	2,  // 1: dbslm.memory.v1.ForgetRepliesRequest.remaining:type_name -> dbslm.memory.v1.RemainingReply
+	9,  // 2: dbslm.memory.v1.ForgetRepliesRequest.quoting_trace:type_name -> dbslm.memory.v1.Trace
+	9,  // 3: dbslm.memory.v1.WrittenReply.trace:type_name -> dbslm.memory.v1.Trace
+	4,  // 4: dbslm.memory.v1.ForgetRepliesResponse.replies:type_name -> dbslm.memory.v1.WrittenReply
+	6,  // 5: dbslm.memory.v1.ForgetRepliesResponse.forgetting:type_name -> dbslm.memory.v1.Forgetting
+	6,  // 6: dbslm.memory.v1.GetForgettingResponse.forgetting:type_name -> dbslm.memory.v1.Forgetting
+	0,  // 7: dbslm.memory.v1.ForgettingService.CountReplies:input_type -> dbslm.memory.v1.CountRepliesRequest
+	3,  // 8: dbslm.memory.v1.ForgettingService.ForgetReplies:input_type -> dbslm.memory.v1.ForgetRepliesRequest
+	7,  // 9: dbslm.memory.v1.ForgettingService.GetForgetting:input_type -> dbslm.memory.v1.GetForgettingRequest
+	1,  // 10: dbslm.memory.v1.ForgettingService.CountReplies:output_type -> dbslm.memory.v1.CountRepliesResponse
+	5,  // 11: dbslm.memory.v1.ForgettingService.ForgetReplies:output_type -> dbslm.memory.v1.ForgetRepliesResponse
+	8,  // 12: dbslm.memory.v1.ForgettingService.GetForgetting:output_type -> dbslm.memory.v1.GetForgettingResponse
+	10, // [10:13] is the sub-list for method output_type
+	7,  // [7:10] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_memory_v1_forgetting_proto_init() }
