@@ -34,6 +34,8 @@ const (
 	windowLimit     = 256
 	factLimit       = 256
 	correctionLimit = 64
+	// instructionBytes bounds RespondRequest.instructions, so that a trace has room beside them.
+	instructionBytes = 64 << 10
 	// failureBytes bounds ProvidedPayload.failure and FailTurnRequest.reason.
 	failureBytes = 1024
 )

@@ -129,6 +129,9 @@ func (p *past) remake(ctx context.Context, stages uint32, rows *ngramv1.ExplainO
 		switch {
 		case s.Span != nil:
 			r, err = p.retell(ctx, s.Span, said > 0)
+			if s.FinishReason == ngramv1.FinishReason_FINISH_REASON_STOP_SEQUENCE && len(r.text) > len(s.Text) { // it was cut there
+				r.text = r.text[:len(s.Text)]
+			}
 		case len(s.TokenIds) > 0:
 			r, err = p.rewrite(ctx, s, stages, rows)
 		}
@@ -174,7 +177,7 @@ func (p *past) rewrite(ctx context.Context, s *gatewayv1.TraceSegment, stages ui
 	ctx, cancel := context.WithCancel(ctx) // ends the stream when this returns
 	defer cancel()
 	stream, err := p.gateway.inference.Generate(ctx, &ngramv1.GenerateRequest{
-		Tenant: p.tenant, Model: p.model, BuildId: p.build, Parameters: params, History: said(p.window, p.asked.Content), StoredBans: bans,
+		Tenant: p.tenant, Model: p.model, BuildId: p.build, Parameters: params, History: said(p.trace.Instructions, p.window, p.asked.Content), StoredBans: bans,
 		Stages: stages, Explain: rows,
 	})
 	for err == nil {
@@ -218,6 +221,9 @@ func (p *past) asFar(r *remade, s *gatewayv1.TraceSegment) {
 // without is what the reply said in place of words that neither level had; empty when it had some, or the caller left before.
 func (p *past) without(ctx context.Context) (string, error) {
 	if p.reply.FinishReason == finishName(ngramv1.FinishReason_FINISH_REASON_CANCELLED) {
+		return "", nil
+	}
+	if n := len(p.trace.Segments); p.reply.Content == "" && n > 0 && p.trace.Segments[n-1].FinishReason == ngramv1.FinishReason_FINISH_REASON_STOP_SEQUENCE {
 		return "", nil
 	}
 	turn, err := p.gateway.turns.GetTurn(ctx, &memoryv1.GetTurnRequest{Tenant: p.tenant, TurnId: p.trace.TurnId})

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -38,6 +39,17 @@ func checkRequest(req *gatewayv1.RespondRequest) error {
 	if strings.ContainsRune(req.Text, 0) {
 		return errors.New(errors.InvalidArgument, "NUL_IN_TEXT", "the text holds a NUL byte; remove it").
 			Field("text", "holds a NUL byte")
+	}
+	room := instructionBytes
+	for i, text := range req.Instructions {
+		field := fmt.Sprintf("instructions[%d]", i)
+		if room -= len(text); room < 0 {
+			return errors.New(errors.InvalidArgument, "INSTRUCTIONS_TOO_LONG", "the instructions have more than %d bytes together; shorten them", instructionBytes).
+				Field(field, "makes the instructions too long")
+		}
+		if strings.ContainsRune(text, 0) {
+			return errors.New(errors.InvalidArgument, "NUL_IN_TEXT", "an instruction holds a NUL byte; remove it").Field(field, "holds a NUL byte")
+		}
 	}
 	return checkPayload(req.PayloadJson)
 }

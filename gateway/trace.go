@@ -29,6 +29,7 @@ func newTrace(req *gatewayv1.RespondRequest, p *memoryv1.PrepareTurnResponse, wi
 		WindowBounds:       window,
 		LanguageCode:       req.LanguageCode,
 		RequestPayloadJson: req.PayloadJson,
+		Instructions:       req.Instructions,
 	}
 	if window == nil {
 		trace.WindowBounds = &memoryv1.WindowBounds{}

@@ -29,6 +29,9 @@ type turn struct {
 	provided map[string]*conceptv1.ProvidedPayload // by concept, so that no provider is asked twice in a turn
 	noticed  *gatewayv1.Noticed                    // what the text corrected; nil when nothing
 	noModel  error                                 // why level 1 cannot be asked; nil when it can
+	number   int                                   // of the candidate, from 0
+	tokens   []*ngramv1.GeneratedToken             // that level 1 chose, when the request wants them
+	stages   []string                              // of these
 }
 
 // usedUp is what a reply must not say twice.
@@ -54,10 +57,22 @@ func (g *Gateway) respond(ctx context.Context, req *gatewayv1.RespondRequest, ou
 	}
 	t.announce()
 	t.notice(work)
+	others := t.others()
 	if err := t.compose(work); err != nil {
 		return nil, t.fail(work, err)
 	}
-	return t.commit(work)
+	alternatives, err := t.composeOthers(work, others)
+	if err != nil {
+		return nil, t.fail(work, err)
+	}
+	resp, err := t.commit(work)
+	if err != nil {
+		return nil, err
+	}
+	if resp.Message.GetContent() == t.text.String() { // and not of a quicker attempt at this turn
+		resp.Tokens, resp.Stages, resp.Alternatives = t.tokens, t.stages, alternatives
+	}
+	return resp, nil
 }
 
 // prepare pins seed and build, opens the turn and logs what the person said.
@@ -152,7 +167,7 @@ func (t *turn) compose(ctx context.Context) error {
 			return err
 		}
 	}
-	if t.text.Len() == 0 && t.finish != ngramv1.FinishReason_FINISH_REASON_CANCELLED {
+	if t.text.Len() == 0 && t.finish != ngramv1.FinishReason_FINISH_REASON_CANCELLED && t.finish != ngramv1.FinishReason_FINISH_REASON_STOP_SEQUENCE {
 		t.speak(0, "", t.withoutText())
 	}
 	if t.finish == ngramv1.FinishReason_FINISH_REASON_UNSPECIFIED {
@@ -178,17 +193,23 @@ func (t *turn) speaking(ctx context.Context) bool {
 }
 
 // speak emits text and adds it to the reply. A caller that cannot be reached ends the turn as cancelled.
-func (t *turn) speak(segment int, concept, text string) {
+func (t *turn) speak(segment int, concept, text string, tokens ...*ngramv1.GeneratedToken) {
 	text, cut := within(speakable(text), t.text.Len())
 	if cut {
 		t.finish = ngramv1.FinishReason_FINISH_REASON_LENGTH
 	}
-	if text == "" {
+	if t.req.Stages == nil {
+		tokens = nil
+	}
+	if text == "" && len(tokens) == 0 {
 		return
 	}
+	t.tokens = append(t.tokens, tokens...)
 	t.text.WriteString(text)
 	err := t.out.put(&gatewayv1.StreamRespondResponse{Event: &gatewayv1.StreamRespondResponse_Delta{
-		Delta: &gatewayv1.RespondDelta{Text: text, Segment: uint32(segment), Concept: concept},
+		Delta: &gatewayv1.RespondDelta{
+			Text: text, Segment: uint32(segment), Concept: concept, Candidate: uint32(t.number), Tokens: tokens, Stages: t.stages,
+		},
 	}})
 	if err != nil {
 		t.finish = ngramv1.FinishReason_FINISH_REASON_CANCELLED
@@ -204,15 +225,20 @@ func following(span string, follows bool) string {
 }
 
 // say emits a span of level 3.
-func (t *turn) say(segment int, d *decision) {
-	text := following(d.span.Text, t.text.Len() > 0)
+func (t *turn) say(number int, d *decision) {
+	text, stopped := t.untilStop(following(d.span.Text, t.text.Len() > 0))
 	t.used.concepts = append(t.used.concepts, d.span.Concept)
 	if d.span.Signal != nil {
 		t.used.signals = append(t.used.signals, d.span.Signal.SignalId)
 	}
-	t.trace.Segments = append(t.trace.Segments, &gatewayv1.TraceSegment{
+	segment := &gatewayv1.TraceSegment{
 		Text: text, Span: d.span, Considered: d.considered, Provided: d.provided, Threshold: d.threshold,
-	})
+	}
+	t.trace.Segments = append(t.trace.Segments, segment)
 	t.trace.ConceptBuildId = d.buildID
-	t.speak(segment, d.span.Concept, text)
+	t.speak(number, d.span.Concept, text)
+	if stopped {
+		segment.FinishReason = ngramv1.FinishReason_FINISH_REASON_STOP_SEQUENCE
+		t.finish = segment.FinishReason
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"slices"
 
 	"dbslm/pkg/errors"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
@@ -32,7 +33,7 @@ func (t *turn) write(ctx context.Context, silent *decision) error {
 	if pinnedBuildGone(err) && req.BuildId != 0 && t.text.Len() == 0 {
 		t.degrade(serviceNgram, err, "the build chosen for this turn is gone; the one that serves now answered")
 		req.BuildId = 0
-		segment.TokenIds = nil
+		segment.TokenIds, t.tokens = nil, nil
 		err = t.generate(ctx, req, segment)
 	}
 	switch {
@@ -81,11 +82,12 @@ func (t *turn) generate(ctx context.Context, req *ngramv1.GenerateRequest, segme
 			t.trace.Model = req.Model
 			t.trace.NgramBuildId = event.Header.BuildId
 			t.trace.Parameters = event.Header.Parameters
+			t.stages = event.Header.Stages
 		case *ngramv1.GenerateResponse_Chunk:
 			for _, token := range event.Chunk.Tokens {
 				segment.TokenIds = append(segment.TokenIds, token.Token.GetId())
 			}
-			t.speak(0, "", event.Chunk.Text)
+			t.speak(0, "", event.Chunk.Text, event.Chunk.Tokens...)
 			if t.finish != ngramv1.FinishReason_FINISH_REASON_UNSPECIFIED {
 				return nil
 			}
@@ -120,17 +122,19 @@ func (t *turn) generateRequest(seed uint64) *ngramv1.GenerateRequest {
 		Model:      t.prepared.Turn.Pins.GetModel(),
 		BuildId:    t.prepared.Turn.Pins.GetNgramBuildId(),
 		Parameters: params,
-		History:    said(t.prepared.Window, t.req.Text),
+		History:    said(t.req.Instructions, t.prepared.Window, t.req.Text),
+		Stages:     t.req.GetStages(),
 	}
 }
 
-// said is what level 1 hears of a conversation: the person's texts of the window and the newest one.
-func said(window *memoryv1.Window, text string) []string {
+// said is what level 1 hears of a conversation: the instructions, the person's texts of the window and the newest one.
+func said(instructions []string, window *memoryv1.Window, text string) []string {
 	var texts []string
 	for _, m := range window.GetMessages() {
 		if m.Sender == memoryv1.Sender_SENDER_USER {
 			texts = append(texts, m.Content)
 		}
 	}
-	return recent(append(texts, text))
+	texts = last(append(texts, text), historyTexts-len(instructions))
+	return recent(append(slices.Clone(instructions), texts...))
 }

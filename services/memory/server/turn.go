@@ -84,8 +84,8 @@ func (s turns) CommitTurn(ctx context.Context, req *memoryv1.CommitTurnRequest) 
 		return nil, err
 	}
 	finish := req.GetFinishReason()
-	if req.GetContent() == "" && finish != "cancelled" && finish != "error" {
-		return nil, memory.Invalid("content", "may be empty only when the reply was cancelled or ended in an error")
+	if req.GetContent() == "" && finish == "length" {
+		return nil, memory.Invalid("content", "is empty, and so cannot have become too long")
 	}
 	t, m, err := s.store.CommitTurn(ctx, tenant, req.GetTurnId(), store.Reply{
 		Content: req.GetContent(), FinishReason: finish, Trace: fromTrace(req.GetTrace()),

@@ -294,7 +294,7 @@ type RespondRequest struct {
 	Bot string `protobuf:"bytes,6,opt,name=bot,proto3" json:"bot,omitempty"`
 	// Wanted language code; empty means the default language.
 	LanguageCode string `protobuf:"bytes,7,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
-	// Parameters of level 1; a seed given here is the seed of the turn.
+	// Parameters of level 1; a seed given here is the seed of the turn. A stop sequence ends what level 3 says too.
 	Parameters *v11.DecodeParameters `protobuf:"bytes,8,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	// Payload for slots, as a JSON object.
 	PayloadJson string `protobuf:"bytes,9,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
@@ -306,8 +306,17 @@ type RespondRequest struct {
 	Noticing Noticing `protobuf:"varint,12,opt,name=noticing,proto3,enum=dbslm.gateway.v1.Noticing" json:"noticing,omitempty"`
 	// How corrections that bear on the text steer level 1.
 	CorrectionSteering *CorrectionSteering `protobuf:"bytes,13,opt,name=correction_steering,json=correctionSteering,proto3" json:"correction_steering,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Replies wanted, 1 to 16; 0 means 1. All answer the same message with seeds derived from the turn's; the first is stored, the
+	// others are returned only, each with its trace.
+	Candidates uint32 `protobuf:"varint,14,opt,name=candidates,proto3" json:"candidates,omitempty"`
+	// Return the tokens that level 1 chose, each with what the stages of decoding made of this many of the likeliest candidates, at
+	// most 50; 0 returns them without. Unset returns no tokens.
+	Stages *uint32 `protobuf:"varint,15,opt,name=stages,proto3,oneof" json:"stages,omitempty"`
+	// Texts that steer level 1 as if they had been said before the window, without being said: they are stored in the trace only,
+	// and level 3 does not hear them. At most 16, each 1 byte or more, together at most 64 KiB, without NUL.
+	Instructions  []string `protobuf:"bytes,16,rep,name=instructions,proto3" json:"instructions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RespondRequest) Reset() {
@@ -427,6 +436,27 @@ func (x *RespondRequest) GetNoticing() Noticing {
 func (x *RespondRequest) GetCorrectionSteering() *CorrectionSteering {
 	if x != nil {
 		return x.CorrectionSteering
+	}
+	return nil
+}
+
+func (x *RespondRequest) GetCandidates() uint32 {
+	if x != nil {
+		return x.Candidates
+	}
+	return 0
+}
+
+func (x *RespondRequest) GetStages() uint32 {
+	if x != nil && x.Stages != nil {
+		return *x.Stages
+	}
+	return 0
+}
+
+func (x *RespondRequest) GetInstructions() []string {
+	if x != nil {
+		return x.Instructions
 	}
 	return nil
 }
@@ -556,7 +586,14 @@ type RespondResponse struct {
 	// How it came about.
 	Trace *Trace `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
 	// The correction that the person's text made; absent when it made none, and in the repetition of a stored turn.
-	Noticed       *Noticed `protobuf:"bytes,5,opt,name=noticed,proto3" json:"noticed,omitempty"`
+	Noticed *Noticed `protobuf:"bytes,5,opt,name=noticed,proto3" json:"noticed,omitempty"`
+	// The other candidates in order, when more than one were asked for. They are not stored: the repetition of a stored turn has
+	// none.
+	Alternatives []*RespondCandidate `protobuf:"bytes,6,rep,name=alternatives,proto3" json:"alternatives,omitempty"`
+	// Tokens that level 1 chose for the stored reply, when asked for; none in the repetition of a stored turn.
+	Tokens []*v11.GeneratedToken `protobuf:"bytes,7,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	// Names of the stages of decoding, in the order of CandidateStages.probabilities, when tokens with stages are returned.
+	Stages        []string `protobuf:"bytes,8,rep,name=stages,proto3" json:"stages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -626,6 +663,100 @@ func (x *RespondResponse) GetNoticed() *Noticed {
 	return nil
 }
 
+func (x *RespondResponse) GetAlternatives() []*RespondCandidate {
+	if x != nil {
+		return x.Alternatives
+	}
+	return nil
+}
+
+func (x *RespondResponse) GetTokens() []*v11.GeneratedToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *RespondResponse) GetStages() []string {
+	if x != nil {
+		return x.Stages
+	}
+	return nil
+}
+
+// RespondCandidate is a reply that was not stored.
+type RespondCandidate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it says.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Why it ended.
+	FinishReason v11.FinishReason `protobuf:"varint,2,opt,name=finish_reason,json=finishReason,proto3,enum=dbslm.ngram.v1.FinishReason" json:"finish_reason,omitempty"`
+	// How it came about, as for a stored reply.
+	Trace *Trace `protobuf:"bytes,3,opt,name=trace,proto3" json:"trace,omitempty"`
+	// Tokens that level 1 chose, when asked for.
+	Tokens        []*v11.GeneratedToken `protobuf:"bytes,4,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RespondCandidate) Reset() {
+	*x = RespondCandidate{}
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RespondCandidate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RespondCandidate) ProtoMessage() {}
+
+func (x *RespondCandidate) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RespondCandidate.ProtoReflect.Descriptor instead.
+func (*RespondCandidate) Descriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RespondCandidate) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *RespondCandidate) GetFinishReason() v11.FinishReason {
+	if x != nil {
+		return x.FinishReason
+	}
+	return v11.FinishReason(0)
+}
+
+func (x *RespondCandidate) GetTrace() *Trace {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
+func (x *RespondCandidate) GetTokens() []*v11.GeneratedToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
 // StreamRespondRequest is a RespondRequest.
 type StreamRespondRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -637,7 +768,7 @@ type StreamRespondRequest struct {
 
 func (x *StreamRespondRequest) Reset() {
 	*x = StreamRespondRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +780,7 @@ func (x *StreamRespondRequest) String() string {
 func (*StreamRespondRequest) ProtoMessage() {}
 
 func (x *StreamRespondRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +793,7 @@ func (x *StreamRespondRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRespondRequest.ProtoReflect.Descriptor instead.
 func (*StreamRespondRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StreamRespondRequest) GetRequest() *RespondRequest {
@@ -687,7 +818,7 @@ type RespondStarted struct {
 
 func (x *RespondStarted) Reset() {
 	*x = RespondStarted{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +830,7 @@ func (x *RespondStarted) String() string {
 func (*RespondStarted) ProtoMessage() {}
 
 func (x *RespondStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +843,7 @@ func (x *RespondStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondStarted.ProtoReflect.Descriptor instead.
 func (*RespondStarted) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RespondStarted) GetTurnId() string {
@@ -744,14 +875,20 @@ type RespondDelta struct {
 	// Segment it belongs to, from 0.
 	Segment uint32 `protobuf:"varint,2,opt,name=segment,proto3" json:"segment,omitempty"`
 	// Concept that speaks; empty for level 1.
-	Concept       string `protobuf:"bytes,3,opt,name=concept,proto3" json:"concept,omitempty"`
+	Concept string `protobuf:"bytes,3,opt,name=concept,proto3" json:"concept,omitempty"`
+	// Candidate it belongs to, from 0; one is complete when the next begins.
+	Candidate uint32 `protobuf:"varint,4,opt,name=candidate,proto3" json:"candidate,omitempty"`
+	// Tokens of this piece, when asked for.
+	Tokens []*v11.GeneratedToken `protobuf:"bytes,5,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	// Names of the stages of decoding, in the order of CandidateStages.probabilities, with tokens that have some.
+	Stages        []string `protobuf:"bytes,6,rep,name=stages,proto3" json:"stages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RespondDelta) Reset() {
 	*x = RespondDelta{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +900,7 @@ func (x *RespondDelta) String() string {
 func (*RespondDelta) ProtoMessage() {}
 
 func (x *RespondDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +913,7 @@ func (x *RespondDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondDelta.ProtoReflect.Descriptor instead.
 func (*RespondDelta) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RespondDelta) GetText() string {
@@ -800,6 +937,27 @@ func (x *RespondDelta) GetConcept() string {
 	return ""
 }
 
+func (x *RespondDelta) GetCandidate() uint32 {
+	if x != nil {
+		return x.Candidate
+	}
+	return 0
+}
+
+func (x *RespondDelta) GetTokens() []*v11.GeneratedToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *RespondDelta) GetStages() []string {
+	if x != nil {
+		return x.Stages
+	}
+	return nil
+}
+
 // StreamRespondResponse is one message of a reply stream.
 type StreamRespondResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -817,7 +975,7 @@ type StreamRespondResponse struct {
 
 func (x *StreamRespondResponse) Reset() {
 	*x = StreamRespondResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +987,7 @@ func (x *StreamRespondResponse) String() string {
 func (*StreamRespondResponse) ProtoMessage() {}
 
 func (x *StreamRespondResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1000,7 @@ func (x *StreamRespondResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRespondResponse.ProtoReflect.Descriptor instead.
 func (*StreamRespondResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StreamRespondResponse) GetEvent() isStreamRespondResponse_Event {
@@ -923,7 +1081,7 @@ type GetHistoryRequest struct {
 
 func (x *GetHistoryRequest) Reset() {
 	*x = GetHistoryRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -935,7 +1093,7 @@ func (x *GetHistoryRequest) String() string {
 func (*GetHistoryRequest) ProtoMessage() {}
 
 func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -948,7 +1106,7 @@ func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetHistoryRequest) GetTenant() string {
@@ -999,7 +1157,7 @@ type GetHistoryResponse struct {
 
 func (x *GetHistoryResponse) Reset() {
 	*x = GetHistoryResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1169,7 @@ func (x *GetHistoryResponse) String() string {
 func (*GetHistoryResponse) ProtoMessage() {}
 
 func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1182,7 @@ func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetHistoryResponse) GetMessages() []*v1.Message {
@@ -1054,7 +1212,7 @@ type CorrectRequest struct {
 
 func (x *CorrectRequest) Reset() {
 	*x = CorrectRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1224,7 @@ func (x *CorrectRequest) String() string {
 func (*CorrectRequest) ProtoMessage() {}
 
 func (x *CorrectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1237,7 @@ func (x *CorrectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRequest.ProtoReflect.Descriptor instead.
 func (*CorrectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CorrectRequest) GetCorrection() *v1.RecordCorrectionRequest {
@@ -1113,7 +1271,7 @@ type CorrectResponse struct {
 
 func (x *CorrectResponse) Reset() {
 	*x = CorrectResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1283,7 @@ func (x *CorrectResponse) String() string {
 func (*CorrectResponse) ProtoMessage() {}
 
 func (x *CorrectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1296,7 @@ func (x *CorrectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectResponse.ProtoReflect.Descriptor instead.
 func (*CorrectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CorrectResponse) GetCorrection() *v1.Correction {
@@ -1194,7 +1352,7 @@ type PushSignalRequest struct {
 
 func (x *PushSignalRequest) Reset() {
 	*x = PushSignalRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1364,7 @@ func (x *PushSignalRequest) String() string {
 func (*PushSignalRequest) ProtoMessage() {}
 
 func (x *PushSignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1377,7 @@ func (x *PushSignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushSignalRequest.ProtoReflect.Descriptor instead.
 func (*PushSignalRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PushSignalRequest) GetTenant() string {
@@ -1289,7 +1447,7 @@ type PushSignalResponse struct {
 
 func (x *PushSignalResponse) Reset() {
 	*x = PushSignalResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1459,7 @@ func (x *PushSignalResponse) String() string {
 func (*PushSignalResponse) ProtoMessage() {}
 
 func (x *PushSignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1472,7 @@ func (x *PushSignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushSignalResponse.ProtoReflect.Descriptor instead.
 func (*PushSignalResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PushSignalResponse) GetSignalId() string {
@@ -1347,7 +1505,7 @@ type TrainHeader struct {
 
 func (x *TrainHeader) Reset() {
 	*x = TrainHeader{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1359,7 +1517,7 @@ func (x *TrainHeader) String() string {
 func (*TrainHeader) ProtoMessage() {}
 
 func (x *TrainHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1372,7 +1530,7 @@ func (x *TrainHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainHeader.ProtoReflect.Descriptor instead.
 func (*TrainHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TrainHeader) GetIngest() *v11.IngestHeader {
@@ -1442,7 +1600,7 @@ type TrainRequest struct {
 
 func (x *TrainRequest) Reset() {
 	*x = TrainRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1612,7 @@ func (x *TrainRequest) String() string {
 func (*TrainRequest) ProtoMessage() {}
 
 func (x *TrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1625,7 @@ func (x *TrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainRequest.ProtoReflect.Descriptor instead.
 func (*TrainRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TrainRequest) GetPart() isTrainRequest_Part {
@@ -1567,7 +1725,7 @@ type TrainResponse struct {
 
 func (x *TrainResponse) Reset() {
 	*x = TrainResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1737,7 @@ func (x *TrainResponse) String() string {
 func (*TrainResponse) ProtoMessage() {}
 
 func (x *TrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1750,7 @@ func (x *TrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainResponse.ProtoReflect.Descriptor instead.
 func (*TrainResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TrainResponse) GetEvent() isTrainResponse_Event {
@@ -1745,7 +1903,7 @@ type EvaluateRequest struct {
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1757,7 +1915,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1770,7 +1928,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EvaluateRequest) GetRequest() *v11.EvaluateRequest {
@@ -1791,7 +1949,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1961,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +1974,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EvaluateResponse) GetResponse() *v11.EvaluateResponse {
@@ -1839,7 +1997,7 @@ type GetTraceRequest struct {
 
 func (x *GetTraceRequest) Reset() {
 	*x = GetTraceRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +2009,7 @@ func (x *GetTraceRequest) String() string {
 func (*GetTraceRequest) ProtoMessage() {}
 
 func (x *GetTraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +2022,7 @@ func (x *GetTraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTraceRequest.ProtoReflect.Descriptor instead.
 func (*GetTraceRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetTraceRequest) GetTenant() string {
@@ -1892,7 +2050,7 @@ type GetTraceResponse struct {
 
 func (x *GetTraceResponse) Reset() {
 	*x = GetTraceResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +2062,7 @@ func (x *GetTraceResponse) String() string {
 func (*GetTraceResponse) ProtoMessage() {}
 
 func (x *GetTraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +2075,7 @@ func (x *GetTraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTraceResponse.ProtoReflect.Descriptor instead.
 func (*GetTraceResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetTraceResponse) GetTrace() *Trace {
@@ -1948,7 +2106,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2118,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2131,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExplainRequest) GetTenant() string {
@@ -2045,7 +2203,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2215,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2228,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExplainResponse) GetTrace() *Trace {
@@ -2153,7 +2311,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2323,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2336,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReplayRequest) GetTenant() string {
@@ -2236,7 +2394,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2248,7 +2406,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2261,7 +2419,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReplayResponse) GetIdentical() bool {
@@ -2346,7 +2504,7 @@ type ReplayedSegment struct {
 
 func (x *ReplayedSegment) Reset() {
 	*x = ReplayedSegment{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2516,7 @@ func (x *ReplayedSegment) String() string {
 func (*ReplayedSegment) ProtoMessage() {}
 
 func (x *ReplayedSegment) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2529,7 @@ func (x *ReplayedSegment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayedSegment.ProtoReflect.Descriptor instead.
 func (*ReplayedSegment) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReplayedSegment) GetIdentical() bool {
@@ -2432,7 +2590,7 @@ type CompileContextRequest struct {
 
 func (x *CompileContextRequest) Reset() {
 	*x = CompileContextRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2444,7 +2602,7 @@ func (x *CompileContextRequest) String() string {
 func (*CompileContextRequest) ProtoMessage() {}
 
 func (x *CompileContextRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2457,7 +2615,7 @@ func (x *CompileContextRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileContextRequest.ProtoReflect.Descriptor instead.
 func (*CompileContextRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CompileContextRequest) GetTenant() string {
@@ -2528,7 +2686,7 @@ type CompileContextResponse struct {
 
 func (x *CompileContextResponse) Reset() {
 	*x = CompileContextResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2540,7 +2698,7 @@ func (x *CompileContextResponse) String() string {
 func (*CompileContextResponse) ProtoMessage() {}
 
 func (x *CompileContextResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2553,7 +2711,7 @@ func (x *CompileContextResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileContextResponse.ProtoReflect.Descriptor instead.
 func (*CompileContextResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CompileContextResponse) GetWindow() *v1.Window {
@@ -2606,7 +2764,7 @@ type EraseRequest struct {
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2618,7 +2776,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2631,7 +2789,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EraseRequest) GetTenant() string {
@@ -2670,7 +2828,7 @@ type EraseResponse struct {
 
 func (x *EraseResponse) Reset() {
 	*x = EraseResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2682,7 +2840,7 @@ func (x *EraseResponse) String() string {
 func (*EraseResponse) ProtoMessage() {}
 
 func (x *EraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2695,7 +2853,7 @@ func (x *EraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
 func (*EraseResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EraseResponse) GetService() string {
@@ -2730,7 +2888,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2742,7 +2900,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2755,7 +2913,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetStatusRequest) GetTenant() string {
@@ -2780,7 +2938,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2792,7 +2950,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2805,7 +2963,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PeerStatus) GetService() string {
@@ -2844,7 +3002,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2856,7 +3014,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2869,7 +3027,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetStatusResponse) GetPeers() []*PeerStatus {
@@ -2916,7 +3074,7 @@ type ForgetHeader struct {
 
 func (x *ForgetHeader) Reset() {
 	*x = ForgetHeader{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2928,7 +3086,7 @@ func (x *ForgetHeader) String() string {
 func (*ForgetHeader) ProtoMessage() {}
 
 func (x *ForgetHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2941,7 +3099,7 @@ func (x *ForgetHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetHeader.ProtoReflect.Descriptor instead.
 func (*ForgetHeader) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ForgetHeader) GetTenant() string {
@@ -3009,7 +3167,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3021,7 +3179,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3034,7 +3192,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ForgetRequest) GetPart() isForgetRequest_Part {
@@ -3110,7 +3268,7 @@ type ForgetResponse struct {
 
 func (x *ForgetResponse) Reset() {
 	*x = ForgetResponse{}
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[37]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3122,7 +3280,7 @@ func (x *ForgetResponse) String() string {
 func (*ForgetResponse) ProtoMessage() {}
 
 func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[37]
+	mi := &file_dbslm_gateway_v1_gateway_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3135,7 +3293,7 @@ func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
 func (*ForgetResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{37}
+	return file_dbslm_gateway_v1_gateway_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ForgetResponse) GetService() string {
@@ -3225,7 +3383,7 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
 	"\x19StartConversationResponse\x12A\n" +
-	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\x95\x05\n" +
+	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\xa7\x06\n" +
 	"\x0eRespondRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12'\n" +
 	"\n" +
@@ -3243,7 +3401,13 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	" \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06window\x12*\n" +
 	"\fmax_segments\x18\v \x01(\rB\a\xbaH\x04*\x02\x18\x10R\vmaxSegments\x12@\n" +
 	"\bnoticing\x18\f \x01(\x0e2\x1a.dbslm.gateway.v1.NoticingB\b\xbaH\x05\x82\x01\x02\x10\x01R\bnoticing\x12U\n" +
-	"\x13correction_steering\x18\r \x01(\v2$.dbslm.gateway.v1.CorrectionSteeringR\x12correctionSteering\"\xa5\x01\n" +
+	"\x13correction_steering\x18\r \x01(\v2$.dbslm.gateway.v1.CorrectionSteeringR\x12correctionSteering\x12'\n" +
+	"\n" +
+	"candidates\x18\x0e \x01(\rB\a\xbaH\x04*\x02\x18\x10R\n" +
+	"candidates\x12$\n" +
+	"\x06stages\x18\x0f \x01(\rB\a\xbaH\x04*\x02\x182H\x00R\x06stages\x88\x01\x01\x126\n" +
+	"\finstructions\x18\x10 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\x10\"\br\x06 \x01(\x80\x80\x04R\finstructionsB\t\n" +
+	"\a_stages\"\xa5\x01\n" +
 	"\x12CorrectionSteering\x12E\n" +
 	"\x0estrength_log10\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\rstrengthLog10\x88\x01\x01\x125\n" +
 	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\x03ttlB\x11\n" +
@@ -3252,23 +3416,34 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\bproposal\x18\x01 \x01(\v2\".dbslm.memory.v1.NoticedCorrectionR\bproposal\x12;\n" +
 	"\n" +
 	"correction\x18\x02 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +
-	"correction\"\xa9\x02\n" +
+	"correction\"\xc1\x03\n" +
 	"\x0fRespondResponse\x122\n" +
 	"\amessage\x18\x01 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\x12;\n" +
 	"\fuser_message\x18\x02 \x01(\v2\x18.dbslm.memory.v1.MessageR\vuserMessage\x12A\n" +
 	"\rfinish_reason\x18\x03 \x01(\x0e2\x1c.dbslm.ngram.v1.FinishReasonR\ffinishReason\x12-\n" +
 	"\x05trace\x18\x04 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\x123\n" +
-	"\anoticed\x18\x05 \x01(\v2\x19.dbslm.gateway.v1.NoticedR\anoticed\"Z\n" +
+	"\anoticed\x18\x05 \x01(\v2\x19.dbslm.gateway.v1.NoticedR\anoticed\x12F\n" +
+	"\falternatives\x18\x06 \x03(\v2\".dbslm.gateway.v1.RespondCandidateR\falternatives\x126\n" +
+	"\x06tokens\x18\a \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\x12\x16\n" +
+	"\x06stages\x18\b \x03(\tR\x06stages\"\xd0\x01\n" +
+	"\x10RespondCandidate\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12A\n" +
+	"\rfinish_reason\x18\x02 \x01(\x0e2\x1c.dbslm.ngram.v1.FinishReasonR\ffinishReason\x12-\n" +
+	"\x05trace\x18\x03 \x01(\v2\x17.dbslm.gateway.v1.TraceR\x05trace\x126\n" +
+	"\x06tokens\x18\x04 \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\"Z\n" +
 	"\x14StreamRespondRequest\x12B\n" +
 	"\arequest\x18\x01 \x01(\v2 .dbslm.gateway.v1.RespondRequestB\x06\xbaH\x03\xc8\x01\x01R\arequest\"z\n" +
 	"\x0eRespondStarted\x12\x17\n" +
 	"\aturn_id\x18\x01 \x01(\tR\x06turnId\x12;\n" +
 	"\fuser_message\x18\x02 \x01(\v2\x18.dbslm.memory.v1.MessageR\vuserMessage\x12\x12\n" +
-	"\x04seed\x18\x03 \x01(\x04R\x04seed\"V\n" +
+	"\x04seed\x18\x03 \x01(\x04R\x04seed\"\xc4\x01\n" +
 	"\fRespondDelta\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n" +
 	"\asegment\x18\x02 \x01(\rR\asegment\x12\x18\n" +
-	"\aconcept\x18\x03 \x01(\tR\aconcept\"\xd7\x01\n" +
+	"\aconcept\x18\x03 \x01(\tR\aconcept\x12\x1c\n" +
+	"\tcandidate\x18\x04 \x01(\rR\tcandidate\x126\n" +
+	"\x06tokens\x18\x05 \x03(\v2\x1e.dbslm.ngram.v1.GeneratedTokenR\x06tokens\x12\x16\n" +
+	"\x06stages\x18\x06 \x03(\tR\x06stages\"\xd7\x01\n" +
 	"\x15StreamRespondResponse\x12<\n" +
 	"\astarted\x18\x01 \x01(\v2 .dbslm.gateway.v1.RespondStartedH\x00R\astarted\x126\n" +
 	"\x05delta\x18\x02 \x01(\v2\x1e.dbslm.gateway.v1.RespondDeltaH\x00R\x05delta\x12?\n" +
@@ -3497,7 +3672,7 @@ func file_dbslm_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_dbslm_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_dbslm_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(Noticing)(0),                      // 0: dbslm.gateway.v1.Noticing
 	(RepliesToForget)(0),               // 1: dbslm.gateway.v1.RepliesToForget
@@ -3507,172 +3682,180 @@ var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(*CorrectionSteering)(nil),         // 5: dbslm.gateway.v1.CorrectionSteering
 	(*Noticed)(nil),                    // 6: dbslm.gateway.v1.Noticed
 	(*RespondResponse)(nil),            // 7: dbslm.gateway.v1.RespondResponse
-	(*StreamRespondRequest)(nil),       // 8: dbslm.gateway.v1.StreamRespondRequest
-	(*RespondStarted)(nil),             // 9: dbslm.gateway.v1.RespondStarted
-	(*RespondDelta)(nil),               // 10: dbslm.gateway.v1.RespondDelta
-	(*StreamRespondResponse)(nil),      // 11: dbslm.gateway.v1.StreamRespondResponse
-	(*GetHistoryRequest)(nil),          // 12: dbslm.gateway.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil),         // 13: dbslm.gateway.v1.GetHistoryResponse
-	(*CorrectRequest)(nil),             // 14: dbslm.gateway.v1.CorrectRequest
-	(*CorrectResponse)(nil),            // 15: dbslm.gateway.v1.CorrectResponse
-	(*PushSignalRequest)(nil),          // 16: dbslm.gateway.v1.PushSignalRequest
-	(*PushSignalResponse)(nil),         // 17: dbslm.gateway.v1.PushSignalResponse
-	(*TrainHeader)(nil),                // 18: dbslm.gateway.v1.TrainHeader
-	(*TrainRequest)(nil),               // 19: dbslm.gateway.v1.TrainRequest
-	(*TrainResponse)(nil),              // 20: dbslm.gateway.v1.TrainResponse
-	(*EvaluateRequest)(nil),            // 21: dbslm.gateway.v1.EvaluateRequest
-	(*EvaluateResponse)(nil),           // 22: dbslm.gateway.v1.EvaluateResponse
-	(*GetTraceRequest)(nil),            // 23: dbslm.gateway.v1.GetTraceRequest
-	(*GetTraceResponse)(nil),           // 24: dbslm.gateway.v1.GetTraceResponse
-	(*ExplainRequest)(nil),             // 25: dbslm.gateway.v1.ExplainRequest
-	(*ExplainResponse)(nil),            // 26: dbslm.gateway.v1.ExplainResponse
-	(*ReplayRequest)(nil),              // 27: dbslm.gateway.v1.ReplayRequest
-	(*ReplayResponse)(nil),             // 28: dbslm.gateway.v1.ReplayResponse
-	(*ReplayedSegment)(nil),            // 29: dbslm.gateway.v1.ReplayedSegment
-	(*CompileContextRequest)(nil),      // 30: dbslm.gateway.v1.CompileContextRequest
-	(*CompileContextResponse)(nil),     // 31: dbslm.gateway.v1.CompileContextResponse
-	(*EraseRequest)(nil),               // 32: dbslm.gateway.v1.EraseRequest
-	(*EraseResponse)(nil),              // 33: dbslm.gateway.v1.EraseResponse
-	(*GetStatusRequest)(nil),           // 34: dbslm.gateway.v1.GetStatusRequest
-	(*PeerStatus)(nil),                 // 35: dbslm.gateway.v1.PeerStatus
-	(*GetStatusResponse)(nil),          // 36: dbslm.gateway.v1.GetStatusResponse
-	(*ForgetHeader)(nil),               // 37: dbslm.gateway.v1.ForgetHeader
-	(*ForgetRequest)(nil),              // 38: dbslm.gateway.v1.ForgetRequest
-	(*ForgetResponse)(nil),             // 39: dbslm.gateway.v1.ForgetResponse
-	nil,                                // 40: dbslm.gateway.v1.StartConversationRequest.MetadataEntry
-	(*v1.Conversation)(nil),            // 41: dbslm.memory.v1.Conversation
-	(*v11.DecodeParameters)(nil),       // 42: dbslm.ngram.v1.DecodeParameters
-	(*v1.WindowBounds)(nil),            // 43: dbslm.memory.v1.WindowBounds
-	(*durationpb.Duration)(nil),        // 44: google.protobuf.Duration
-	(*v1.NoticedCorrection)(nil),       // 45: dbslm.memory.v1.NoticedCorrection
-	(*v1.Correction)(nil),              // 46: dbslm.memory.v1.Correction
-	(*v1.Message)(nil),                 // 47: dbslm.memory.v1.Message
-	(v11.FinishReason)(0),              // 48: dbslm.ngram.v1.FinishReason
-	(*Trace)(nil),                      // 49: dbslm.gateway.v1.Trace
-	(*v1.RecordCorrectionRequest)(nil), // 50: dbslm.memory.v1.RecordCorrectionRequest
-	(*v11.IngestHeader)(nil),           // 51: dbslm.ngram.v1.IngestHeader
-	(v11.Storage)(0),                   // 52: dbslm.ngram.v1.Storage
-	(v11.Smoothing)(0),                 // 53: dbslm.ngram.v1.Smoothing
-	(*v11.Pruning)(nil),                // 54: dbslm.ngram.v1.Pruning
-	(*v11.DocumentStart)(nil),          // 55: dbslm.ngram.v1.DocumentStart
-	(*v11.DocumentEnd)(nil),            // 56: dbslm.ngram.v1.DocumentEnd
-	(*v11.IngestOpened)(nil),           // 57: dbslm.ngram.v1.IngestOpened
-	(*v11.IngestProgress)(nil),         // 58: dbslm.ngram.v1.IngestProgress
-	(*v11.DocumentAcknowledged)(nil),   // 59: dbslm.ngram.v1.DocumentAcknowledged
-	(*v11.BuildProgress)(nil),          // 60: dbslm.ngram.v1.BuildProgress
-	(*v11.Build)(nil),                  // 61: dbslm.ngram.v1.Build
-	(*v11.IngestPaused)(nil),           // 62: dbslm.ngram.v1.IngestPaused
-	(*v11.IngestProbe)(nil),            // 63: dbslm.ngram.v1.IngestProbe
-	(*v11.EvaluateRequest)(nil),        // 64: dbslm.ngram.v1.EvaluateRequest
-	(*v11.EvaluateResponse)(nil),       // 65: dbslm.ngram.v1.EvaluateResponse
-	(*v11.ExplainOptions)(nil),         // 66: dbslm.ngram.v1.ExplainOptions
-	(*v1.Window)(nil),                  // 67: dbslm.memory.v1.Window
-	(*ExplainedCorrection)(nil),        // 68: dbslm.gateway.v1.ExplainedCorrection
-	(*v1.Fact)(nil),                    // 69: dbslm.memory.v1.Fact
-	(*ExplainedSegment)(nil),           // 70: dbslm.gateway.v1.ExplainedSegment
-	(*NotReplayable)(nil),              // 71: dbslm.gateway.v1.NotReplayable
-	(*v1.CorrectionMatch)(nil),         // 72: dbslm.memory.v1.CorrectionMatch
-	(*v12.Span)(nil),                   // 73: dbslm.concept.v1.Span
-	(*v1.PrivacySubject)(nil),          // 74: dbslm.memory.v1.PrivacySubject
-	(*v11.Model)(nil),                  // 75: dbslm.ngram.v1.Model
-	(*v11.ForgetDocumentResponse)(nil), // 76: dbslm.ngram.v1.ForgetDocumentResponse
+	(*RespondCandidate)(nil),           // 8: dbslm.gateway.v1.RespondCandidate
+	(*StreamRespondRequest)(nil),       // 9: dbslm.gateway.v1.StreamRespondRequest
+	(*RespondStarted)(nil),             // 10: dbslm.gateway.v1.RespondStarted
+	(*RespondDelta)(nil),               // 11: dbslm.gateway.v1.RespondDelta
+	(*StreamRespondResponse)(nil),      // 12: dbslm.gateway.v1.StreamRespondResponse
+	(*GetHistoryRequest)(nil),          // 13: dbslm.gateway.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),         // 14: dbslm.gateway.v1.GetHistoryResponse
+	(*CorrectRequest)(nil),             // 15: dbslm.gateway.v1.CorrectRequest
+	(*CorrectResponse)(nil),            // 16: dbslm.gateway.v1.CorrectResponse
+	(*PushSignalRequest)(nil),          // 17: dbslm.gateway.v1.PushSignalRequest
+	(*PushSignalResponse)(nil),         // 18: dbslm.gateway.v1.PushSignalResponse
+	(*TrainHeader)(nil),                // 19: dbslm.gateway.v1.TrainHeader
+	(*TrainRequest)(nil),               // 20: dbslm.gateway.v1.TrainRequest
+	(*TrainResponse)(nil),              // 21: dbslm.gateway.v1.TrainResponse
+	(*EvaluateRequest)(nil),            // 22: dbslm.gateway.v1.EvaluateRequest
+	(*EvaluateResponse)(nil),           // 23: dbslm.gateway.v1.EvaluateResponse
+	(*GetTraceRequest)(nil),            // 24: dbslm.gateway.v1.GetTraceRequest
+	(*GetTraceResponse)(nil),           // 25: dbslm.gateway.v1.GetTraceResponse
+	(*ExplainRequest)(nil),             // 26: dbslm.gateway.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 27: dbslm.gateway.v1.ExplainResponse
+	(*ReplayRequest)(nil),              // 28: dbslm.gateway.v1.ReplayRequest
+	(*ReplayResponse)(nil),             // 29: dbslm.gateway.v1.ReplayResponse
+	(*ReplayedSegment)(nil),            // 30: dbslm.gateway.v1.ReplayedSegment
+	(*CompileContextRequest)(nil),      // 31: dbslm.gateway.v1.CompileContextRequest
+	(*CompileContextResponse)(nil),     // 32: dbslm.gateway.v1.CompileContextResponse
+	(*EraseRequest)(nil),               // 33: dbslm.gateway.v1.EraseRequest
+	(*EraseResponse)(nil),              // 34: dbslm.gateway.v1.EraseResponse
+	(*GetStatusRequest)(nil),           // 35: dbslm.gateway.v1.GetStatusRequest
+	(*PeerStatus)(nil),                 // 36: dbslm.gateway.v1.PeerStatus
+	(*GetStatusResponse)(nil),          // 37: dbslm.gateway.v1.GetStatusResponse
+	(*ForgetHeader)(nil),               // 38: dbslm.gateway.v1.ForgetHeader
+	(*ForgetRequest)(nil),              // 39: dbslm.gateway.v1.ForgetRequest
+	(*ForgetResponse)(nil),             // 40: dbslm.gateway.v1.ForgetResponse
+	nil,                                // 41: dbslm.gateway.v1.StartConversationRequest.MetadataEntry
+	(*v1.Conversation)(nil),            // 42: dbslm.memory.v1.Conversation
+	(*v11.DecodeParameters)(nil),       // 43: dbslm.ngram.v1.DecodeParameters
+	(*v1.WindowBounds)(nil),            // 44: dbslm.memory.v1.WindowBounds
+	(*durationpb.Duration)(nil),        // 45: google.protobuf.Duration
+	(*v1.NoticedCorrection)(nil),       // 46: dbslm.memory.v1.NoticedCorrection
+	(*v1.Correction)(nil),              // 47: dbslm.memory.v1.Correction
+	(*v1.Message)(nil),                 // 48: dbslm.memory.v1.Message
+	(v11.FinishReason)(0),              // 49: dbslm.ngram.v1.FinishReason
+	(*Trace)(nil),                      // 50: dbslm.gateway.v1.Trace
+	(*v11.GeneratedToken)(nil),         // 51: dbslm.ngram.v1.GeneratedToken
+	(*v1.RecordCorrectionRequest)(nil), // 52: dbslm.memory.v1.RecordCorrectionRequest
+	(*v11.IngestHeader)(nil),           // 53: dbslm.ngram.v1.IngestHeader
+	(v11.Storage)(0),                   // 54: dbslm.ngram.v1.Storage
+	(v11.Smoothing)(0),                 // 55: dbslm.ngram.v1.Smoothing
+	(*v11.Pruning)(nil),                // 56: dbslm.ngram.v1.Pruning
+	(*v11.DocumentStart)(nil),          // 57: dbslm.ngram.v1.DocumentStart
+	(*v11.DocumentEnd)(nil),            // 58: dbslm.ngram.v1.DocumentEnd
+	(*v11.IngestOpened)(nil),           // 59: dbslm.ngram.v1.IngestOpened
+	(*v11.IngestProgress)(nil),         // 60: dbslm.ngram.v1.IngestProgress
+	(*v11.DocumentAcknowledged)(nil),   // 61: dbslm.ngram.v1.DocumentAcknowledged
+	(*v11.BuildProgress)(nil),          // 62: dbslm.ngram.v1.BuildProgress
+	(*v11.Build)(nil),                  // 63: dbslm.ngram.v1.Build
+	(*v11.IngestPaused)(nil),           // 64: dbslm.ngram.v1.IngestPaused
+	(*v11.IngestProbe)(nil),            // 65: dbslm.ngram.v1.IngestProbe
+	(*v11.EvaluateRequest)(nil),        // 66: dbslm.ngram.v1.EvaluateRequest
+	(*v11.EvaluateResponse)(nil),       // 67: dbslm.ngram.v1.EvaluateResponse
+	(*v11.ExplainOptions)(nil),         // 68: dbslm.ngram.v1.ExplainOptions
+	(*v1.Window)(nil),                  // 69: dbslm.memory.v1.Window
+	(*ExplainedCorrection)(nil),        // 70: dbslm.gateway.v1.ExplainedCorrection
+	(*v1.Fact)(nil),                    // 71: dbslm.memory.v1.Fact
+	(*ExplainedSegment)(nil),           // 72: dbslm.gateway.v1.ExplainedSegment
+	(*NotReplayable)(nil),              // 73: dbslm.gateway.v1.NotReplayable
+	(*v1.CorrectionMatch)(nil),         // 74: dbslm.memory.v1.CorrectionMatch
+	(*v12.Span)(nil),                   // 75: dbslm.concept.v1.Span
+	(*v1.PrivacySubject)(nil),          // 76: dbslm.memory.v1.PrivacySubject
+	(*v11.Model)(nil),                  // 77: dbslm.ngram.v1.Model
+	(*v11.ForgetDocumentResponse)(nil), // 78: dbslm.ngram.v1.ForgetDocumentResponse
 }
 var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
-	40, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
-	41, // 1: dbslm.gateway.v1.StartConversationResponse.conversation:type_name -> dbslm.memory.v1.Conversation
-	42, // 2: dbslm.gateway.v1.RespondRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	43, // 3: dbslm.gateway.v1.RespondRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	41, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
+	42, // 1: dbslm.gateway.v1.StartConversationResponse.conversation:type_name -> dbslm.memory.v1.Conversation
+	43, // 2: dbslm.gateway.v1.RespondRequest.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	44, // 3: dbslm.gateway.v1.RespondRequest.window:type_name -> dbslm.memory.v1.WindowBounds
 	0,  // 4: dbslm.gateway.v1.RespondRequest.noticing:type_name -> dbslm.gateway.v1.Noticing
 	5,  // 5: dbslm.gateway.v1.RespondRequest.correction_steering:type_name -> dbslm.gateway.v1.CorrectionSteering
-	44, // 6: dbslm.gateway.v1.CorrectionSteering.ttl:type_name -> google.protobuf.Duration
-	45, // 7: dbslm.gateway.v1.Noticed.proposal:type_name -> dbslm.memory.v1.NoticedCorrection
-	46, // 8: dbslm.gateway.v1.Noticed.correction:type_name -> dbslm.memory.v1.Correction
-	47, // 9: dbslm.gateway.v1.RespondResponse.message:type_name -> dbslm.memory.v1.Message
-	47, // 10: dbslm.gateway.v1.RespondResponse.user_message:type_name -> dbslm.memory.v1.Message
-	48, // 11: dbslm.gateway.v1.RespondResponse.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	49, // 12: dbslm.gateway.v1.RespondResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	45, // 6: dbslm.gateway.v1.CorrectionSteering.ttl:type_name -> google.protobuf.Duration
+	46, // 7: dbslm.gateway.v1.Noticed.proposal:type_name -> dbslm.memory.v1.NoticedCorrection
+	47, // 8: dbslm.gateway.v1.Noticed.correction:type_name -> dbslm.memory.v1.Correction
+	48, // 9: dbslm.gateway.v1.RespondResponse.message:type_name -> dbslm.memory.v1.Message
+	48, // 10: dbslm.gateway.v1.RespondResponse.user_message:type_name -> dbslm.memory.v1.Message
+	49, // 11: dbslm.gateway.v1.RespondResponse.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	50, // 12: dbslm.gateway.v1.RespondResponse.trace:type_name -> dbslm.gateway.v1.Trace
 	6,  // 13: dbslm.gateway.v1.RespondResponse.noticed:type_name -> dbslm.gateway.v1.Noticed
-	4,  // 14: dbslm.gateway.v1.StreamRespondRequest.request:type_name -> dbslm.gateway.v1.RespondRequest
-	47, // 15: dbslm.gateway.v1.RespondStarted.user_message:type_name -> dbslm.memory.v1.Message
-	9,  // 16: dbslm.gateway.v1.StreamRespondResponse.started:type_name -> dbslm.gateway.v1.RespondStarted
-	10, // 17: dbslm.gateway.v1.StreamRespondResponse.delta:type_name -> dbslm.gateway.v1.RespondDelta
-	7,  // 18: dbslm.gateway.v1.StreamRespondResponse.finished:type_name -> dbslm.gateway.v1.RespondResponse
-	47, // 19: dbslm.gateway.v1.GetHistoryResponse.messages:type_name -> dbslm.memory.v1.Message
-	50, // 20: dbslm.gateway.v1.CorrectRequest.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
-	46, // 21: dbslm.gateway.v1.CorrectResponse.correction:type_name -> dbslm.memory.v1.Correction
-	51, // 22: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
-	52, // 23: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
-	53, // 24: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	54, // 25: dbslm.gateway.v1.TrainHeader.pruning:type_name -> dbslm.ngram.v1.Pruning
-	18, // 26: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
-	55, // 27: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
-	56, // 28: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	57, // 29: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
-	58, // 30: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
-	59, // 31: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
-	60, // 32: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
-	61, // 33: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
-	62, // 34: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
-	63, // 35: dbslm.gateway.v1.TrainResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
-	64, // 36: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
-	65, // 37: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
-	49, // 38: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	66, // 39: dbslm.gateway.v1.ExplainRequest.rows:type_name -> dbslm.ngram.v1.ExplainOptions
-	49, // 40: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	47, // 41: dbslm.gateway.v1.ExplainResponse.message:type_name -> dbslm.memory.v1.Message
-	47, // 42: dbslm.gateway.v1.ExplainResponse.user_message:type_name -> dbslm.memory.v1.Message
-	67, // 43: dbslm.gateway.v1.ExplainResponse.window:type_name -> dbslm.memory.v1.Window
-	68, // 44: dbslm.gateway.v1.ExplainResponse.corrections:type_name -> dbslm.gateway.v1.ExplainedCorrection
-	69, // 45: dbslm.gateway.v1.ExplainResponse.facts:type_name -> dbslm.memory.v1.Fact
-	70, // 46: dbslm.gateway.v1.ExplainResponse.segments:type_name -> dbslm.gateway.v1.ExplainedSegment
-	71, // 47: dbslm.gateway.v1.ExplainResponse.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
-	29, // 48: dbslm.gateway.v1.ReplayResponse.segments:type_name -> dbslm.gateway.v1.ReplayedSegment
-	43, // 49: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	67, // 50: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
-	72, // 51: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
-	69, // 52: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
-	73, // 53: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
-	74, // 54: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	35, // 55: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
-	75, // 56: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
-	1,  // 57: dbslm.gateway.v1.ForgetHeader.replies:type_name -> dbslm.gateway.v1.RepliesToForget
-	37, // 58: dbslm.gateway.v1.ForgetRequest.header:type_name -> dbslm.gateway.v1.ForgetHeader
-	76, // 59: dbslm.gateway.v1.ForgetResponse.document:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
-	2,  // 60: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
-	4,  // 61: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
-	8,  // 62: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
-	12, // 63: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
-	14, // 64: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
-	16, // 65: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
-	19, // 66: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
-	21, // 67: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
-	23, // 68: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
-	25, // 69: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
-	27, // 70: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
-	30, // 71: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
-	32, // 72: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
-	38, // 73: dbslm.gateway.v1.GatewayService.Forget:input_type -> dbslm.gateway.v1.ForgetRequest
-	34, // 74: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
-	3,  // 75: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
-	7,  // 76: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
-	11, // 77: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
-	13, // 78: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
-	15, // 79: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
-	17, // 80: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
-	20, // 81: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
-	22, // 82: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
-	24, // 83: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
-	26, // 84: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
-	28, // 85: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
-	31, // 86: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
-	33, // 87: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
-	39, // 88: dbslm.gateway.v1.GatewayService.Forget:output_type -> dbslm.gateway.v1.ForgetResponse
-	36, // 89: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
-	75, // [75:90] is the sub-list for method output_type
-	60, // [60:75] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	8,  // 14: dbslm.gateway.v1.RespondResponse.alternatives:type_name -> dbslm.gateway.v1.RespondCandidate
+	51, // 15: dbslm.gateway.v1.RespondResponse.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
+	49, // 16: dbslm.gateway.v1.RespondCandidate.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	50, // 17: dbslm.gateway.v1.RespondCandidate.trace:type_name -> dbslm.gateway.v1.Trace
+	51, // 18: dbslm.gateway.v1.RespondCandidate.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
+	4,  // 19: dbslm.gateway.v1.StreamRespondRequest.request:type_name -> dbslm.gateway.v1.RespondRequest
+	48, // 20: dbslm.gateway.v1.RespondStarted.user_message:type_name -> dbslm.memory.v1.Message
+	51, // 21: dbslm.gateway.v1.RespondDelta.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
+	10, // 22: dbslm.gateway.v1.StreamRespondResponse.started:type_name -> dbslm.gateway.v1.RespondStarted
+	11, // 23: dbslm.gateway.v1.StreamRespondResponse.delta:type_name -> dbslm.gateway.v1.RespondDelta
+	7,  // 24: dbslm.gateway.v1.StreamRespondResponse.finished:type_name -> dbslm.gateway.v1.RespondResponse
+	48, // 25: dbslm.gateway.v1.GetHistoryResponse.messages:type_name -> dbslm.memory.v1.Message
+	52, // 26: dbslm.gateway.v1.CorrectRequest.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
+	47, // 27: dbslm.gateway.v1.CorrectResponse.correction:type_name -> dbslm.memory.v1.Correction
+	53, // 28: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
+	54, // 29: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
+	55, // 30: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
+	56, // 31: dbslm.gateway.v1.TrainHeader.pruning:type_name -> dbslm.ngram.v1.Pruning
+	19, // 32: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
+	57, // 33: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
+	58, // 34: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
+	59, // 35: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
+	60, // 36: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
+	61, // 37: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
+	62, // 38: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
+	63, // 39: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
+	64, // 40: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
+	65, // 41: dbslm.gateway.v1.TrainResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
+	66, // 42: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
+	67, // 43: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
+	50, // 44: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	68, // 45: dbslm.gateway.v1.ExplainRequest.rows:type_name -> dbslm.ngram.v1.ExplainOptions
+	50, // 46: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	48, // 47: dbslm.gateway.v1.ExplainResponse.message:type_name -> dbslm.memory.v1.Message
+	48, // 48: dbslm.gateway.v1.ExplainResponse.user_message:type_name -> dbslm.memory.v1.Message
+	69, // 49: dbslm.gateway.v1.ExplainResponse.window:type_name -> dbslm.memory.v1.Window
+	70, // 50: dbslm.gateway.v1.ExplainResponse.corrections:type_name -> dbslm.gateway.v1.ExplainedCorrection
+	71, // 51: dbslm.gateway.v1.ExplainResponse.facts:type_name -> dbslm.memory.v1.Fact
+	72, // 52: dbslm.gateway.v1.ExplainResponse.segments:type_name -> dbslm.gateway.v1.ExplainedSegment
+	73, // 53: dbslm.gateway.v1.ExplainResponse.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
+	30, // 54: dbslm.gateway.v1.ReplayResponse.segments:type_name -> dbslm.gateway.v1.ReplayedSegment
+	44, // 55: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	69, // 56: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
+	74, // 57: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
+	71, // 58: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
+	75, // 59: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
+	76, // 60: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	36, // 61: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
+	77, // 62: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
+	1,  // 63: dbslm.gateway.v1.ForgetHeader.replies:type_name -> dbslm.gateway.v1.RepliesToForget
+	38, // 64: dbslm.gateway.v1.ForgetRequest.header:type_name -> dbslm.gateway.v1.ForgetHeader
+	78, // 65: dbslm.gateway.v1.ForgetResponse.document:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
+	2,  // 66: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
+	4,  // 67: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
+	9,  // 68: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
+	13, // 69: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
+	15, // 70: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
+	17, // 71: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
+	20, // 72: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
+	22, // 73: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
+	24, // 74: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
+	26, // 75: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
+	28, // 76: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
+	31, // 77: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
+	33, // 78: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
+	39, // 79: dbslm.gateway.v1.GatewayService.Forget:input_type -> dbslm.gateway.v1.ForgetRequest
+	35, // 80: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
+	3,  // 81: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
+	7,  // 82: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
+	12, // 83: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
+	14, // 84: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
+	16, // 85: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
+	18, // 86: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
+	21, // 87: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
+	23, // 88: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
+	25, // 89: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
+	27, // 90: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
+	29, // 91: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
+	32, // 92: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
+	34, // 93: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
+	40, // 94: dbslm.gateway.v1.GatewayService.Forget:output_type -> dbslm.gateway.v1.ForgetResponse
+	37, // 95: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
+	81, // [81:96] is the sub-list for method output_type
+	66, // [66:81] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_gateway_proto_init() }
@@ -3682,19 +3865,20 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 	}
 	file_dbslm_gateway_v1_explain_proto_init()
 	file_dbslm_gateway_v1_trace_proto_init()
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[2].OneofWrappers = []any{}
 	file_dbslm_gateway_v1_gateway_proto_msgTypes[3].OneofWrappers = []any{}
-	file_dbslm_gateway_v1_gateway_proto_msgTypes[9].OneofWrappers = []any{
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[10].OneofWrappers = []any{
 		(*StreamRespondResponse_Started)(nil),
 		(*StreamRespondResponse_Delta)(nil),
 		(*StreamRespondResponse_Finished)(nil),
 	}
-	file_dbslm_gateway_v1_gateway_proto_msgTypes[17].OneofWrappers = []any{
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[18].OneofWrappers = []any{
 		(*TrainRequest_Header)(nil),
 		(*TrainRequest_Start)(nil),
 		(*TrainRequest_Chunk)(nil),
 		(*TrainRequest_End)(nil),
 	}
-	file_dbslm_gateway_v1_gateway_proto_msgTypes[18].OneofWrappers = []any{
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[19].OneofWrappers = []any{
 		(*TrainResponse_Opened)(nil),
 		(*TrainResponse_Progress)(nil),
 		(*TrainResponse_Acknowledged)(nil),
@@ -3704,8 +3888,8 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 		(*TrainResponse_BuildJobId)(nil),
 		(*TrainResponse_Probe)(nil),
 	}
-	file_dbslm_gateway_v1_gateway_proto_msgTypes[27].OneofWrappers = []any{}
-	file_dbslm_gateway_v1_gateway_proto_msgTypes[36].OneofWrappers = []any{
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[28].OneofWrappers = []any{}
+	file_dbslm_gateway_v1_gateway_proto_msgTypes[37].OneofWrappers = []any{
 		(*ForgetRequest_Header)(nil),
 		(*ForgetRequest_Chunk)(nil),
 	}
@@ -3715,7 +3899,7 @@ func file_dbslm_gateway_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_gateway_v1_gateway_proto_rawDesc), len(file_dbslm_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -82,6 +82,8 @@ type Trace struct {
 	Steering []*VersionedId `protobuf:"bytes,26,rep,name=steering,proto3" json:"steering,omitempty"`
 	// Bounds by which the window was chosen, with the tokeniser that counted. Absent in traces of older versions.
 	WindowBounds *v11.WindowBounds `protobuf:"bytes,27,opt,name=window_bounds,json=windowBounds,proto3" json:"window_bounds,omitempty"`
+	// Texts that steered level 1 without being said.
+	Instructions []string `protobuf:"bytes,28,rep,name=instructions,proto3" json:"instructions,omitempty"`
 	// Why the reply cannot be replayed; absent when nothing that a replay needs was removed.
 	NotReplayable *NotReplayable `protobuf:"bytes,30,opt,name=not_replayable,json=notReplayable,proto3" json:"not_replayable,omitempty"`
 	// True when the considered concepts, thresholds and abstentions of the segments were removed by retention. A replay does not
@@ -310,6 +312,13 @@ func (x *Trace) GetWindowBounds() *v11.WindowBounds {
 	return nil
 }
 
+func (x *Trace) GetInstructions() []string {
+	if x != nil {
+		return x.Instructions
+	}
+	return nil
+}
+
 func (x *Trace) GetNotReplayable() *NotReplayable {
 	if x != nil {
 		return x.NotReplayable
@@ -462,7 +471,7 @@ type TraceSegment struct {
 	TokenIds []uint32 `protobuf:"varint,5,rep,packed,name=token_ids,json=tokenIds,proto3" json:"token_ids,omitempty"`
 	// Seed of the segment.
 	Seed uint64 `protobuf:"varint,6,opt,name=seed,proto3" json:"seed,omitempty"`
-	// Why level 1 ended.
+	// Why level 1 ended; of a span, FINISH_REASON_STOP_SEQUENCE where it was cut at a stop sequence, else unset.
 	FinishReason v1.FinishReason `protobuf:"varint,7,opt,name=finish_reason,json=finishReason,proto3,enum=dbslm.ngram.v1.FinishReason" json:"finish_reason,omitempty"`
 	// Answer of a payload provider, when one was called.
 	Provided *v12.ProvidedPayload `protobuf:"bytes,8,opt,name=provided,proto3" json:"provided,omitempty"`
@@ -642,7 +651,7 @@ var File_dbslm_gateway_v1_trace_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\n" +
+	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\n" +
 	"\n" +
 	"\x05Trace\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12'\n" +
@@ -675,7 +684,8 @@ const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\x15noticed_correction_id\x18\x18 \x01(\tR\x13noticedCorrectionId\x12!\n" +
 	"\fnoticed_rule\x18\x19 \x01(\tR\vnoticedRule\x129\n" +
 	"\bsteering\x18\x1a \x03(\v2\x1d.dbslm.gateway.v1.VersionedIdR\bsteering\x12B\n" +
-	"\rwindow_bounds\x18\x1b \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\fwindowBounds\x12F\n" +
+	"\rwindow_bounds\x18\x1b \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\fwindowBounds\x12\"\n" +
+	"\finstructions\x18\x1c \x03(\tR\finstructions\x12F\n" +
 	"\x0enot_replayable\x18\x1e \x01(\v2\x1f.dbslm.gateway.v1.NotReplayableR\rnotReplayable\x12\x18\n" +
 	"\athinned\x18\x1f \x01(\bR\athinned\"b\n" +
 	"\rNotReplayable\x12\x16\n" +

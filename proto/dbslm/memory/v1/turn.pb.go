@@ -599,7 +599,8 @@ type CommitTurnRequest struct {
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// Turn.
 	TurnId string `protobuf:"bytes,2,opt,name=turn_id,json=turnId,proto3" json:"turn_id,omitempty"`
-	// The reply: 1 byte to 1 MiB, without NUL; may be empty only when finish_reason is "cancelled" or "error".
+	// The reply: 1 byte to 1 MiB, without NUL; may be empty unless finish_reason is "length": the caller
+	// left, a service failed, or a stop sequence was met, before there was a word.
 	Content string `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
 	// Why it ended: "stop", "length", "cancelled", "error".
 	FinishReason string `protobuf:"bytes,4,opt,name=finish_reason,json=finishReason,proto3" json:"finish_reason,omitempty"`
