@@ -6,20 +6,26 @@
 // A rule file has lines of a kind, a name and a pattern set apart by tabs:
 //
 //	define    a piece of a pattern, used in later ones as {name}
-//	rule      how a correction is said; groups right and wrong, entity and attribute. A third field "weak" marks rules that
-//	          also fit other answers: they are passed over after a reply that asked something, and for values of the deny
-//	          list; "not" marks those that need a word of negation
+//	rule      how a correction is said; groups right and wrong, entity and attribute, or clause, a sentence of which only what
+//	          differs from the reply is right. A third field "weak" marks rules that also fit other answers: they are passed
+//	          over after a reply that asked something; "not" marks those that need a word of negation
 //	question  how a question names entity and attribute
 //	asks      words that ask for a value; after a question without any ("Is it open?") weak rules take only names and numbers
-//	deny      words with which no corrected value begins
+//	deny      words with which no corrected value begins or ends
+//	verbs     words that no value holds
+//	light     words that lead to a value and are no part of it, in a clause: "it", "was", "in"
 //
-// Patterns are RE2 (linear time), apply to a whole message in which white space and quotes are plain, and disregard case.
+// Patterns are RE2 (linear time), apply to a whole message in which white space and quotes are plain, and disregard case. The point
+// after an abbreviated title ("Mr.") is "․" in it.
+//
+// Whatever the rule, what is called wrong must have been said in the exchange, and what is called right must not.
 package noticing
 
 import (
 	"embed"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -56,6 +62,7 @@ type rule struct {
 type language struct {
 	rules, questions []rule
 	asks, deny       map[string]bool
+	light, verbs     map[string]bool
 }
 
 // languages are read once; a faulty file is a fault of the program, which a test finds.
@@ -75,16 +82,17 @@ var languages = sync.OnceValues(func() (list []language, err error) {
 })
 
 func read(code, data string) (language, error) {
-	l := language{asks: map[string]bool{}, deny: map[string]bool{}}
+	l := language{asks: map[string]bool{}, deny: map[string]bool{}, light: map[string]bool{}, verbs: map[string]bool{}}
+	lists := map[string]map[string]bool{"deny": l.deny, "asks": l.asks, "light": l.light, "verbs": l.verbs}
 	defined := []string{}
 	for number, line := range strings.Split(data, "\n") {
 		fields := strings.Split(line, "\t")
 		switch {
 		case line == "" || line[0] == '#':
 			continue
-		case fields[0] == "deny" || fields[0] == "asks":
+		case lists[fields[0]] != nil:
 			for word := range strings.FieldsSeq(fields[1]) {
-				map[string]map[string]bool{"deny": l.deny, "asks": l.asks}[fields[0]][word] = true
+				lists[fields[0]][word] = true
 			}
 			continue
 		case len(fields) < 3:
@@ -120,7 +128,7 @@ type Exchange struct {
 
 // Notice returns what a message corrects in the exchange before it. No reply, nothing to correct.
 func Notice(message string, before Exchange) (Noticed, bool) {
-	said := plain(message)
+	said := titles.ReplaceAllString(plain(message), "$1․ ")
 	if strings.TrimSpace(before.Reply) == "" || len(said) > maxMessage || strings.HasSuffix(said, "?") {
 		return Noticed{}, false
 	}
@@ -131,9 +139,9 @@ func Notice(message string, before Exchange) (Noticed, bool) {
 	asked := strings.HasSuffix(plain(before.Reply), "?")
 	polar := yesOrNo(before.Question, list)
 	entity, attribute := Question(before.Question)
-	for _, l := range list {
+	for _, l := range spoken(said, before, list) {
 		for _, r := range l.rules {
-			if n, ok := l.apply(r, said, before.Reply, asked, polar, entity != ""); ok {
+			if n, ok := l.apply(r, said, before, asked, polar, entity != ""); ok {
 				if n.Entity == "" {
 					n.Entity, n.Attribute = entity, attribute
 				}
@@ -142,6 +150,32 @@ func Notice(message string, before Exchange) (Noticed, bool) {
 		}
 	}
 	return Noticed{}, false
+}
+
+// spoken returns the languages of which a message has the most light words, verbs and asking words; of those the exchange decides
+// in the same way. Several are left where nothing tells them apart.
+func spoken(said string, before Exchange, list []language) (languages []language) {
+	most := 0
+	for _, l := range list {
+		n := 1000*l.known(said) + l.known(before.Question+" "+before.Reply)
+		if n > most {
+			most, languages = n, nil
+		}
+		if n == most {
+			languages = append(languages, l)
+		}
+	}
+	return languages
+}
+
+// known counts the small words of a text that are of the language.
+func (l language) known(text string) (n int) {
+	for word := range strings.FieldsSeq(strings.ToLower(text)) {
+		if word = trim(word); l.light[word] || l.verbs[word] || l.asks[word] {
+			n++
+		}
+	}
+	return n
 }
 
 // yesOrNo reports whether a question asks for no value in any of the languages.
@@ -166,42 +200,164 @@ func Corrects(message string) bool {
 	return ok
 }
 
-func (l language) apply(r rule, said, reply string, asked, polar, known bool) (Noticed, bool) {
+func (l language) apply(r rule, said string, before Exchange, asked, polar, known bool) (Noticed, bool) {
 	match := r.pattern.FindStringSubmatch(said)
 	if match == nil || r.weak && asked || r.not && !negation.MatchString(said) {
 		return Noticed{}, false
 	}
 	n := Noticed{Rule: r.name}
+	clause := ""
 	for i, group := range r.pattern.SubexpNames() {
-		value := trim(match[i])
+		value := trim(strings.ReplaceAll(match[i], "․", "."))
 		switch group {
 		case "right":
 			n.Right = value
 		case "wrong":
 			n.Wrong = value
+		case "clause":
+			clause = value
 		case "entity":
 			n.Entity = withoutArticle(value)
 		case "attribute":
 			n.Attribute = value
 		}
 	}
-	first := func(value string) string {
-		word, _, _ := strings.Cut(strings.ToLower(value), " ")
-		return strings.Trim(word, "'\",;")
-	}
-	right, wrong := folding.Text(n.Right), folding.Text(n.Wrong)
 	switch {
-	case right == "" || len(n.Right) > maxValue || len(strings.Fields(n.Right)) > maxWords || right == wrong:
+	case clause != "" && n.Wrong != "":
+		n.Right, n.Wrong = l.contrast(clause, n.Wrong, before.Reply)
+	case clause != "":
+		n.Right = l.restated(clause, before.Reply)
+	}
+	right, wrong := folding.Words(folding.Text(n.Right)), folding.Words(folding.Text(n.Wrong))
+	reply := " " + strings.Join(folding.Words(folding.Text(before.Reply)), " ") + " "
+	switch {
+	case len(right) == 0 || len(n.Right) > maxValue || len(strings.Fields(n.Right)) > maxWords || slices.Equal(right, wrong):
 		return Noticed{}, false
-	case l.deny[first(n.Right)], l.deny[first(n.Wrong)]:
+	case l.denies(n.Right), n.Wrong != "" && l.denies(n.Wrong), slices.ContainsFunc(right, func(word string) bool { return l.asks[word] || l.verbs[word] }):
 		return Noticed{}, false
-	case r.weak && !named(n.Right) && (polar || !firm.MatchString(said) && !definite.MatchString(n.Right) && !(known && len(strings.Fields(n.Right)) <= 3)): // "No, it's my turn"
+	case strings.Contains(reply, " "+strings.Join(right, " ")+" "): // the reply said so itself
 		return Noticed{}, false
-	case r.weak && folding.Contains(folding.Text(reply), right): // the reply said so itself
+	case len(wrong) > 0 && !l.mentioned(wrong, before): // nobody said that
+		return Noticed{}, false
+	case r.weak && clause == "" && !named(n.Right) && (polar || !firm.MatchString(said) && !definite.MatchString(n.Right) && !(known && len(right) <= 3 && !answeredByName(before.Reply))): // "No, it's my turn"
 		return Noticed{}, false
 	}
 	return n, true
 }
+
+// denies reports whether a value begins or ends with a word that no value does.
+func (l language) denies(value string) bool {
+	words := strings.Fields(strings.ToLower(value))
+	return l.deny[strings.Trim(words[0], "'\",;")] || l.deny[strings.Trim(words[len(words)-1], "'\",;")]
+}
+
+// mentioned reports whether a word of what is called wrong was said: in the reply and not in the question, whose words are what it
+// is about, or only in the question ("Is it Rome?" – "Yes.").
+func (l language) mentioned(words []string, before Exchange) bool {
+	question, reply := folding.Words(folding.Text(before.Question)), folding.Words(folding.Text(before.Reply))
+	return slices.ContainsFunc(words, func(word string) bool {
+		return !l.light[word] && slices.Contains(question, word) != slices.Contains(reply, word)
+	})
+}
+
+// contrast takes the values out of "It was built in 1911, not in 1901": in a clause and what it denies. What leads to the right
+// one are light words and those of the reply, and it begins with what makes it a value; a preposition before the wrong one stands
+// before the right one too. Empty when the clause is of something else, such as the speaker.
+func (l language) contrast(clause, denied, reply string) (right, wrong string) {
+	said := folding.Words(folding.Text(reply))
+	words, others := strings.Fields(clause), strings.Fields(denied)
+	begin := 0
+	for begin < len(words)-1 && l.leads(words[begin], said) {
+		begin++
+	}
+	if l.light[strings.ToLower(others[0])] && len(others) > 1 {
+		for i := len(words) - 2; i >= begin-1 && i >= 0; i-- {
+			if strings.EqualFold(words[i], others[0]) && i-begin <= 1 {
+				begin, others = i+1, others[1:]
+				break
+			}
+		}
+	}
+	if slices.ContainsFunc(words[:begin], l.speaks) {
+		return "", ""
+	}
+	right = strings.Join(words[begin:], " ")
+	if named(right) && !named(words[begin]) && !l.light[strings.ToLower(words[begin])] {
+		return "", ""
+	}
+	return right, strings.Join(others, " ")
+}
+
+// speaks reports whether a word is of the speaker rather than of what was asked: one with which no value begins, as "I".
+func (l language) speaks(word string) bool {
+	word = strings.ToLower(trim(word))
+	return l.deny[word] && !l.light[word]
+}
+
+// leads reports whether a word of a clause leads to its value: a light one, or one of the reply.
+func (l language) leads(word string, said []string) bool {
+	return l.light[strings.ToLower(word)] || slices.ContainsFunc(folding.Words(folding.Text(word)), func(w string) bool { return slices.Contains(said, w) })
+}
+
+// restated takes the value out of a clause that says the reply's sentence again with another end, or beginning, of the same kind;
+// empty when it does not. A light word may stand for the beginning: "she was born in Linz" says "Mia Holm was born in Graz" again.
+func (l language) restated(clause, reply string) string {
+	words, said := strings.Fields(clause), strings.Fields(strings.TrimRight(strings.TrimSpace(reply), ".! "))
+	if len(words) < 2 || len(said) < 2 {
+		return ""
+	}
+	if end := l.otherEnd(words, said); end != "" {
+		return end
+	}
+	begin, from, content := len(words), len(said), false
+	for begin > 0 && from > 0 && alike(words[begin-1], said[from-1]) {
+		begin, from = begin-1, from-1
+		content = content || !l.light[strings.ToLower(trim(words[begin]))]
+	}
+	right, was := strings.Join(words[:begin], " "), strings.Join(said[:from], " ")
+	if !content || begin == 0 || begin > maxRestated || l.light[strings.ToLower(words[0])] || !named(right) || !named(was) || slices.ContainsFunc(words[:begin], l.speaks) || slices.ContainsFunc(said[:from], l.isVerb) {
+		return ""
+	}
+	return right
+}
+
+func (l language) isVerb(word string) bool { return l.verbs[strings.ToLower(trim(word))] }
+
+// alike reports whether two words are the same but for case and marks.
+func alike(a, b string) bool { return folding.Text(trim(a)) == folding.Text(trim(b)) }
+
+func (l language) otherEnd(words, said []string) string {
+	from, at := 0, 0 // both go on alike from said[from] and words[at]
+	if !alike(words[0], said[0]) && l.light[strings.ToLower(words[0])] {
+		at = 1
+		from = slices.IndexFunc(said, func(word string) bool { return alike(word, words[1]) })
+		if from < 1 {
+			return ""
+		}
+	}
+	content, common := false, at
+	for at < len(words) && from < len(said) && alike(words[at], said[from]) {
+		content = content || !l.light[strings.ToLower(trim(words[at]))]
+		at, from, common = at+1, from+1, common+1
+	}
+	right, was := strings.Join(words[at:], " "), strings.Join(said[from:], " ")
+	for named(right) && named(was) && common > 1 && named(words[at-1]) { // "555 0142" and "555 0199" have a part in common
+		at, from, common = at-1, from-1, common-1
+		right = words[at] + " " + right
+	}
+	switch {
+	case !content || right == "" || was == "" || len(words)-at > maxRestated || slices.ContainsFunc(words[at:], l.speaks):
+		return ""
+	case named(right) && named(was):
+		return right
+	case named(right) || named(was) || common < 2 || len(words)-at != len(said)-from:
+		return ""
+	}
+	return right
+}
+
+// maxRestated bounds the words of a value that differs in a sentence said again.
+const maxRestated = 4
 
 var negation = regexp.MustCompile(`(?i)\b(?:not|n't|no|não|nao|sino|wrong)\b|n't`)
 
@@ -210,7 +366,7 @@ var firm = regexp.MustCompile(`(?i)\b(?:wrong|incorrect|mistaken|not (?:quite |r
 
 // named reports whether a value looks like what a question asks for, a name or a number.
 func named(value string) bool {
-	for word := range strings.FieldsSeq(value) {
+	for word := range strings.FieldsSeq(strings.ReplaceAll(value, "-", " ")) {
 		if strings.ContainsFunc(word, unicode.IsDigit) || numbers.MatchString(word) {
 			return true
 		}
@@ -221,8 +377,14 @@ func named(value string) bool {
 	return false
 }
 
+// answeredByName reports whether a reply, its first word aside, holds a name or a number: what corrects it then is one too.
+func answeredByName(reply string) bool {
+	first, rest, _ := strings.Cut(plain(reply), " ")
+	return named(rest) || rest == "" && named(first)
+}
+
 var (
-	numbers  = regexp.MustCompile(`(?i)^(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|million|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf|\w+zehn|\w+zig|hundert|tausend|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|cien|mil|deux|trois|quatre|cinq|sept|huit|neuf|dix|cent|mille|dois|duas|três|quatro|sete|oito|nove|dez|cem)$`)
+	numbers  = regexp.MustCompile(`(?i)^(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|million|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf|\w+zehn|\w+zig|hundert|tausend|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|once|doce|trece|catorce|quince|veinte|treinta|cien|mil|deux|trois|quatre|cinq|sept|huit|neuf|dix|onze|douze|treize|quatorze|quinze|seize|vingt|trente|cent|mille|dois|duas|três|quatro|sete|oito|nove|dez|doze|vinte|trinta|cem)$`)
 	definite = regexp.MustCompile(`(?i)^(?:(?:at|in|on|by|near|from|under|behind|beside) )?(?:l'|(?:the|der|die|das|den|dem|el|la|los|las|le|les|o|a|os|as) )\S+(?: \S+){0,2}$`)
 )
 
@@ -263,6 +425,9 @@ func withoutArticle(s string) string { return articles.ReplaceAllString(s, "") }
 func plain(s string) string {
 	return strings.Join(strings.Fields(quotes.Replace(s)), " ")
 }
+
+// titles are abbreviations before names, whose point ends no sentence.
+var titles = regexp.MustCompile(`\b(Mr|Mrs|Ms|Dr|St|Prof|M|Mme|Hr|Fr|Sr|Sra|Dra)\. `)
 
 var quotes = strings.NewReplacer("’", "'", "‘", "'", "ʼ", "'", "“", `"`, "”", `"`, "„", `"`)
 
