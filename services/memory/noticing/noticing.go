@@ -18,7 +18,8 @@
 // Patterns are RE2 (linear time), apply to a whole message in which white space and quotes are plain, and disregard case. The point
 // after an abbreviated title ("Mr.") is "․" in it.
 //
-// Whatever the rule, what is called wrong must have been said in the exchange, and what is called right must not.
+// Whatever the rule, what is called wrong must have been said in the exchange, unless both are names or numbers, and what is called
+// right must not.
 package noticing
 
 import (
@@ -237,7 +238,7 @@ func (l language) apply(r rule, said string, before Exchange, asked, polar, know
 		return Noticed{}, false
 	case strings.Contains(reply, " "+strings.Join(right, " ")+" "): // the reply said so itself
 		return Noticed{}, false
-	case len(wrong) > 0 && !l.mentioned(wrong, before): // nobody said that
+	case len(wrong) > 0 && !l.mentioned(wrong, before) && !(clause == "" && named(n.Right) && named(n.Wrong)): // nobody said that
 		return Noticed{}, false
 	case r.weak && clause == "" && !named(n.Right) && (polar || !firm.MatchString(said) && !definite.MatchString(n.Right) && !(known && len(right) <= 3 && !answeredByName(before.Reply))): // "No, it's my turn"
 		return Noticed{}, false
