@@ -2,6 +2,7 @@ package text
 
 import (
 	"embed"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -39,7 +40,81 @@ func ContentWords(s, lang string) []string {
 	if lang == "" {
 		lang = "en"
 	}
-	stop := stopWords()[lang]
+	return ContentWordsOf(s, lang)
+}
+
+// englishWords are stop words of other languages that an English text may hold as words of its own, as "Die Hard" does.
+var englishWords = sync.OnceValue(func() map[string]bool {
+	data, err := stopWordFiles.ReadFile("stopwords/english-words.txt")
+	set := make(map[string]bool)
+	for word := range strings.FieldsSeq(string(data)) {
+		set[word] = err == nil
+	}
+	return set
+})
+
+// halves is how many halves of a word a stop word counts in each language.
+type halves [5]int8
+
+var listed = [5]string{"en", "de", "es", "fr", "pt"}
+
+// stopHalves holds every stop word once.
+var stopHalves = sync.OnceValue(func() map[string]halves {
+	all := make(map[string]halves)
+	for i, lang := range listed {
+		for word := range stopWords()[lang] {
+			h := all[word]
+			h[i] = 2
+			if i > 0 && englishWords()[word] {
+				h[i] = 1
+			}
+			all[word] = h
+		}
+	}
+	return all
+})
+
+// Languages returns those of de, es, fr and pt of which s has stop words, sorted: more than of English, and no fewer than of another
+// one, so Spanish and Portuguese may both be. One that is an English word too counts half, and half a word is none. An English
+// text has no other language, nor has one without stop words.
+func Languages(s string) (langs []string) {
+	var found [5]int
+	all := stopHalves()
+	count := func(word string) {
+		if h, ok := all[word]; ok {
+			for i := range found {
+				found[i] += int(h[i])
+			}
+		}
+	}
+	apart := func(r rune) bool { return r != '\'' && !unicode.IsLetter(r) && !unicode.IsMark(r) }
+	for _, word := range strings.FieldsFunc(strings.ReplaceAll(strings.ToLower(s), "’", "'"), apart) {
+		if elided, rest, ok := strings.Cut(word, "'"); ok && rest != "" {
+			count(elided + "'")
+			word = rest
+		}
+		count(word)
+	}
+	most := max(found[0]+1, 2)
+	for i, lang := range listed {
+		if i > 0 && found[i] > most {
+			most, langs = found[i], nil
+		}
+		if i > 0 && found[i] == most {
+			langs = append(langs, lang)
+		}
+	}
+	return langs
+}
+
+// ContentWordsOf is ContentWords without the stop words of any of several languages, given by their codes of two letters.
+func ContentWordsOf(s string, langs ...string) []string {
+	var stop []map[string]bool
+	for _, lang := range langs {
+		if list := stopWords()[lang]; list != nil {
+			stop = append(stop, list)
+		}
+	}
 	t := plainWords()
 	sentences, err := t.Split(strings.ToValidUTF8(s, " "))
 	if err != nil {
@@ -87,12 +162,15 @@ func ContentWords(s, lang string) []string {
 }
 
 // contentWord returns the word as it is counted, or "" for one that carries no content.
-func contentWord(word string, stop map[string]bool) string {
-	if stop[word] {
+func contentWord(word string, stop []map[string]bool) string {
+	stops := func(word string) bool {
+		return slices.ContainsFunc(stop, func(list map[string]bool) bool { return list[word] })
+	}
+	if stops(word) {
 		return ""
 	}
 	word = strings.TrimRight(strings.TrimSuffix(word, "'s"), ".'")
-	if utf8.RuneCountInString(word) < 2 || stop[word] {
+	if utf8.RuneCountInString(word) < 2 || stops(word) {
 		return ""
 	}
 	return word

@@ -32,6 +32,28 @@ func TestContentWords(t *testing.T) {
 	}
 }
 
+func TestLanguages(t *testing.T) {
+	for in, want := range map[string]string{
+		"When did the war end?":            "",
+		"Die Hard":                         "",
+		"Die Hard, year":                   "",
+		"Peru":                             "",
+		"":                                 "",
+		"War die Brücke offen?":            "de",
+		"Was ist die Hauptstadt von Peru?": "de",
+		"Hauptstadt von Peru":              "de",
+		"l'heure d'ouverture du marché":    "fr",
+		"¿Cuál es el horario de las bibliotecas?": "es",
+		"Qual é a altura da torre?":               "pt",
+		"capital de Peru":                         "es fr pt",
+		"\xff und \xfe":                           "de",
+	} {
+		if got := strings.Join(Languages(in), " "); got != want {
+			t.Errorf("%q is in %q, want %q", in, got, want)
+		}
+	}
+}
+
 // TestStopWordsAreTokens: a stop word that the tokeniser never gives would not stop anything.
 func TestStopWordsAreTokens(t *testing.T) {
 	for _, lang := range []string{"en", "de", "fr", "es", "pt"} {

@@ -4,7 +4,8 @@
 // A correction bears on a text
 //   - literally, when the folded text holds its phrase (see package folding) — score 1; or
 //   - by its words, when the text holds the content words of what the correction is about — entity and attribute —, of its
-//     error context, or of the question whose answer it corrects, in any order and inflection.
+//     error context, or of the question whose answer it corrects, in any order and inflection of English and of the languages
+//     that correction or text are in.
 //
 // Words weigh by how few corrections of the scope hold them (inverse document frequency, in bits); a missing word weighs like
 // one that no other correction holds. A text that holds all words of a source matches. One that holds words of three fifths
@@ -15,6 +16,7 @@ package matching
 import (
 	"math/bits"
 	"slices"
+	"strings"
 
 	"dbslm/services/memory/folding"
 )
@@ -30,24 +32,25 @@ const (
 // Key is what a correction is looked for by.
 type Key struct {
 	phrase  string // folded; empty when there is no word to look for
+	langs   []string
 	sources []source
 }
 
 // source is one of the texts that a correction is about; each of its parts must be met.
-type source [][]string
+type source [][]contentWord
 
 // NewKey makes the key of a correction from its texts, any of which may be empty; cue is the question that was answered
 // wrongly. The phrase is the error context, or entity and attribute in that order where there is none.
 func NewKey(errorContext, entity, attribute, cue string) Key {
-	k := Key{phrase: folding.Text(errorContext)}
+	k := Key{phrase: folding.Text(errorContext), langs: languagesOf(strings.Join([]string{errorContext, entity, attribute, cue}, ". "))}
 	if k.phrase == "" {
 		k.phrase = folding.Text(entity + " " + attribute)
 	}
 	for _, parts := range [][]string{{entity, attribute}, {errorContext}, {cue}} {
 		var s source
 		for _, part := range parts {
-			if terms := ContentTerms(part); len(terms) > 0 && len(terms) <= maxTerms {
-				s = append(s, terms)
+			if words := contentWords(part, k.langs, maxTerms+1); len(words) > 0 && len(words) <= maxTerms {
+				s = append(s, words)
 			}
 		}
 		if s != nil {
@@ -66,7 +69,9 @@ func (k Key) Terms() []string {
 	var terms []string
 	for _, s := range k.sources {
 		for _, part := range s {
-			terms = append(terms, part...)
+			for _, word := range part {
+				terms = append(terms, word.terms...)
+			}
 		}
 	}
 	if phrase := folding.Words(k.phrase); !slices.ContainsFunc(phrase, func(w string) bool { return slices.Contains(terms, Term(w)) }) {
@@ -100,7 +105,7 @@ func (k Key) Match(t Text, f Frequencies) (Match, bool) {
 	}
 	var best Match
 	for _, s := range k.sources {
-		if words, cover, ok := s.match(t, f); ok {
+		if words, cover, ok := s.match(k.langs, t, f); ok {
 			n := float64(len(words))
 			if score := float64(cover*n) / (n + 1); score > best.Score {
 				best = Match{Words: distinct(words), Score: score}
@@ -110,37 +115,69 @@ func (k Key) Match(t Text, f Frequencies) (Match, bool) {
 	return best, best.Score > 0
 }
 
-// match returns the terms of the source that the text holds and the part of the weight that they cover.
-func (s source) match(t Text, f Frequencies) (found []string, cover float64, ok bool) {
+// match returns the terms of the source that the text holds and the part of the weight that they cover. At least one of them is
+// what an index of the source's languages files it under.
+func (s source) match(langs []string, t Text, f Frequencies) (found []string, cover float64, ok bool) {
 	missing := f.Weight("\x00") // is in no index
-	var have, all int64
+	var have, total int64
+	filed := false
+	more := both(langs, t.langs)
+	if len(more) == len(langs) {
+		more = nil
+	}
 	for _, part := range s {
 		var partHave, partAll int64
-		for _, term := range part {
-			if t.terms[term] {
-				found = append(found, term)
-				partHave += f.Weight(term)
-				partAll += f.Weight(term)
-			} else {
-				partAll += missing
+		for _, word := range part {
+			terms := word.terms
+			if more != nil {
+				terms = stems(word.folded, more)
 			}
+			term, ok := t.holds(terms)
+			if !ok {
+				partAll += missing
+				continue
+			}
+			filed = filed || slices.Contains(word.terms, term)
+			found = append(found, term)
+			partHave += f.Weight(term)
+			partAll += f.Weight(term)
 		}
 		if coverDenominator*partHave < coverNumerator*partAll {
 			return nil, 0, false
 		}
-		have, all = have+partHave, all+partAll
+		have, total = have+partHave, total+partAll
 	}
-	return found, float64(have) / float64(all), have == all || s.holds(t.content)
+	return found, float64(have) / float64(total), filed && (have == total || s.holds(t, more))
 }
 
-// holds reports whether all terms are among the source's, and there are any.
-func (s source) holds(terms []string) bool {
+// holds returns the first of the terms that the text holds.
+func (t Text) holds(terms []string) (string, bool) {
 	for _, term := range terms {
-		if !slices.ContainsFunc(s, func(part []string) bool { return slices.Contains(part, term) }) {
+		if t.terms[term] {
+			return term, true
+		}
+	}
+	return "", false
+}
+
+// holds reports whether all words of content of a text are among the source's, also in more languages than its own if any are
+// given, and there are any.
+func (s source) holds(t Text, more []string) bool {
+	for _, said := range t.content {
+		among := slices.ContainsFunc(s, func(part []contentWord) bool {
+			return slices.ContainsFunc(part, func(own contentWord) bool {
+				return shareTerm(said.terms, own.terms) || more != nil && shareTerm(said.terms, stems(own.folded, more))
+			})
+		})
+		if !among {
 			return false
 		}
 	}
-	return len(terms) > 0
+	return len(t.content) > 0
+}
+
+func shareTerm(a, b []string) bool {
+	return slices.ContainsFunc(a, func(term string) bool { return slices.Contains(b, term) })
 }
 
 func distinct(list []string) []string {

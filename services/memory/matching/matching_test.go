@@ -44,6 +44,14 @@ func TestMatch(t *testing.T) {
 		{"the question again", "Sydney", "", "", "What is the capital of Australia?", "Tell me the capital of Australia.", Match{[]string{"capit", "australia"}, 2. / 3}, true},
 		{"another attribute", "", "", "", "What is the capital of Australia?", "What is the population of Australia?", Match{}, false},
 		{"another entity", "", "Australia", "capital", "", "the capital of Austria", Match{}, false},
+		{"German plurals", "", "", "", "Welcher Zug geht nach Wien?", "Und welche Züge gehen nach Wien?", Match{[]string{"zug", "wien"}, 2. / 3}, true},
+		{"French plurals", "l'heure d'ouverture du marché", "", "", "", "les heures d'ouverture des marchés", Match{[]string{"heur", "ouvertur", "march"}, 3. / 4}, true},
+		{"Spanish plurals", "", "", "", "¿Cuál es el horario de la biblioteca?", "los horarios de las bibliotecas", Match{[]string{"horario", "biblioteca"}, 2. / 3}, true},
+		{"Portuguese plurals", "", "", "", "Qual é a altura da torre velha?", "a altura das torres velhas", Match{[]string{"altura", "torr", "velha"}, 3. / 4}, true},
+		{"a German text and a fact without stop words", "", "Bäckerei", "Öffnungszeiten", "", "Was ist die Öffnungszeit der Bäckerei?", Match{[]string{"backerei", "offnungszeit"}, 2. / 3}, true},
+		{"German stop words ask for nothing", "", "", "", "Wie heißt der Wärter?", "Kannst du mir bitte noch einmal sagen, wie der Wärter heißt?", Match{[]string{"heisst", "warter"}, 2. / 3}, true},
+		{"another German town", "", "", "", "Wann fährt der Zug nach Wien?", "Wann fährt der Zug nach Graz?", Match{}, false},
+		{"English words that are German stop words", "", "", "", "When did the war end?", "When did the fog end?", Match{}, false},
 		{"empty text", "capital", "", "", "", "", Match{}, false},
 		{"nothing to look for", "?!", "", "", "", "anything?!", Match{}, false},
 	} {
@@ -58,7 +66,7 @@ func TestMatch(t *testing.T) {
 }
 
 func TestEveryMatchIsFoundByATerm(t *testing.T) {
-	word := rapid.SampledFrom([]string{"the", "of", "capital", "capitals", "France", "首都", "well-known", "C++", "opens", "é", "100%", "Noir", "a_b"})
+	word := rapid.SampledFrom([]string{"der", "die", "Züge", "Zug", "de", "la", "horarios", "horario", "the", "of", "capital", "capitals", "France", "首都", "well-known", "C++", "opens", "é", "100%", "Noir", "a_b"})
 	phrase := func(label string, t *rapid.T, maximum int) string {
 		return strings.Join(rapid.SliceOfN(word, 0, maximum).Draw(t, label), " ")
 	}

@@ -1,11 +1,8 @@
 package matching
 
 import (
-	_ "embed"
 	"math"
 	"slices"
-	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -15,43 +12,46 @@ import (
 	"github.com/kljensen/snowball/english"
 )
 
-// Terms are what inverted indexes hold: folded words without their inflection. The stemmer is Porter's second for English
-// (Snowball); of other languages it takes off little, and the same on both sides.
+// Terms are what inverted indexes hold: folded words without their inflection. The stemmers are Snowball's. English always is one
+// of them, since a text of names alone tells no language.
 
-//go:embed words/fillers.txt
-var fillerFile string
-
-// fillers are words with which people dress up a question. They carry content elsewhere, so they are terms; but a text
-// that has them beside what it asks for asks for nothing else.
-var fillers = sync.OnceValue(func() map[string]bool {
-	set := make(map[string]bool)
-	for word := range strings.FieldsSeq(fillerFile) {
-		set[Term(word)] = true
-	}
-	return set
-})
-
-// Term is the term of one folded word.
+// Term is the English term of one folded word.
 func Term(word string) string { return folding.IndexWord(english.Stem(word, true)) }
 
-// ContentTerms returns the distinct terms of the words of s that carry content, in order: no stop words, no single letters,
-// but numbers of one digit, which tell things apart.
+// ContentTerms returns the distinct English terms of the words of s that carry content, in order: no stop words, no single
+// letters, but numbers of one digit, which tell things apart.
 func ContentTerms(s string) []string { return ContentTermsOf(s, math.MaxInt) }
 
 // ContentTermsOf returns the first of them, at most limit.
 func ContentTermsOf(s string, limit int) []string {
 	var terms []string
+	for _, w := range contentWords(s, nil, limit) {
+		terms = append(terms, w.terms[0])
+	}
+	return terms
+}
+
+// contentWord is a folded word with its terms: the English one, then those of other languages.
+type contentWord struct {
+	folded string
+	terms  []string
+}
+
+// contentWords returns the first words of s, each with another English term, that carry content in English and all of the
+// languages.
+func contentWords(s string, langs []string, limit int) []contentWord {
+	var words []contentWord
 	seen := make(map[string]bool)
 	add := func(word string) {
-		if t := Term(word); t != "" && !seen[t] && len(terms) < limit {
-			seen[t] = true
-			terms = append(terms, t)
+		if terms := stems(word, langs); terms[0] != "" && !seen[terms[0]] && len(words) < limit {
+			seen[terms[0]] = true
+			words = append(words, contentWord{word, terms})
 		}
 	}
 	said := make(map[string]bool) // a long text says most words often
-	for _, word := range text.ContentWords(s, "en") {
-		if len(terms) == limit {
-			return terms
+	for _, word := range text.ContentWordsOf(s, append([]string{"en"}, langs...)...) {
+		if len(words) == limit {
+			return words
 		}
 		if said[word] {
 			continue
@@ -66,7 +66,7 @@ func ContentTermsOf(s string, limit int) []string {
 			add(w)
 		}
 	}
-	return terms
+	return words
 }
 
 // maxTextBytes bounds the texts whose every word is asked about: a longer one is no question.
@@ -75,24 +75,27 @@ const maxTextBytes = 4 << 10
 // Text is a text that corrections are looked for in.
 type Text struct {
 	folded  string
-	terms   map[string]bool
-	content []string // terms of content except fillers; nil for long texts
+	langs   []string        // that it is in beside English
+	terms   map[string]bool // in English and these
+	content []contentWord   // except fillers; nil for long texts
 }
 
 // NewText folds and stems a text once for all comparisons.
 func NewText(s string) Text {
-	t := Text{folded: folding.Text(s), terms: make(map[string]bool)}
+	t := Text{folded: folding.Text(s), langs: languagesOf(s), terms: make(map[string]bool)}
 	said := make(map[string]bool)
 	for _, w := range folding.Words(t.folded) {
 		if !said[w] {
 			said[w] = true
-			t.terms[Term(w)] = true
+			for _, term := range stems(w, t.langs) {
+				t.terms[term] = true
+			}
 		}
 	}
 	if len(s) <= maxTextBytes {
-		for _, term := range ContentTerms(s) {
-			if !fillers()[term] {
-				t.content = append(t.content, term)
+		for _, word := range contentWords(s, t.langs, math.MaxInt) {
+			if !word.filler(t.langs) {
+				t.content = append(t.content, word)
 			}
 		}
 	}
