@@ -34,7 +34,7 @@ func conversationsToReplay() int {
 	if os.Getenv("DBSLM_REPLAY") == "long" {
 		return 125
 	}
-	return 4
+	return 2
 }
 
 // Replies made under load, with corrections, signals, biases, parameters and answers of providers, say the same bytes again: at
@@ -80,6 +80,8 @@ func TestReplay(t *testing.T) {
 		t.Logf("%d replies: %v", len(ids), kinds)
 
 		replayed(t, "at once", s.gateway, ids, nil)
+		explained(t, target, s, slicesConcat(replies))
+		notExplainable(t, s, replies[0][0])
 		onTheOtherEngine(t, target, db, s, ids)
 		change(t, s)
 		replayed(t, "after everything changed", s.gateway, ids, nil)

@@ -57,6 +57,7 @@ type Gateway struct {
 	conversations memoryv1.ConversationServiceClient
 	turns         memoryv1.TurnServiceClient
 	corrections   memoryv1.CorrectionServiceClient
+	facts         memoryv1.FactServiceClient
 	traces        memoryv1.TraceServiceClient
 	privacy       memoryv1.PrivacyServiceClient
 	forgetting    memoryv1.ForgettingServiceClient
@@ -94,6 +95,7 @@ func New(peers Peers, options Options) *Gateway {
 		conversations: memoryv1.NewConversationServiceClient(peers.Memory),
 		turns:         memoryv1.NewTurnServiceClient(peers.Memory),
 		corrections:   memoryv1.NewCorrectionServiceClient(peers.Memory),
+		facts:         memoryv1.NewFactServiceClient(peers.Memory),
 		traces:        memoryv1.NewTraceServiceClient(peers.Memory),
 		privacy:       memoryv1.NewPrivacyServiceClient(peers.Memory),
 		forgetting:    memoryv1.NewForgettingServiceClient(peers.Memory),

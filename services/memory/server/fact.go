@@ -43,6 +43,22 @@ func (s facts) RememberFact(ctx context.Context, req *memoryv1.RememberFactReque
 	return &memoryv1.RememberFactResponse{Fact: toFact(f)}, nil
 }
 
+// GetFact implements memoryv1.FactServiceServer.
+func (s facts) GetFact(ctx context.Context, req *memoryv1.GetFactRequest) (*memoryv1.GetFactResponse, error) {
+	tenant, err := tenantOf(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkIDs("fact", req.GetFactId()); err != nil {
+		return nil, err
+	}
+	f, err := s.store.Fact(ctx, tenant, req.GetFactId())
+	if err != nil {
+		return nil, err
+	}
+	return &memoryv1.GetFactResponse{Fact: toFact(f)}, nil
+}
+
 // ListFacts implements memoryv1.FactServiceServer.
 func (s facts) ListFacts(ctx context.Context, req *memoryv1.ListFactsRequest) (*memoryv1.ListFactsResponse, error) {
 	tenant, err := checkConversation(req)

@@ -364,6 +364,7 @@ func TestBadRequests(t *testing.T) {
 		}},
 		{"turn unknown", codes.NotFound, "TURN_NOT_FOUND", func() error { _, err := m.GetTurn(ctx, &memoryv1.GetTurnRequest{TurnId: "x"}); return err }},
 		{"fact unknown", codes.NotFound, "FACT_NOT_FOUND", func() error { _, err := m.RetireFact(ctx, &memoryv1.RetireFactRequest{FactId: unknown}); return err }},
+		{"fact asked for unknown", codes.NotFound, "FACT_NOT_FOUND", func() error { _, err := m.GetFact(ctx, &memoryv1.GetFactRequest{FactId: unknown}); return err }},
 		{"bias unknown", codes.NotFound, "BIAS_NOT_FOUND", func() error { _, err := m.DeleteBias(ctx, &memoryv1.DeleteBiasRequest{BiasId: unknown}); return err }},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantCode(t, c.do(), c.code, c.reason) })

@@ -95,6 +95,15 @@ func (s *Store) RetireFact(ctx context.Context, tenant, id string, now time.Time
 	return f, err
 }
 
+// Fact returns one fact, retired or not.
+func (s *Store) Fact(ctx context.Context, tenant, id string) (memory.Fact, error) {
+	f, err := scanFact(s.db.QueryRow(ctx, selectFact, tenant, id))
+	if errors.Is(err, database.ErrNoRows) {
+		return f, memory.NotFound("fact", id)
+	}
+	return f, err
+}
+
 // FactQuery asks for a page of facts, ordered by entity and attribute.
 type FactQuery struct {
 	Tenant         string
@@ -132,10 +141,7 @@ func (s *Store) Facts(ctx context.Context, q FactQuery) (page []memory.Fact, mor
 		query += factsActive
 	}
 	if q.After != "" {
-		a, err := scanFact(s.db.QueryRow(ctx, selectFact, q.Tenant, q.After))
-		if errors.Is(err, database.ErrNoRows) {
-			return nil, false, memory.NotFound("fact", q.After)
-		}
+		a, err := s.Fact(ctx, q.Tenant, q.After)
 		if err != nil {
 			return nil, false, err
 		}

@@ -74,6 +74,9 @@ func testFacts(t *testing.T, s *Store) {
 		if err != nil || !retired.Retired.Equal(noon.Add(time.Second)) {
 			t.Errorf("retired %+v, error %v", retired, err)
 		}
+		if read, err := s.Fact(ctx, c.Tenant, price.ID); err != nil || !cmp.Equal(read, retired) {
+			t.Errorf("read %+v, error %v, retired %+v", read, err, retired)
+		}
 	}
 	if diff := cmp.Diff([]string{"user opening hours=never", "model price=24"}, turn(other, "m")); diff != "" {
 		t.Error(diff)

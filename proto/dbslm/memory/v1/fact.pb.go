@@ -151,6 +151,107 @@ func (x *Fact) GetRetireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// GetFactRequest names a fact.
+type GetFactRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant; empty means "default".
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Fact.
+	FactId        string `protobuf:"bytes,2,opt,name=fact_id,json=factId,proto3" json:"fact_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFactRequest) Reset() {
+	*x = GetFactRequest{}
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFactRequest) ProtoMessage() {}
+
+func (x *GetFactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFactRequest.ProtoReflect.Descriptor instead.
+func (*GetFactRequest) Descriptor() ([]byte, []int) {
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetFactRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GetFactRequest) GetFactId() string {
+	if x != nil {
+		return x.FactId
+	}
+	return ""
+}
+
+// GetFactResponse returns the fact.
+type GetFactResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The fact.
+	Fact          *Fact `protobuf:"bytes,1,opt,name=fact,proto3" json:"fact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFactResponse) Reset() {
+	*x = GetFactResponse{}
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFactResponse) ProtoMessage() {}
+
+func (x *GetFactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFactResponse.ProtoReflect.Descriptor instead.
+func (*GetFactResponse) Descriptor() ([]byte, []int) {
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetFactResponse) GetFact() *Fact {
+	if x != nil {
+		return x.Fact
+	}
+	return nil
+}
+
 // RememberFactRequest is a fact to store.
 type RememberFactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -178,7 +279,7 @@ type RememberFactRequest struct {
 
 func (x *RememberFactRequest) Reset() {
 	*x = RememberFactRequest{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[1]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -190,7 +291,7 @@ func (x *RememberFactRequest) String() string {
 func (*RememberFactRequest) ProtoMessage() {}
 
 func (x *RememberFactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[1]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -203,7 +304,7 @@ func (x *RememberFactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RememberFactRequest.ProtoReflect.Descriptor instead.
 func (*RememberFactRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{1}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RememberFactRequest) GetTenant() string {
@@ -280,7 +381,7 @@ type RememberFactResponse struct {
 
 func (x *RememberFactResponse) Reset() {
 	*x = RememberFactResponse{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[2]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -292,7 +393,7 @@ func (x *RememberFactResponse) String() string {
 func (*RememberFactResponse) ProtoMessage() {}
 
 func (x *RememberFactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[2]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -305,7 +406,7 @@ func (x *RememberFactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RememberFactResponse.ProtoReflect.Descriptor instead.
 func (*RememberFactResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{2}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RememberFactResponse) GetFact() *Fact {
@@ -336,7 +437,7 @@ type ListFactsRequest struct {
 
 func (x *ListFactsRequest) Reset() {
 	*x = ListFactsRequest{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[3]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -348,7 +449,7 @@ func (x *ListFactsRequest) String() string {
 func (*ListFactsRequest) ProtoMessage() {}
 
 func (x *ListFactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[3]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -361,7 +462,7 @@ func (x *ListFactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFactsRequest.ProtoReflect.Descriptor instead.
 func (*ListFactsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{3}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListFactsRequest) GetTenant() string {
@@ -419,7 +520,7 @@ type ListFactsResponse struct {
 
 func (x *ListFactsResponse) Reset() {
 	*x = ListFactsResponse{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[4]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +532,7 @@ func (x *ListFactsResponse) String() string {
 func (*ListFactsResponse) ProtoMessage() {}
 
 func (x *ListFactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[4]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +545,7 @@ func (x *ListFactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFactsResponse.ProtoReflect.Descriptor instead.
 func (*ListFactsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListFactsResponse) GetFacts() []*Fact {
@@ -474,7 +575,7 @@ type RetireFactRequest struct {
 
 func (x *RetireFactRequest) Reset() {
 	*x = RetireFactRequest{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[5]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +587,7 @@ func (x *RetireFactRequest) String() string {
 func (*RetireFactRequest) ProtoMessage() {}
 
 func (x *RetireFactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[5]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +600,7 @@ func (x *RetireFactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetireFactRequest.ProtoReflect.Descriptor instead.
 func (*RetireFactRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RetireFactRequest) GetTenant() string {
@@ -527,7 +628,7 @@ type RetireFactResponse struct {
 
 func (x *RetireFactResponse) Reset() {
 	*x = RetireFactResponse{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[6]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -539,7 +640,7 @@ func (x *RetireFactResponse) String() string {
 func (*RetireFactResponse) ProtoMessage() {}
 
 func (x *RetireFactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[6]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -552,7 +653,7 @@ func (x *RetireFactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetireFactResponse.ProtoReflect.Descriptor instead.
 func (*RetireFactResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RetireFactResponse) GetFact() *Fact {
@@ -607,7 +708,7 @@ type Bias struct {
 
 func (x *Bias) Reset() {
 	*x = Bias{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[7]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +720,7 @@ func (x *Bias) String() string {
 func (*Bias) ProtoMessage() {}
 
 func (x *Bias) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[7]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +733,7 @@ func (x *Bias) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bias.ProtoReflect.Descriptor instead.
 func (*Bias) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Bias) GetBiasId() string {
@@ -762,7 +863,7 @@ type CreateBiasRequest struct {
 
 func (x *CreateBiasRequest) Reset() {
 	*x = CreateBiasRequest{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[8]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +875,7 @@ func (x *CreateBiasRequest) String() string {
 func (*CreateBiasRequest) ProtoMessage() {}
 
 func (x *CreateBiasRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[8]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +888,7 @@ func (x *CreateBiasRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBiasRequest.ProtoReflect.Descriptor instead.
 func (*CreateBiasRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateBiasRequest) GetTenant() string {
@@ -822,7 +923,7 @@ type CreateBiasResponse struct {
 
 func (x *CreateBiasResponse) Reset() {
 	*x = CreateBiasResponse{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[9]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +935,7 @@ func (x *CreateBiasResponse) String() string {
 func (*CreateBiasResponse) ProtoMessage() {}
 
 func (x *CreateBiasResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[9]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +948,7 @@ func (x *CreateBiasResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBiasResponse.ProtoReflect.Descriptor instead.
 func (*CreateBiasResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CreateBiasResponse) GetBias() *Bias {
@@ -874,7 +975,7 @@ type ListBiasesRequest struct {
 
 func (x *ListBiasesRequest) Reset() {
 	*x = ListBiasesRequest{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[10]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -886,7 +987,7 @@ func (x *ListBiasesRequest) String() string {
 func (*ListBiasesRequest) ProtoMessage() {}
 
 func (x *ListBiasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[10]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -899,7 +1000,7 @@ func (x *ListBiasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBiasesRequest.ProtoReflect.Descriptor instead.
 func (*ListBiasesRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListBiasesRequest) GetTenant() string {
@@ -943,7 +1044,7 @@ type ListBiasesResponse struct {
 
 func (x *ListBiasesResponse) Reset() {
 	*x = ListBiasesResponse{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[11]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1056,7 @@ func (x *ListBiasesResponse) String() string {
 func (*ListBiasesResponse) ProtoMessage() {}
 
 func (x *ListBiasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[11]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1069,7 @@ func (x *ListBiasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBiasesResponse.ProtoReflect.Descriptor instead.
 func (*ListBiasesResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListBiasesResponse) GetBiases() []*Bias {
@@ -998,7 +1099,7 @@ type DeleteBiasRequest struct {
 
 func (x *DeleteBiasRequest) Reset() {
 	*x = DeleteBiasRequest{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[12]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1010,7 +1111,7 @@ func (x *DeleteBiasRequest) String() string {
 func (*DeleteBiasRequest) ProtoMessage() {}
 
 func (x *DeleteBiasRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[12]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1023,7 +1124,7 @@ func (x *DeleteBiasRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteBiasRequest.ProtoReflect.Descriptor instead.
 func (*DeleteBiasRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteBiasRequest) GetTenant() string {
@@ -1049,7 +1150,7 @@ type DeleteBiasResponse struct {
 
 func (x *DeleteBiasResponse) Reset() {
 	*x = DeleteBiasResponse{}
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[13]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1162,7 @@ func (x *DeleteBiasResponse) String() string {
 func (*DeleteBiasResponse) ProtoMessage() {}
 
 func (x *DeleteBiasResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[13]
+	mi := &file_dbslm_memory_v1_fact_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1175,7 @@ func (x *DeleteBiasResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteBiasResponse.ProtoReflect.Descriptor instead.
 func (*DeleteBiasResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_memory_v1_fact_proto_rawDescGZIP(), []int{15}
 }
 
 var File_dbslm_memory_v1_fact_proto protoreflect.FileDescriptor
@@ -1095,7 +1196,12 @@ const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vretire_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"retireTime\"\x8e\x03\n" +
+	"retireTime\"e\n" +
+	"\x0eGetFactRequest\x12/\n" +
+	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
+	"\afact_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06factId\"<\n" +
+	"\x0fGetFactResponse\x12)\n" +
+	"\x04fact\x18\x01 \x01(\v2\x15.dbslm.memory.v1.FactR\x04fact\"\x8e\x03\n" +
 	"\x13RememberFactRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
@@ -1171,9 +1277,10 @@ const file_dbslm_memory_v1_fact_proto_rawDesc = "" +
 	"\x11DeleteBiasRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\abias_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06biasId\"\x14\n" +
-	"\x12DeleteBiasResponse2\xa4\x02\n" +
+	"\x12DeleteBiasResponse2\xf7\x02\n" +
 	"\vFactService\x12`\n" +
-	"\fRememberFact\x12$.dbslm.memory.v1.RememberFactRequest\x1a%.dbslm.memory.v1.RememberFactResponse\"\x03\x90\x02\x02\x12W\n" +
+	"\fRememberFact\x12$.dbslm.memory.v1.RememberFactRequest\x1a%.dbslm.memory.v1.RememberFactResponse\"\x03\x90\x02\x02\x12Q\n" +
+	"\aGetFact\x12\x1f.dbslm.memory.v1.GetFactRequest\x1a .dbslm.memory.v1.GetFactResponse\"\x03\x90\x02\x01\x12W\n" +
 	"\tListFacts\x12!.dbslm.memory.v1.ListFactsRequest\x1a\".dbslm.memory.v1.ListFactsResponse\"\x03\x90\x02\x01\x12Z\n" +
 	"\n" +
 	"RetireFact\x12\".dbslm.memory.v1.RetireFactRequest\x1a#.dbslm.memory.v1.RetireFactResponse\"\x03\x90\x02\x022\xa1\x02\n" +
@@ -1197,58 +1304,63 @@ func file_dbslm_memory_v1_fact_proto_rawDescGZIP() []byte {
 	return file_dbslm_memory_v1_fact_proto_rawDescData
 }
 
-var file_dbslm_memory_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_dbslm_memory_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_dbslm_memory_v1_fact_proto_goTypes = []any{
 	(*Fact)(nil),                  // 0: dbslm.memory.v1.Fact
-	(*RememberFactRequest)(nil),   // 1: dbslm.memory.v1.RememberFactRequest
-	(*RememberFactResponse)(nil),  // 2: dbslm.memory.v1.RememberFactResponse
-	(*ListFactsRequest)(nil),      // 3: dbslm.memory.v1.ListFactsRequest
-	(*ListFactsResponse)(nil),     // 4: dbslm.memory.v1.ListFactsResponse
-	(*RetireFactRequest)(nil),     // 5: dbslm.memory.v1.RetireFactRequest
-	(*RetireFactResponse)(nil),    // 6: dbslm.memory.v1.RetireFactResponse
-	(*Bias)(nil),                  // 7: dbslm.memory.v1.Bias
-	(*CreateBiasRequest)(nil),     // 8: dbslm.memory.v1.CreateBiasRequest
-	(*CreateBiasResponse)(nil),    // 9: dbslm.memory.v1.CreateBiasResponse
-	(*ListBiasesRequest)(nil),     // 10: dbslm.memory.v1.ListBiasesRequest
-	(*ListBiasesResponse)(nil),    // 11: dbslm.memory.v1.ListBiasesResponse
-	(*DeleteBiasRequest)(nil),     // 12: dbslm.memory.v1.DeleteBiasRequest
-	(*DeleteBiasResponse)(nil),    // 13: dbslm.memory.v1.DeleteBiasResponse
-	(Scope)(0),                    // 14: dbslm.memory.v1.Scope
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
+	(*GetFactRequest)(nil),        // 1: dbslm.memory.v1.GetFactRequest
+	(*GetFactResponse)(nil),       // 2: dbslm.memory.v1.GetFactResponse
+	(*RememberFactRequest)(nil),   // 3: dbslm.memory.v1.RememberFactRequest
+	(*RememberFactResponse)(nil),  // 4: dbslm.memory.v1.RememberFactResponse
+	(*ListFactsRequest)(nil),      // 5: dbslm.memory.v1.ListFactsRequest
+	(*ListFactsResponse)(nil),     // 6: dbslm.memory.v1.ListFactsResponse
+	(*RetireFactRequest)(nil),     // 7: dbslm.memory.v1.RetireFactRequest
+	(*RetireFactResponse)(nil),    // 8: dbslm.memory.v1.RetireFactResponse
+	(*Bias)(nil),                  // 9: dbslm.memory.v1.Bias
+	(*CreateBiasRequest)(nil),     // 10: dbslm.memory.v1.CreateBiasRequest
+	(*CreateBiasResponse)(nil),    // 11: dbslm.memory.v1.CreateBiasResponse
+	(*ListBiasesRequest)(nil),     // 12: dbslm.memory.v1.ListBiasesRequest
+	(*ListBiasesResponse)(nil),    // 13: dbslm.memory.v1.ListBiasesResponse
+	(*DeleteBiasRequest)(nil),     // 14: dbslm.memory.v1.DeleteBiasRequest
+	(*DeleteBiasResponse)(nil),    // 15: dbslm.memory.v1.DeleteBiasResponse
+	(Scope)(0),                    // 16: dbslm.memory.v1.Scope
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
 }
 var file_dbslm_memory_v1_fact_proto_depIdxs = []int32{
-	14, // 0: dbslm.memory.v1.Fact.scope:type_name -> dbslm.memory.v1.Scope
-	15, // 1: dbslm.memory.v1.Fact.create_time:type_name -> google.protobuf.Timestamp
-	15, // 2: dbslm.memory.v1.Fact.retire_time:type_name -> google.protobuf.Timestamp
-	14, // 3: dbslm.memory.v1.RememberFactRequest.scope:type_name -> dbslm.memory.v1.Scope
-	0,  // 4: dbslm.memory.v1.RememberFactResponse.fact:type_name -> dbslm.memory.v1.Fact
-	0,  // 5: dbslm.memory.v1.ListFactsResponse.facts:type_name -> dbslm.memory.v1.Fact
-	0,  // 6: dbslm.memory.v1.RetireFactResponse.fact:type_name -> dbslm.memory.v1.Fact
-	14, // 7: dbslm.memory.v1.Bias.scope:type_name -> dbslm.memory.v1.Scope
-	15, // 8: dbslm.memory.v1.Bias.expire_time:type_name -> google.protobuf.Timestamp
-	15, // 9: dbslm.memory.v1.Bias.create_time:type_name -> google.protobuf.Timestamp
-	16, // 10: dbslm.memory.v1.Bias.half_life:type_name -> google.protobuf.Duration
-	7,  // 11: dbslm.memory.v1.CreateBiasRequest.bias:type_name -> dbslm.memory.v1.Bias
-	7,  // 12: dbslm.memory.v1.CreateBiasResponse.bias:type_name -> dbslm.memory.v1.Bias
-	7,  // 13: dbslm.memory.v1.ListBiasesResponse.biases:type_name -> dbslm.memory.v1.Bias
-	1,  // 14: dbslm.memory.v1.FactService.RememberFact:input_type -> dbslm.memory.v1.RememberFactRequest
-	3,  // 15: dbslm.memory.v1.FactService.ListFacts:input_type -> dbslm.memory.v1.ListFactsRequest
-	5,  // 16: dbslm.memory.v1.FactService.RetireFact:input_type -> dbslm.memory.v1.RetireFactRequest
-	8,  // 17: dbslm.memory.v1.BiasService.CreateBias:input_type -> dbslm.memory.v1.CreateBiasRequest
-	10, // 18: dbslm.memory.v1.BiasService.ListBiases:input_type -> dbslm.memory.v1.ListBiasesRequest
-	12, // 19: dbslm.memory.v1.BiasService.DeleteBias:input_type -> dbslm.memory.v1.DeleteBiasRequest
-	2,  // 20: dbslm.memory.v1.FactService.RememberFact:output_type -> dbslm.memory.v1.RememberFactResponse
-	4,  // 21: dbslm.memory.v1.FactService.ListFacts:output_type -> dbslm.memory.v1.ListFactsResponse
-	6,  // 22: dbslm.memory.v1.FactService.RetireFact:output_type -> dbslm.memory.v1.RetireFactResponse
-	9,  // 23: dbslm.memory.v1.BiasService.CreateBias:output_type -> dbslm.memory.v1.CreateBiasResponse
-	11, // 24: dbslm.memory.v1.BiasService.ListBiases:output_type -> dbslm.memory.v1.ListBiasesResponse
-	13, // 25: dbslm.memory.v1.BiasService.DeleteBias:output_type -> dbslm.memory.v1.DeleteBiasResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	16, // 0: dbslm.memory.v1.Fact.scope:type_name -> dbslm.memory.v1.Scope
+	17, // 1: dbslm.memory.v1.Fact.create_time:type_name -> google.protobuf.Timestamp
+	17, // 2: dbslm.memory.v1.Fact.retire_time:type_name -> google.protobuf.Timestamp
+	0,  // 3: dbslm.memory.v1.GetFactResponse.fact:type_name -> dbslm.memory.v1.Fact
+	16, // 4: dbslm.memory.v1.RememberFactRequest.scope:type_name -> dbslm.memory.v1.Scope
+	0,  // 5: dbslm.memory.v1.RememberFactResponse.fact:type_name -> dbslm.memory.v1.Fact
+	0,  // 6: dbslm.memory.v1.ListFactsResponse.facts:type_name -> dbslm.memory.v1.Fact
+	0,  // 7: dbslm.memory.v1.RetireFactResponse.fact:type_name -> dbslm.memory.v1.Fact
+	16, // 8: dbslm.memory.v1.Bias.scope:type_name -> dbslm.memory.v1.Scope
+	17, // 9: dbslm.memory.v1.Bias.expire_time:type_name -> google.protobuf.Timestamp
+	17, // 10: dbslm.memory.v1.Bias.create_time:type_name -> google.protobuf.Timestamp
+	18, // 11: dbslm.memory.v1.Bias.half_life:type_name -> google.protobuf.Duration
+	9,  // 12: dbslm.memory.v1.CreateBiasRequest.bias:type_name -> dbslm.memory.v1.Bias
+	9,  // 13: dbslm.memory.v1.CreateBiasResponse.bias:type_name -> dbslm.memory.v1.Bias
+	9,  // 14: dbslm.memory.v1.ListBiasesResponse.biases:type_name -> dbslm.memory.v1.Bias
+	3,  // 15: dbslm.memory.v1.FactService.RememberFact:input_type -> dbslm.memory.v1.RememberFactRequest
+	1,  // 16: dbslm.memory.v1.FactService.GetFact:input_type -> dbslm.memory.v1.GetFactRequest
+	5,  // 17: dbslm.memory.v1.FactService.ListFacts:input_type -> dbslm.memory.v1.ListFactsRequest
+	7,  // 18: dbslm.memory.v1.FactService.RetireFact:input_type -> dbslm.memory.v1.RetireFactRequest
+	10, // 19: dbslm.memory.v1.BiasService.CreateBias:input_type -> dbslm.memory.v1.CreateBiasRequest
+	12, // 20: dbslm.memory.v1.BiasService.ListBiases:input_type -> dbslm.memory.v1.ListBiasesRequest
+	14, // 21: dbslm.memory.v1.BiasService.DeleteBias:input_type -> dbslm.memory.v1.DeleteBiasRequest
+	4,  // 22: dbslm.memory.v1.FactService.RememberFact:output_type -> dbslm.memory.v1.RememberFactResponse
+	2,  // 23: dbslm.memory.v1.FactService.GetFact:output_type -> dbslm.memory.v1.GetFactResponse
+	6,  // 24: dbslm.memory.v1.FactService.ListFacts:output_type -> dbslm.memory.v1.ListFactsResponse
+	8,  // 25: dbslm.memory.v1.FactService.RetireFact:output_type -> dbslm.memory.v1.RetireFactResponse
+	11, // 26: dbslm.memory.v1.BiasService.CreateBias:output_type -> dbslm.memory.v1.CreateBiasResponse
+	13, // 27: dbslm.memory.v1.BiasService.ListBiases:output_type -> dbslm.memory.v1.ListBiasesResponse
+	15, // 28: dbslm.memory.v1.BiasService.DeleteBias:output_type -> dbslm.memory.v1.DeleteBiasResponse
+	22, // [22:29] is the sub-list for method output_type
+	15, // [15:22] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_memory_v1_fact_proto_init() }
@@ -1263,7 +1375,7 @@ func file_dbslm_memory_v1_fact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_memory_v1_fact_proto_rawDesc), len(file_dbslm_memory_v1_fact_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	FactService_RememberFact_FullMethodName = "/dbslm.memory.v1.FactService/RememberFact"
+	FactService_GetFact_FullMethodName      = "/dbslm.memory.v1.FactService/GetFact"
 	FactService_ListFacts_FullMethodName    = "/dbslm.memory.v1.FactService/ListFacts"
 	FactService_RetireFact_FullMethodName   = "/dbslm.memory.v1.FactService/RetireFact"
 )
@@ -32,6 +33,8 @@ const (
 type FactServiceClient interface {
 	// RememberFact stores a fact; the former value of the same scope, entity and attribute is retired.
 	RememberFact(ctx context.Context, in *RememberFactRequest, opts ...grpc.CallOption) (*RememberFactResponse, error)
+	// GetFact returns one fact, of any scope, retired ones too. NOT_FOUND for an unknown or erased one.
+	GetFact(ctx context.Context, in *GetFactRequest, opts ...grpc.CallOption) (*GetFactResponse, error)
 	// ListFacts returns facts ordered by entity and attribute.
 	ListFacts(ctx context.Context, in *ListFactsRequest, opts ...grpc.CallOption) (*ListFactsResponse, error)
 	// RetireFact ends a fact; it stays readable.
@@ -50,6 +53,16 @@ func (c *factServiceClient) RememberFact(ctx context.Context, in *RememberFactRe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RememberFactResponse)
 	err := c.cc.Invoke(ctx, FactService_RememberFact_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *factServiceClient) GetFact(ctx context.Context, in *GetFactRequest, opts ...grpc.CallOption) (*GetFactResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetFactResponse)
+	err := c.cc.Invoke(ctx, FactService_GetFact_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +97,8 @@ func (c *factServiceClient) RetireFact(ctx context.Context, in *RetireFactReques
 type FactServiceServer interface {
 	// RememberFact stores a fact; the former value of the same scope, entity and attribute is retired.
 	RememberFact(context.Context, *RememberFactRequest) (*RememberFactResponse, error)
+	// GetFact returns one fact, of any scope, retired ones too. NOT_FOUND for an unknown or erased one.
+	GetFact(context.Context, *GetFactRequest) (*GetFactResponse, error)
 	// ListFacts returns facts ordered by entity and attribute.
 	ListFacts(context.Context, *ListFactsRequest) (*ListFactsResponse, error)
 	// RetireFact ends a fact; it stays readable.
@@ -100,6 +115,9 @@ type UnimplementedFactServiceServer struct{}
 
 func (UnimplementedFactServiceServer) RememberFact(context.Context, *RememberFactRequest) (*RememberFactResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RememberFact not implemented")
+}
+func (UnimplementedFactServiceServer) GetFact(context.Context, *GetFactRequest) (*GetFactResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetFact not implemented")
 }
 func (UnimplementedFactServiceServer) ListFacts(context.Context, *ListFactsRequest) (*ListFactsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFacts not implemented")
@@ -142,6 +160,24 @@ func _FactService_RememberFact_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(FactServiceServer).RememberFact(ctx, req.(*RememberFactRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FactService_GetFact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetFactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FactServiceServer).GetFact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FactService_GetFact_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FactServiceServer).GetFact(ctx, req.(*GetFactRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -192,6 +228,10 @@ var FactService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RememberFact",
 			Handler:    _FactService_RememberFact_Handler,
+		},
+		{
+			MethodName: "GetFact",
+			Handler:    _FactService_GetFact_Handler,
 		},
 		{
 			MethodName: "ListFacts",
