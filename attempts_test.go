@@ -65,6 +65,69 @@ func testRetryKeepsSeedAndBuild(t *testing.T, w *world) {
 	w.checkClosed(t, w.history(t, conversation))
 }
 
+// A turn is decided by the build that decided when it began: in a retry too, whatever was taught in between. When that build is
+// gone the published one decides, and the trace says so.
+func testRetryKeepsConceptBuild(t *testing.T, w *world) {
+	const bot = "lamplighter"
+	teach := func(name, says string, examples ...string) {
+		t.Helper()
+		_, err := w.catalogue.PutConcept(t.Context(), &conceptv1.PutConceptRequest{Bot: bot, Concept: &conceptv1.Concept{Name: name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.catalogue.PutTemplate(t.Context(), &conceptv1.PutTemplateRequest{Bot: bot, Template: &conceptv1.Template{Concept: name, Text: says}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := &conceptv1.AddExamplesRequest{Bot: bot}
+		for _, e := range examples {
+			req.Examples = append(req.Examples, &conceptv1.Example{Concept: name, Utterance: e})
+		}
+		if _, err := w.catalogue.AddExamples(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asking := func(conversation, id, text string) *gatewayv1.RespondRequest {
+		req := ask(conversation, id, text)
+		req.Bot = bot
+		return req
+	}
+	teach("Lamps", "The lamps are lit at dusk.", "when are the lamps lit", "who lights the lamps")
+	conversation := start(t, w)
+	lost := func(id string) attempt {
+		f := w.gateway(t)
+		hook, _ := losing("CommitTurn", before, 1)
+		f.lines[dbslm.Memory].on(hook)
+		a := try(t.Context(), f, asking(conversation, id, "Who lights the lamps at the quay?"))
+		if a.text == "" || errors.KindOf(a.err) != errors.Unavailable {
+			t.Fatalf("the lost attempt: %v", a)
+		}
+		return a
+	}
+	first := lost("kept-concept")
+	teach("Keeper", "Old Marta does.", "who lights the lamps at the quay", "who is at the quay")
+	again := try(t.Context(), w, asking(conversation, "kept-concept", "Who lights the lamps at the quay?"))
+	if again.err != nil || again.text != first.text || again.text != "The lamps are lit at dusk." || len(again.finished.Trace.Degradations) > 0 {
+		t.Errorf("first %q, then %v", first.text, again)
+	}
+	newer := try(t.Context(), w, asking(conversation, "newer-concept", "Who lights the lamps at the quay?"))
+	if newer.err != nil || newer.text != "Old Marta does." || newer.finished.Trace.ConceptBuildId <= again.finished.Trace.ConceptBuildId {
+		t.Errorf("a new request: %v", newer)
+	}
+	lost("gone-concept")
+	decisions := conceptv1.NewDecisionServiceClient(w.conns[dbslm.Concept])
+	for range 10 { // more builds than are kept
+		if _, err := decisions.CreateConceptBuild(t.Context(), &conceptv1.CreateConceptBuildRequest{Bot: bot, Publish: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := try(t.Context(), w, asking(conversation, "gone-concept", "Who lights the lamps at the quay?"))
+	if gone.err != nil || gone.text != "Old Marta does." || gone.finished.Trace.ConceptBuildId <= newer.finished.Trace.ConceptBuildId ||
+		len(gone.finished.Trace.Degradations) != 1 || gone.finished.Trace.Degradations[0].Reason != "CONCEPT_BUILD_NOT_FOUND" {
+		t.Errorf("after the pinned build was dropped: %v", gone)
+	}
+}
+
 // gate holds a call until it is opened or its caller gives up.
 type gate struct {
 	arrived, open chan struct{}

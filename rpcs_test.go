@@ -51,7 +51,7 @@ func TestUnimplementedRPCs(t *testing.T) {
 		dbslm.Concept: {
 			conceptv1.File_dbslm_concept_v1_catalogue_proto, conceptv1.File_dbslm_concept_v1_signal_proto,
 			conceptv1.File_dbslm_concept_v1_decision_proto, conceptv1.File_dbslm_concept_v1_bot_proto,
-			conceptv1.File_dbslm_concept_v1_audit_proto,
+			conceptv1.File_dbslm_concept_v1_audit_proto, conceptv1.File_dbslm_concept_v1_prediction_proto,
 		},
 		dbslm.Gateway: {gatewayv1.File_dbslm_gateway_v1_gateway_proto},
 	} {

@@ -189,6 +189,7 @@ func TestBadRequests(t *testing.T) {
 			"more than 1 MiB":      {&gatewayv1.RespondRequest{ConversationId: conversation, Text: strings.Repeat("a", 1<<20+1)}, errors.InvalidArgument},
 			"unknown conversation": {&gatewayv1.RespondRequest{ConversationId: "0193e4a1-0000-7000-8000-000000000000", Text: "hi"}, errors.NotFound},
 			"unknown model":        {&gatewayv1.RespondRequest{ConversationId: conversation, Text: "hi", Model: "nobody"}, errors.NotFound},
+			"unknown bot":          {&gatewayv1.RespondRequest{ConversationId: conversation, Text: "hi", Bot: "nobody"}, errors.NotFound},
 			"bad payload":          {&gatewayv1.RespondRequest{ConversationId: conversation, Text: "hi", PayloadJson: "[1]"}, errors.InvalidArgument},
 			"other tenant":         {&gatewayv1.RespondRequest{Tenant: "other", ConversationId: conversation, Text: "hi"}, errors.NotFound},
 		} {

@@ -38,6 +38,7 @@ var faults = []struct {
 	test func(*testing.T, *world)
 }{
 	{"RetryKeepsSeedAndBuild", testRetryKeepsSeedAndBuild},
+	{"RetryKeepsConceptBuild", testRetryKeepsConceptBuild},
 	{"TwoAttemptsAtOnce", testTwoAttemptsAtOnce},
 	{"CancelledAttemptBeatsItsRetry", testCancelledAttemptBeatsItsRetry},
 	{"LeaseEndsUnderATurn", testLeaseEndsUnderATurn},

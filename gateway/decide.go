@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"dbslm/pkg/errors"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 )
@@ -29,6 +30,13 @@ func (t *turn) decide(ctx context.Context, segment int) *decision {
 	settled := false
 	for range decideRounds {
 		resp, err := t.next(ctx, req)
+		if reason := errors.ReasonOf(err); req.BuildId != 0 && (reason == "CONCEPT_BUILD_NOT_FOUND" || reason == "CONCEPT_BUILD_OLD") {
+			if !t.decidedByAnother {
+				t.degrade(serviceConcept, err, "the build pinned by an earlier attempt is gone; the published one decides")
+			}
+			t.decidedByAnother, req.BuildId = true, 0
+			continue
+		}
 		if err != nil {
 			d.abstained = "concept service failed"
 			if t.speaking(ctx) {
@@ -71,13 +79,21 @@ func (t *turn) next(ctx context.Context, req *conceptv1.NextRequest) (*conceptv1
 	return t.gateway.decisions.Next(ctx, req)
 }
 
+// conceptBuild is the build that decides the whole turn; 0 for the published one where none is pinned or the pinned one is gone.
+func (t *turn) conceptBuild() uint32 {
+	if t.decidedByAnother {
+		return 0
+	}
+	return t.prepared.Turn.Pins.GetConceptBuildId()
+}
+
 // nextRequest puts together what level 3 may know.
 func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
 	p := t.prepared
 	req := &conceptv1.NextRequest{
 		Tenant:         t.req.Tenant,
 		Bot:            t.req.Bot,
-		BuildId:        p.Turn.Pins.GetConceptBuildId(),
+		BuildId:        t.conceptBuild(),
 		ConversationId: t.req.ConversationId,
 		TurnId:         p.Turn.TurnId,
 		Text:           t.req.Text,

@@ -59,6 +59,7 @@ func (g *Gateway) forwarded() []forwarding {
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_bot_proto, "BotService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_signal_proto, "SignalService")...)
 	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_decision_proto, "ErasureService")...)
+	all = append(all, services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_prediction_proto, "PredictionService")...)
 	decisions := services(g.peers.Concept, conceptv1.File_dbslm_concept_v1_decision_proto, "DecisionService")
 	decisions[0].hidden = "Next" // it claims signals for a turn
 	return append(all, decisions...)

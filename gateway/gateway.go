@@ -62,6 +62,7 @@ type Gateway struct {
 	privacy       memoryv1.PrivacyServiceClient
 	forgetting    memoryv1.ForgettingServiceClient
 	decisions     conceptv1.DecisionServiceClient
+	predictions   conceptv1.PredictionServiceClient
 	erasure       conceptv1.ErasureServiceClient
 	signals       conceptv1.SignalServiceClient
 	audit         conceptv1.AuditServiceClient
@@ -100,6 +101,7 @@ func New(peers Peers, options Options) *Gateway {
 		privacy:       memoryv1.NewPrivacyServiceClient(peers.Memory),
 		forgetting:    memoryv1.NewForgettingServiceClient(peers.Memory),
 		decisions:     conceptv1.NewDecisionServiceClient(peers.Concept),
+		predictions:   conceptv1.NewPredictionServiceClient(peers.Concept),
 		erasure:       conceptv1.NewErasureServiceClient(peers.Concept),
 		signals:       conceptv1.NewSignalServiceClient(peers.Concept),
 		audit:         conceptv1.NewAuditServiceClient(peers.Concept),

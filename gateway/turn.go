@@ -32,6 +32,8 @@ type turn struct {
 	number   int                                   // of the candidate, from 0
 	tokens   []*ngramv1.GeneratedToken             // that level 1 chose, when the request wants them
 	stages   []string                              // of these
+	// decidedByAnother says that the pinned build of the bot is gone.
+	decidedByAnother bool
 }
 
 // usedUp is what a reply must not say twice.
@@ -87,6 +89,9 @@ func (t *turn) prepare(ctx context.Context) error {
 		pins.NgramBuildId = model.PublishedBuildId
 		window = withTokenizer(window, model.Settings)
 	}
+	if pins.ConceptBuildId, err = t.findBot(ctx); err != nil {
+		return err
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return errors.From(cause)
 	}
@@ -127,6 +132,18 @@ func (t *turn) findModel(ctx context.Context) (*ngramv1.Model, error) {
 		t.noModel = err
 	}
 	return model, nil
+}
+
+// findBot asks which build of the bot decides, so that all segments and attempts of the turn are decided by one. A bot asked
+// for by name must exist; without level 3 nothing is pinned, and deciding will degrade.
+func (t *turn) findBot(ctx context.Context) (uint32, error) {
+	ctx, cancel := part(ctx, modelTimeout)
+	defer cancel()
+	resp, err := t.gateway.predictions.GetDecidingBuild(ctx, &conceptv1.GetDecidingBuildRequest{Tenant: t.req.Tenant, Bot: t.req.Bot})
+	if kind := errors.KindOf(err); err != nil && (kind == errors.NotFound || kind == errors.InvalidArgument) {
+		return 0, err
+	}
+	return resp.GetBuildId(), nil
 }
 
 // announce tells the caller of a stream that the turn is open. A caller who is gone already ends it.

@@ -36,7 +36,10 @@ type Evidence struct {
 type Candidate struct {
 	Concept     string
 	Probability float64
-	Evidence    []Evidence // most telling first, at most 8; only of the five most probable
+	Score       float64    // natural logarithm; Base and the weights of all evidence
+	Base        float64    // part of the score that no evidence brings
+	Evidence    []Evidence // most telling first, as many as asked for; only of the five most probable
+	Found       int        // pieces of evidence, listed or not; only of the five most probable
 	// Weak tells, of the five most probable, that nothing but single words without content ("you were") speaks for it, or that it explains too little
 	// of the utterance, as of a long one in which a common word occurs. Probabilities compare concepts with each other; a weak one should not be
 	// followed whatever its probability.
@@ -60,42 +63,66 @@ const (
 	minExplained = 0.10
 )
 
+// Judgement is what a model makes of an utterance, and of what.
+type Judgement struct {
+	Candidates      []Candidate
+	Background      float64 // probability that no concept is meant
+	BackgroundScore float64 // natural logarithm
+	Occurrences     []Occurrence
+}
+
+// Occurrence is a feature of an utterance.
+type Occurrence struct {
+	Feature   string
+	Weight    float64 // in the utterance
+	Documents int64   // examples that hold it; 0 when it is unknown
+}
+
 // Predict judges an utterance: the concepts that share a feature with it, most probable first, ties by name, at most
 // 16. The probabilities of all concepts and that of the background sum to 1.
 func (m *Model) Predict(utterance string) []Candidate {
+	return m.Explain(utterance, maxEvidence).Candidates
+}
+
+// Explain judges an utterance as Predict does and tells what it judged by, with at most so many pieces of evidence of
+// a concept.
+func (m *Model) Explain(utterance string, evidence int) Judgement {
 	features := Features(utterance)
 	slices.Sort(features)
-	return m.judge(features)
+	return m.judge(features, evidence)
 }
 
 // Single judges the context that consists of one feature; "" is the context without any, where priors decide.
 func (m *Model) Single(feature string) []Candidate {
 	if feature == "" {
-		return m.judge(nil)
+		return m.judge(nil, maxEvidence).Candidates
 	}
-	return m.judge([]string{feature})
+	return m.judge([]string{feature}, maxEvidence).Candidates
 }
 
 // Names lists the features that examples hold, sorted.
 func (m *Model) Names() []string { return slices.Sorted(maps.Keys(m.features)) }
 
-func (m *Model) judge(features []string) []Candidate {
-	if len(m.concepts) == 0 {
-		return nil
-	}
+func (m *Model) judge(features []string, most int) Judgement {
 	x := vectorOf(features, m.idf)
 	rows := make([]*feature, len(x))
+	occurrences := make([]Occurrence, len(x))
 	seen := make([]bool, len(m.concepts))
 	for i, v := range x {
 		rows[i] = m.features[v.feature]
+		occurrences[i] = Occurrence{Feature: v.feature, Weight: float64(v.x) / one}
 		if rows[i] != nil {
+			occurrences[i].Documents = rows[i].documents
 			for _, p := range rows[i].postings {
 				seen[p.concept] = true
 			}
 		}
 	}
+	if len(m.concepts) == 0 {
+		return Judgement{Background: 1, Occurrences: occurrences}
+	}
 	scores, probabilities := make([]int64, len(m.concepts)+1), make([]float64, len(m.concepts)+1)
-	m.score(x, rows, scores)
+	known := m.score(x, rows, scores)
 	m.probabilities(scores, probabilities)
 	order := make([]int, 0, len(m.concepts))
 	for c := range m.concepts {
@@ -107,16 +134,20 @@ func (m *Model) judge(features []string) []Candidate {
 	out := make([]Candidate, min(len(order), maxCandidates))
 	for i := range out {
 		c := order[i]
-		out[i] = Candidate{Concept: m.concepts[c], Probability: probabilities[c]}
+		out[i] = Candidate{Concept: m.concepts[c], Probability: probabilities[c], Score: natural(scores[c]), Base: natural(known * m.bias[c])}
 		if i < explained {
-			out[i].Evidence, out[i].Weak = evidence(x, rows, int32(c))
+			out[i].Evidence, out[i].Found, out[i].Weak = evidence(x, rows, int32(c), most)
 		}
 	}
-	return out
+	last := len(m.concepts)
+	return Judgement{out, probabilities[last], natural(scores[last]), occurrences}
 }
 
-// evidence lists what speaks for a concept, and whether that is weak.
-func evidence(x []entry, rows []*feature, concept int32) (out []Evidence, weak bool) {
+// natural is a score as a natural logarithm.
+func natural(score int64) float64 { return float64(score) / (one * unit) }
+
+// evidence lists the most of what speaks for a concept, how much does, and whether that is weak.
+func evidence(x []entry, rows []*feature, concept int32, most int) (out []Evidence, found int, weak bool) {
 	weak = true
 	var explained, all float64
 	for i, row := range rows {
@@ -135,22 +166,23 @@ func evidence(x []entry, rows []*feature, concept int32) (out []Evidence, weak b
 		p := row.postings[at]
 		weak = weak && !telling(x[i].feature)
 		explained += square
-		out = keepBest(out, Evidence{x[i].feature, float64(p.count) / one, float64(x[i].x*int64(p.weight)) / (one * unit)})
+		found++
+		out = keepBest(out, Evidence{x[i].feature, float64(p.count) / one, natural(x[i].x * int64(p.weight))}, most)
 	}
-	return out, weak || explained < float64(minExplained*all)
+	return out, found, weak || explained < float64(minExplained*all)
 }
 
-// keepBest inserts a piece of evidence into at most maxEvidence, the most telling first, the earlier first among equals.
-func keepBest(best []Evidence, e Evidence) []Evidence {
+// keepBest inserts a piece of evidence into at most so many, the most telling first, the earlier first among equals.
+func keepBest(best []Evidence, e Evidence, most int) []Evidence {
 	at := len(best)
 	for at > 0 && best[at-1].Weight < e.Weight {
 		at--
 	}
-	if at == maxEvidence {
+	if at == most {
 		return best
 	}
-	if len(best) == maxEvidence {
-		best = best[:maxEvidence-1]
+	if len(best) == most {
+		best = best[:most-1]
 	}
 	return slices.Insert(best, at, e)
 }

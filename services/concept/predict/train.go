@@ -173,9 +173,9 @@ func (m *Model) idf(name string) float64 {
 	return m.unknown
 }
 
-// score fills the scores of all concepts, and last that of the background without its prior, in 1/(one·unit).
-func (m *Model) score(x []entry, rows []*feature, scores []int64) {
-	known := int64(0)
+// score fills the scores of all concepts, and last that of the background without its prior, in 1/(one·unit), and returns
+// the sum of what is known of x.
+func (m *Model) score(x []entry, rows []*feature, scores []int64) (known int64) {
 	clear(scores)
 	for i, v := range x {
 		if rows[i] == nil {
@@ -189,4 +189,5 @@ func (m *Model) score(x []entry, rows []*feature, scores []int64) {
 	for c := range scores {
 		scores[c] += known * m.bias[c]
 	}
+	return known
 }

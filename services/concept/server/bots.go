@@ -53,6 +53,9 @@ func (b *bots) get(ctx context.Context, name concept.Bot, build uint32) (*bot, e
 	if err != nil {
 		return nil, err
 	}
+	if state.Version == 0 && name.Name != concept.DefaultBot {
+		return nil, b.store.NoBot(ctx, name)
+	}
 	if build == 0 && state.Version > 0 && state.Stale() {
 		if err := b.maker.refresh(ctx, name, state); err != nil {
 			return nil, err

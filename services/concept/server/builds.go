@@ -38,7 +38,7 @@ func (s *decisions) CreateConceptBuild(ctx context.Context, req *conceptv1.Creat
 func (s *Server) needBot(ctx context.Context, name concept.Bot) error {
 	state, err := s.store.State(ctx, name)
 	if err == nil && state.Version == 0 {
-		err = errors.New(errors.NotFound, "BOT_NOT_FOUND", "there is no bot %q; give it concepts and examples first", name.Name).With("bot", name.Name)
+		err = s.store.NoBot(ctx, name)
 	}
 	return err
 }
@@ -56,6 +56,9 @@ func (s *decisions) ListConceptBuilds(ctx context.Context, req *conceptv1.ListCo
 		if before, err = strconv.ParseInt(position[0], 10, 64); err != nil {
 			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
 		}
+	}
+	if err := s.store.NeedBot(ctx, name); err != nil {
+		return nil, err
 	}
 	size := pagetoken.Size(req.PageSize)
 	builds, err := s.store.ListBuilds(ctx, name, before, size+1)

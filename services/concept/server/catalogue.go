@@ -105,6 +105,9 @@ func (s *catalogue) DeleteConcept(ctx context.Context, req *conceptv1.DeleteConc
 		return nil, errors.New(errors.FailedPrecondition, "BUILT_IN", "%s is built in and cannot be deleted; disable it with PutConcept", req.Name)
 	}
 	name := botOf(req.Tenant, req.Bot)
+	if err := s.store.NeedBot(ctx, name); err != nil {
+		return nil, err
+	}
 	found, err := s.store.DeleteConcept(ctx, name, req.Name, s.now())
 	if err != nil {
 		return nil, err
@@ -238,6 +241,9 @@ func (s *catalogue) ListExamples(ctx context.Context, req *conceptv1.ListExample
 		if afterHash, err = strconv.ParseInt(position[1], 10, 64); err != nil {
 			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
 		}
+	}
+	if err := s.store.NeedBot(ctx, name); err != nil {
+		return nil, err
 	}
 	size := pagetoken.Size(req.PageSize)
 	examples, err := s.store.ListExamples(ctx, name, req.Concept, afterConcept, afterHash, size+1)

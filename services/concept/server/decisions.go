@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -90,21 +89,17 @@ func (d *decision) predict() {
 	if forced := d.req.ForceConcept; forced != "" {
 		candidates = []predict.Candidate{{Concept: forced, Probability: 1}}
 	}
-	slices.SortStableFunc(candidates, func(a, b predict.Candidate) int {
-		return cmp.Or(cmp.Compare(b.Probability, a.Probability),
-			cmp.Compare(d.bot.concepts[b.Concept].Priority, d.bot.concepts[a.Concept].Priority))
-	})
 	reason := "no_concepts"
-	for _, c := range candidates {
+	for _, c := range d.bot.ranked(candidates) {
 		switch {
 		case slices.Contains(d.req.UsedConcepts, c.Concept):
 			reason = "all_used"
 			d.consider(c.Concept, c.Probability, c.Features(), "spoke in this reply already")
-		case (c.Concept == concept.CorrectionReplay || c.Concept == concept.CorrectedFact) && d.req.ForceConcept == "":
+		case onlyForCorrections(c.Concept) && d.req.ForceConcept == "":
 			d.consider(c.Concept, c.Probability, c.Features(), "speaks only for a correction")
 		case c.Probability < d.bot.build.Threshold, c.Weak:
 			if reason == "no_concepts" {
-				reason = "below_threshold"
+				reason = belowThreshold
 			}
 			why := "below the threshold"
 			if c.Weak {

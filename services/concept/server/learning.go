@@ -26,6 +26,9 @@ func (s *decisions) Observe(ctx context.Context, req *conceptv1.ObserveRequest) 
 // Learn implements DecisionService.
 func (s *decisions) Learn(ctx context.Context, req *conceptv1.LearnRequest) (*conceptv1.LearnResponse, error) {
 	name := botOf(req.Tenant, req.Bot)
+	if err := s.store.NeedBot(ctx, name); err != nil {
+		return nil, err
+	}
 	lessons, err := s.store.Learn(ctx, name, req.ReviewedBy, req.DryRun, s.now())
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ type Options struct {
 	Clock func() time.Time
 }
 
-// Server implements CatalogueService, SignalService and DecisionService.
+// Server implements the services of level 3.
 type Server struct {
 	store *store.Store
 	bots  *bots
@@ -51,6 +51,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	conceptv1.RegisterBotServiceServer(r, &wholeBots{Server: s})
 	conceptv1.RegisterSignalServiceServer(r, &signals{Server: s})
 	conceptv1.RegisterDecisionServiceServer(r, &decisions{Server: s})
+	conceptv1.RegisterPredictionServiceServer(r, &predictions{Server: s})
 	conceptv1.RegisterAuditServiceServer(r, &audit{Server: s})
 	conceptv1.RegisterErasureServiceServer(r, &erasure{Server: s})
 }

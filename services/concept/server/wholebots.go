@@ -88,7 +88,11 @@ func fileError(problems []botfile.Problem) error {
 
 // ExportBot implements BotService.
 func (s *wholeBots) ExportBot(ctx context.Context, req *conceptv1.ExportBotRequest) (*conceptv1.ExportBotResponse, error) {
-	snap, examples, err := s.store.LoadWhole(ctx, botOf(req.Tenant, req.Bot))
+	name := botOf(req.Tenant, req.Bot)
+	if err := s.store.NeedBot(ctx, name); err != nil {
+		return nil, err
+	}
+	snap, examples, err := s.store.LoadWhole(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +136,9 @@ func (s *wholeBots) ListHistory(ctx context.Context, req *conceptv1.ListHistoryR
 		if seq, err2 = strconv.ParseInt(position[1], 10, 64); err != nil || err2 != nil {
 			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
 		}
+	}
+	if err := s.store.NeedBot(ctx, name); err != nil {
+		return nil, err
 	}
 	size := pagetoken.Size(req.PageSize)
 	changes, err := s.store.History(ctx, name, req.Concept, version, seq, size+1)

@@ -6,8 +6,11 @@ import (
 	"context"
 	"embed"
 	"io/fs"
+	"strconv"
+	"strings"
 
 	"dbslm/pkg/database"
+	"dbslm/pkg/errors"
 	"dbslm/services/concept"
 )
 
@@ -33,6 +36,49 @@ func New(db *database.DB) *Store { return &Store{db} }
 
 // Ready reports whether the database answers with a schema that this program knows.
 func (s *Store) Ready(ctx context.Context) error { return s.db.CheckSchema(ctx) }
+
+const selectBots = `SELECT bot FROM tbl_l3_bots WHERE tenant = ? AND version > 0 ORDER BY bot LIMIT 11`
+
+// NeedBot refuses a bot that was never given anything; the default one always has the built-in concepts. NotFound names the
+// bots that there are.
+func (s *Store) NeedBot(ctx context.Context, bot concept.Bot) error {
+	if bot.Name == concept.DefaultBot {
+		return nil
+	}
+	state, err := s.State(ctx, bot)
+	if err != nil || state.Version > 0 {
+		return err
+	}
+	return s.NoBot(ctx, bot)
+}
+
+// NoBot is the error for a bot that was never given anything.
+func (s *Store) NoBot(ctx context.Context, bot concept.Bot) error {
+	rows, err := s.db.Query(ctx, selectBots, bot.Tenant)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		names = append(names, strconv.Quote(name))
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	known := "there is none yet"
+	switch {
+	case len(names) > 10:
+		known = "some that there are: " + strings.Join(names[:10], ", ")
+	case len(names) > 0:
+		known = "there is: " + strings.Join(names, ", ")
+	}
+	return errors.New(errors.NotFound, "BOT_NOT_FOUND", "there is no bot %q (%s); give it concepts and examples first", bot.Name, known).With("bot", bot.Name)
+}
 
 const selectBotVersion = `SELECT version FROM tbl_l3_bots WHERE tenant = ? AND bot = ?`
 
