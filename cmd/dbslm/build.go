@@ -45,6 +45,7 @@ Exit codes: 0 built, 3 not complete within --max-runtime (run the command again 
 	flags := cmd.Flags()
 	flags.StringVar(&o.model, "model", "default", "`name` of the model")
 	o.register(flags)
+	o.registerMemory(flags)
 	flags.BoolVar(&o.ifChanged, "if-changed", false, "do nothing if neither counts nor options changed since the published build")
 	flags.BoolVar(&o.noPublish, "no-publish", false, "let the old build serve")
 	flags.BoolVar(&o.force, "force", false, "publish even if the gate refuses the build")
@@ -74,9 +75,11 @@ func (a *app) build(ctx context.Context, conn *connection, o buildOptions) error
 	if o.detach && a.server == "" {
 		return usagef("--detach needs a --server to leave the build running in")
 	}
+	defer o.within(a)()
 	b, job, err := a.createBuild(ctx, conn, &ngramv1.CreateBuildRequest{
 		Tenant: a.tenant, Model: o.model, Storage: storage, Smoothing: smoothing, Pruning: pruning, Publish: !o.noPublish, IfChanged: o.ifChanged, Force: o.force,
 		KenlmQuirk: o.quirk, Trainer: trainerName(), KeepRunning: a.server != "", MaxRuntimeSeconds: limit,
+		MemoryBytes: uint64(o.memory),
 	}, o.detach)
 	switch {
 	case err != nil:

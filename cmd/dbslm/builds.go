@@ -195,6 +195,7 @@ func newBuildsCreate(a *app, f *buildsFlags) *cobra.Command {
 		},
 	}
 	o.register(cmd.Flags())
+	o.registerMemory(cmd.Flags())
 	cmd.Flags().BoolVar(&publish, "publish", false, "publish the build")
 	cmd.Flags().BoolVar(&o.quirk, "kenlm-quirk", false, "tally counts of counts as KenLM does for its last n-gram, to compare on tiny texts")
 	return cmd

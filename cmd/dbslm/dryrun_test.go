@@ -36,6 +36,8 @@ func TestDryRun(t *testing.T) {
 		}
 	}
 	refuse(t, "--every", "train", "a.txt", "--dry-run", "--probe", "b.txt", "--every", "2")
-	refuse(t, "--memory", "train", "a.txt", "--memory", "1MiB")
+	for _, command := range [][]string{{"train", "a.txt"}, {"build"}, {"builds", "create"}, {"prune", "--cutoffs", "0,1"}} {
+		refuse(t, "--memory", append(command, "--memory", "1MiB", "--db", "store")...)
+	}
 	refuse(t, "modified Kneser-Ney", "train", "a.txt", "--dry-run", "--smoothing", "witten-bell")
 }

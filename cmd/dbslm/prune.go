@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"dbslm/pkg/errors"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
@@ -17,6 +18,8 @@ type estimation struct {
 	threshold          float64
 	ngrams             uint64
 	size               string
+	memory             size // 0 where no flag bounds it
+	bounded            bool
 }
 
 func (e *estimation) register(flags *pflag.FlagSet) {
@@ -28,8 +31,29 @@ func (e *estimation) register(flags *pflag.FlagSet) {
 	flags.StringVar(&e.size, "target-size", "", "leave out the least useful, so that the rows take about `SIZE` bytes: 80MB, 2GiB")
 }
 
+// registerMemory adds the flag that bounds the memory.
+func (e *estimation) registerMemory(flags *pflag.FlagSet) {
+	e.memory, e.bounded = 512<<20, true
+	flags.Var(&e.memory, "memory", "about the most memory that counting and the build take")
+}
+
+// minMemory is the least that a training is allowed.
+const minMemory = 64 << 20
+
+// within keeps a service in this process within the memory until the function that it returns is called.
+func (e *estimation) within(a *app) (release func()) {
+	if a.server != "" || !e.bounded {
+		return func() {}
+	}
+	before := debug.SetMemoryLimit(int64(e.memory) / 4 * 3) // the rest is SQLite's and the runtime's own
+	return func() { debug.SetMemoryLimit(before) }
+}
+
 // choose reads the flags.
 func (e *estimation) choose() (storage ngramv1.Storage, smoothing ngramv1.Smoothing, pruning *ngramv1.Pruning, err error) {
+	if e.bounded && e.memory < minMemory {
+		return 0, 0, nil, usagef("--memory %s is too little; it takes at least %dMiB", e.memory.String(), minMemory>>20)
+	}
 	if storage, err = parseName("storage", e.storage, storages); err != nil {
 		return 0, 0, nil, err
 	}
@@ -99,6 +123,7 @@ estimator are those of the published build unless they are given.`,
 			if pruning == nil {
 				return usagef("nothing says what to leave out; use --cutoffs, --threshold, --target-ngrams or --target-size")
 			}
+			defer e.within(a)()
 			ctx := cmd.Context()
 			return a.with(ctx, false, func(conn *connection) error {
 				published, err := ngramv1.NewBuildServiceClient(conn).GetBuild(ctx, &ngramv1.GetBuildRequest{Tenant: a.tenant, Model: model})
@@ -115,7 +140,7 @@ estimator are those of the published build unless they are given.`,
 				}
 				b, _, err := a.createBuild(ctx, conn, &ngramv1.CreateBuildRequest{
 					Tenant: a.tenant, Model: model, Storage: storage, Smoothing: smoothing, Pruning: pruning, Publish: !noPublish, Trainer: trainerName(),
-					KeepRunning: a.server != "",
+					KeepRunning: a.server != "", MemoryBytes: uint64(e.memory),
 				}, false)
 				if err != nil {
 					return err
@@ -130,6 +155,7 @@ estimator are those of the published build unless they are given.`,
 	flags := cmd.Flags()
 	flags.StringVar(&model, "model", "default", "`name` of the model")
 	e.register(flags)
+	e.registerMemory(flags)
 	flags.BoolVar(&noPublish, "no-publish", false, "derive the build but let the old one serve")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

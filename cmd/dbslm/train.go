@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -36,12 +35,11 @@ type trainOptions struct {
 	recursive, stdin, reset, yes, noBuild, noPublish, json bool
 	dryRun                                                 bool
 	label                                                  string // of standard input
-	memory                                                 size
 	maxRuntime                                             time.Duration
 }
 
 func newTrain(a *app) *cobra.Command {
-	o := trainOptions{memory: 512 << 20}
+	o := trainOptions{}
 	cmd := &cobra.Command{
 		Use:   "train [PATH...]",
 		Short: "Count texts, derive a build and publish it",
@@ -99,18 +97,15 @@ are never touched.`,
 	flags.BoolVar(&o.reset, "reset", false, "empty the model first; its build serves until the new one is published")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before --reset")
 	o.estimation.register(flags)
+	o.registerMemory(flags)
 	flags.BoolVar(&o.noBuild, "no-build", false, "only count")
 	flags.BoolVar(&o.noPublish, "no-publish", false, "derive a build but let the old one serve")
 	flags.DurationVar(&o.maxRuntime, "max-runtime", 0, "stop at a checkpoint after so `long`, as 90s or 2h; the same command goes on")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only count and estimate in memory, and say what would be stored; looks at no model")
-	flags.Var(&o.memory, "memory", "about the most memory that counting and the build take, or --dry-run")
 	flags.BoolVar(&o.json, "json", false, "print a JSON summary")
 	o.probe.register(flags)
 	return cmd
 }
-
-// minMemory is the least that a training is allowed.
-const minMemory = 64 << 20
 
 // modelNames are the names that a model may have, as the API says.
 var modelNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
@@ -168,9 +163,6 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.memory < minMemory {
-		return usagef("--memory %s is too little; it takes at least %dMiB", o.memory.String(), minMemory>>20)
-	}
 	inputs, cleanup, err := a.trainInputs(ctx, args, o)
 	defer cleanup()
 	if err != nil {
@@ -184,9 +176,7 @@ func (a *app) train(ctx context.Context, args []string, o trainOptions) error {
 	if o.dryRun {
 		return a.dryTrain(ctx, header, inputs, probed, o)
 	}
-	if a.server == "" { // the service is in this process
-		defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(o.memory) / 4 * 3)) // the rest is SQLite's and the runtime's own
-	}
+	defer o.within(a)()
 	return a.with(ctx, true, func(conn *connection) error {
 		model, err := a.findModel(ctx, conn, o.model)
 		if err != nil {
