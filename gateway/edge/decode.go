@@ -38,12 +38,12 @@ func (table parameters) read(within string, raw json.RawMessage) error {
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &object); err != nil {
 		if _, other := errors.AsType[*json.UnmarshalTypeError](err); other || within != "" {
-			return wrongType(within, "an object", raw)
+			return wrongType(strings.TrimSuffix(within, "."), "an object", raw)
 		}
 		return malformed(err.Error())
 	}
 	if object == nil {
-		return wrongType(within, "an object", raw)
+		return wrongType(strings.TrimSuffix(within, "."), "an object", raw)
 	}
 	names := make([]string, 0, len(object))
 	for name := range object {
@@ -150,7 +150,7 @@ func flag(into *bool) func(string, json.RawMessage) error { return value(into, "
 func number(into **float64, low, high float64) func(string, json.RawMessage) error {
 	return value(into, "a number", func(name string, got *float64) error {
 		if *got < low || *got > high {
-			return outside(name, "number", low, high, strconv.FormatFloat(*got, 'g', -1, 64))
+			return outside(name, "a number", low, high, strconv.FormatFloat(*got, 'g', -1, 64))
 		}
 		return nil
 	})
@@ -160,14 +160,14 @@ func number(into **float64, low, high float64) func(string, json.RawMessage) err
 func whole(into **int64, low, high int64) func(string, json.RawMessage) error {
 	return value(into, "an integer", func(name string, got *int64) error {
 		if *got < low || *got > high {
-			return outside(name, "integer", low, high, strconv.FormatInt(*got, 10))
+			return outside(name, "an integer", low, high, strconv.FormatInt(*got, 10))
 		}
 		return nil
 	})
 }
 
 func outside[N int64 | float64](name, kind string, low, high N, got string) error {
-	return invalid("INVALID_VALUE", name, "Invalid value for '%s': expected an %s from %v to %v, but got %s.", name, kind, low, high, got)
+	return invalid("INVALID_VALUE", name, "Invalid value for '%s': expected %s from %v to %v, but got %s.", name, kind, low, high, got)
 }
 
 // ignored takes anything: the answer is the same without.

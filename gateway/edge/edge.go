@@ -110,6 +110,8 @@ func (e *Edge) find(path string) (route, bool) {
 		return route{path, map[string]http.HandlerFunc{http.MethodGet: e.listModels}}, true
 	case "/v1/tokenize":
 		return route{path, map[string]http.HandlerFunc{http.MethodPost: e.tokenize}}, true
+	case "/v1/chat/completions":
+		return route{path, map[string]http.HandlerFunc{http.MethodPost: e.chat}}, true
 	case "/v1/completions":
 		return route{path, map[string]http.HandlerFunc{http.MethodPost: e.complete}}, true
 	case "/healthz":

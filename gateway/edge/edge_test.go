@@ -44,16 +44,22 @@ func system(t *testing.T) *dbslm.System {
 			t.Error(err)
 		}
 	})
+	train(t, sys,
+		&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Header{Header: &gatewayv1.TrainHeader{Ingest: &ngramv1.IngestHeader{Model: "default"}}}},
+		&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Start{Start: &ngramv1.DocumentStart{Label: "harbour"}}},
+		&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_Chunk{Chunk: []byte(harbour)}},
+		&gatewayv1.TrainRequest{Part: &gatewayv1.TrainRequest_End{End: &ngramv1.DocumentEnd{}}})
+	return sys
+}
+
+// train sends a whole training.
+func train(t *testing.T, sys *dbslm.System, messages ...*gatewayv1.TrainRequest) {
+	t.Helper()
 	stream, err := sys.Gateway().Train(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range []*gatewayv1.TrainRequest{
-		{Part: &gatewayv1.TrainRequest_Header{Header: &gatewayv1.TrainHeader{Ingest: &ngramv1.IngestHeader{Model: "default"}}}},
-		{Part: &gatewayv1.TrainRequest_Start{Start: &ngramv1.DocumentStart{Label: "harbour"}}},
-		{Part: &gatewayv1.TrainRequest_Chunk{Chunk: []byte(harbour)}},
-		{Part: &gatewayv1.TrainRequest_End{End: &ngramv1.DocumentEnd{}}},
-	} {
+	for _, m := range messages {
 		if err := stream.Send(m); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +69,7 @@ func system(t *testing.T) *dbslm.System {
 	}
 	for {
 		if _, err := stream.Recv(); err == io.EOF {
-			return sys
+			return
 		} else if err != nil {
 			t.Fatal(err)
 		}

@@ -79,7 +79,7 @@ func (s *sampling) readBiases(name string, raw rawJSON) error {
 			return invalid("INVALID_VALUE", name, "Invalid '%s': '%s' is no id of a token; /v1/tokenize tells them.", name, id)
 		}
 		if bias < -100 || bias > 100 {
-			return outside(name+"."+id, "number", -100.0, 100.0, strconv.FormatFloat(bias, 'g', -1, 64))
+			return outside(name+"."+id, "a number", -100.0, 100.0, strconv.FormatFloat(bias, 'g', -1, 64))
 		}
 		number := uint32(token)
 		switch bias {
