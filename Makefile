@@ -49,14 +49,14 @@ demo: ## Train on the example corpus and hold a short conversation
 # ---------------------------------------------------------------- test
 
 .PHONY: test
-test: mariadb ## Run all tests, on SQLite and on MariaDB
+test: mariadb clients ## Run all tests, on SQLite and on MariaDB
 	go test -p $$(( 2 * $$(nproc) )) -vet=off -timeout 20m ./... # much of it waits for servers; `make lint` vets
 
 # SQLite is C translated to Go, with its own locking; instrumenting it doubles the time and would find nothing in our code.
 RACE_FLAGS    := -race '-gcflags=modernc.org/...=-race=false'
 
 .PHONY: test-race
-test-race: mariadb ## Run the tests of everything concurrent under the race detector
+test-race: mariadb clients ## Run the tests of everything concurrent under the race detector
 	CGO_ENABLED=1 go test $(RACE_FLAGS) -vet=off -short -timeout 20m -skip '$(RACE_SKIP)' $(RACE_PACKAGES)
 
 .PHONY: test-arm64
@@ -80,7 +80,7 @@ durability-long: mariadb ## Kill the database 20 times under 64 writers on 1,000
 	DBSLM_DURABILITY=long go test -timeout 1h -v -run TestAcknowledgedMessagesSurviveKills ./services/memory/store
 
 .PHONY: test-hybrid
-test-hybrid: mariadb ## Run the tests of the stores and services on a hybrid store (Aria) too; takes long
+test-hybrid: mariadb clients ## Run the tests of the stores and services on a hybrid store (Aria) too; takes long
 	DBSLM_TEST_HYBRID=1 go test -timeout 1h ./pkg/database/... ./services/... ./gateway/...
 
 .PHONY: crash-rounds
@@ -115,6 +115,10 @@ smoke-arm64: build build-arm64 mariadb qemu bin/grpcurl ## The same, and the con
 mariadb: ## Make sure that the tests find a MariaDB (root on Debian: installs it; else says what is missing)
 	@tools/ensure-mariadb
 
+.PHONY: clients
+clients: ## Make sure that the tests find the clients of other languages (root on Debian: installs Node, npm, Python; else says what is missing)
+	@tools/ensure-clients
+
 .PHONY: qemu
 qemu: ## Make sure that the arm64 emulator is there (root on Debian: installs it; else says what is missing)
 	@tools/ensure-qemu
@@ -143,7 +147,7 @@ lint-deploy: ## Check the Kubernetes files, if they changed, against strict sche
 	tools/check-deploy $(KUSTOMIZE_VERSION) $(KUBECONFORM_VERSION)
 
 .PHONY: packages
-packages: mariadb qemu ## Install Debian's packages that the tests need (as root), or say which are missing
+packages: mariadb clients qemu ## Install Debian's packages that the tests need (as root), or say which are missing
 
 .PHONY: fmt
 fmt: bin/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Format the Go code
@@ -161,6 +165,10 @@ generate: bin/buf bin/protoc-gen-go bin/protoc-gen-go-grpc ## Regenerate the Go 
 .PHONY: proto-lint
 proto-lint: bin/buf ## Lint the protos with buf
 	bin/buf lint
+
+.PHONY: proto-bundle
+proto-bundle: ## Pack the protos with what they import, and a descriptor set, into bin/dbslm-protos.tar.gz; protoc compiles them
+	@tools/proto-bundle
 
 .PHONY: k8s-schemas
 k8s-schemas: ## Rewrite deploy/kubernetes/schemas from the OpenAPI file of KUBERNETES_VERSION
