@@ -61,6 +61,7 @@ var faults = []struct {
 	{"CancelledTraining", testCancelledTraining},
 	{"ParallelConversations", testParallelConversations},
 	{"PublishingIsSeenAtOnce", testPublishingIsSeenAtOnce},
+	{"DecayingBias", testDecayingBias},
 }
 
 // Nothing that can happen to a gateway, its peers, its callers or its providers loses or doubles a message, holds a

@@ -8,6 +8,8 @@ import (
 
 	"dbslm/pkg/errors"
 	"dbslm/services/memory"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const day = 24 * time.Hour
@@ -217,4 +219,81 @@ func testRetentionIsResumed(t *testing.T, s *Store) {
 	if _, runs, err := s.Retention(ctx, tn); err != nil || len(runs) != 2 || runs[0].Finished.IsZero() || runs[0].Conversations != 1 {
 		t.Errorf("runs %+v, error %v", runs, err)
 	}
+}
+
+// TestRetentionOfKilledProcesses applies one policy to two tenants with the same conversations: of one at once, of the other by
+// processes that are killed (SIGKILL), and then to the end. What is left and what was counted is the same.
+func TestRetentionOfKilledProcesses(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		tenants := []string{tenant(t) + "whole", tenant(t) + "killed"}
+		left := make([]map[string]string, 2)
+		runs := make([]memory.RetentionRun, 2)
+		for i, tn := range tenants {
+			var conversations []memory.Conversation
+			for _, exchanges := range []int{3, 2, 4} {
+				c := aged(t, s, tn, exchanges, 40)
+				if _, err := s.db.Exec(ctx, `UPDATE tbl_l2_conversations SET updated_at = ? WHERE tenant = ? AND conversation_id = ?`, micros(noon.Add(-40*day)), tn, c.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, exchanges := range []int{9, 12, 2} {
+				conversations = append(conversations, aged(t, s, tn, exchanges, 4))
+			}
+			keep(t, s, memory.Retention{Tenant: tn, Conversations: 30 * day, Messages: 9*day + time.Hour, TraceDetail: 6*day + time.Hour})
+			now := noon
+			if i == 1 {
+				for range 4 {
+					removeUntilKilled(t, s.db.Target(), "retention", tenantUser{tn, "-"})
+					_, err := s.RunRetention(ctx, tn, at(now), quiet)
+					wantError(t, err, errors.Aborted, memory.ReasonRetentionRuns) // the dead one's lease
+					if _, err := s.db.Exec(ctx, `UPDATE tbl_l2_retention SET lease_until = lease_until - ? WHERE tenant = ?`, retentionLease.Microseconds(), tn); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var open int
+				if err := s.db.QueryRow(ctx, `SELECT COUNT(*) FROM tbl_l2_retention_runs WHERE tenant = ? AND finished_at IS NULL AND conversations > 0`, tn).Scan(&open); err != nil || open != 1 {
+					t.Fatalf("%d runs were begun, error %v", open, err)
+				}
+			}
+			run, err := s.RunRetention(ctx, tn, at(now), quiet)
+			if err != nil || run.Finished.IsZero() {
+				t.Fatalf("%+v, error %v", run, err)
+			}
+			run.ID = ""
+			runs[i] = run
+			left[i] = map[string]string{}
+			for table, columns := range tables(t, s) {
+				if !slices.Contains(columns, "tenant") {
+					continue
+				}
+				var n int64
+				if err := s.db.QueryRow(ctx, "SELECT COUNT(*) FROM "+table+" WHERE tenant = ?", tn).Scan(&n); err != nil {
+					t.Fatal(err)
+				}
+				left[i][table] = fmt.Sprint(n)
+			}
+			for k, c := range conversations {
+				c = conversation(t, s, c)
+				said := fmt.Sprint(c.Removed, c.Messages(), c.First)
+				page, _, err := s.Messages(ctx, MessageQuery{Tenant: tn, ConversationID: c.ID, Limit: 100})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, m := range page {
+					said += fmt.Sprint("\n", m.Seq, m.End, m.Sender, m.Content)
+				}
+				left[i][fmt.Sprint("conversation ", k)] = said
+			}
+		}
+		if runs[0].Conversations != 3 || runs[0].Messages == 0 || runs[0].Traces == 0 {
+			t.Errorf("%+v", runs[0])
+		}
+		if diff := cmp.Diff(left[0], left[1]); diff != "" {
+			t.Errorf("left (-whole +killed): %s", diff)
+		}
+		if diff := cmp.Diff(runs[0], runs[1]); diff != "" {
+			t.Errorf("counted (-whole +killed): %s", diff)
+		}
+	})
 }

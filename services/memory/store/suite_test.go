@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(writerVariable); role != "" {
 		os.Exit(writeUntilKilled(role))
 	}
-	if role := os.Getenv(eraserVariable); role != "" {
-		os.Exit(erase(role))
+	if role := os.Getenv(removerVariable); role != "" {
+		os.Exit(remove(role))
 	}
 	goleak.VerifyTestMain(m)
 }
