@@ -19,6 +19,7 @@ import (
 // chatOptions are the flags of chat.
 type chatOptions struct {
 	prompt, conversation, user, agent, model, bot, language string
+	profile                                                 string
 	maxTurns                                                int
 	seed                                                    uint64
 	seeded, json                                            bool
@@ -31,7 +32,8 @@ func newChat(a *app) *cobra.Command {
 		Short: "Hold a conversation",
 		Long: `Hold a conversation with a model, at a terminal or line by line from standard input; or answer one --prompt.
 
-Commands in a conversation: ` + strings.Join(commandNames(), " ") + `. Ctrl-D leaves too.`,
+Commands in a conversation: ` + strings.Join(commandNames(), " ") + `.
+:help tells what they do; Ctrl-D leaves too.`,
 		Example: `  dbslm chat
   dbslm chat --prompt "Remind me what we discussed." --conversation 0193e4a1-…
   dbslm chat --server 127.0.0.1:7400 --seed 7`,
@@ -61,6 +63,7 @@ Commands in a conversation: ` + strings.Join(commandNames(), " ") + `. Ctrl-D le
 	flags.StringVar(&o.model, "model", "", "`name` of the language model (default \"default\")")
 	flags.StringVar(&o.bot, "bot", "", "`name` of the bot whose concepts may speak (default \"default\")")
 	flags.StringVar(&o.language, "language", "", "`code` of the language in which concepts speak, such as pt-BR")
+	flags.StringVar(&o.profile, "profile", "", "`name` of the decode profile (default \"default\")")
 	flags.IntVar(&o.maxTurns, "max-turns", 0, "leave after `N` turns; 0 has no limit")
 	flags.Uint64Var(&o.seed, "seed", 0, "`number` from which replies are drawn: the same number, conversation and build give the same replies")
 	flags.BoolVar(&o.json, "json", false, "print the reply to --prompt as JSON")
@@ -74,6 +77,7 @@ type chat struct {
 	options      chatOptions
 	conversation *memoryv1.Conversation
 	turns        int
+	last         string          // id of the newest reply; empty before the first one
 	noted        map[string]bool // degradations that the person knows of
 }
 
@@ -227,6 +231,12 @@ func (c *chat) request(text string) *gatewayv1.RespondRequest {
 		seed := c.options.seed + c.conversation.Messages/2 + uint64(c.turns) // a resumed conversation goes on where it was
 		req.Parameters = &ngramv1.DecodeParameters{Seed: &seed}
 	}
+	if c.options.profile != "" {
+		if req.Parameters == nil {
+			req.Parameters = &ngramv1.DecodeParameters{}
+		}
+		req.Parameters.Profile = c.options.profile
+	}
 	return req
 }
 
@@ -261,6 +271,7 @@ func (c *chat) answer(ctx context.Context, text string) error {
 			}
 			fmt.Fprintln(c.out)
 			c.turns++
+			c.last = event.Finished.Message.MessageId
 			c.note(event.Finished.Trace)
 			return nil
 		}

@@ -23,6 +23,12 @@ var chatCommands = []chatCommand{
 	{":correct", "wrong => right", "record a correction"},
 	{":facts", "", "list what was told as a fact"},
 	{":forget", "number|everything", "retire a fact of :facts, or erase this conversation and leave"},
+	{":why", "[reply]", "say in a few lines why the last reply, or the one with this id, was said"},
+	{":explain", "[reply]", "explain it down to the rows"},
+	{":replay", "[reply]", "make it again and compare it byte for byte"},
+	{":seed", "[number|random]", "show from which number replies are drawn, or set it"},
+	{":model", "[name]", "show which model answers, or set it"},
+	{":profile", "[name]", "show which decode profile is used, or set it"},
 	{":help", "", "show these commands"},
 	{":quit", "", "leave (also :exit)"},
 }
@@ -30,7 +36,7 @@ var chatCommands = []chatCommand{
 func commandNames() []string {
 	var names []string
 	for _, c := range chatCommands {
-		names = append(names, strings.TrimSpace(c.name+" "+c.arguments))
+		names = append(names, c.name)
 	}
 	return names
 }
@@ -59,6 +65,10 @@ func (c *chat) command(ctx context.Context, line string) (leave bool, err error)
 		return false, err
 	case ":forget":
 		return c.forget(ctx, strings.TrimSpace(arguments))
+	case ":why", ":explain", ":replay":
+		return false, c.about(ctx, name, strings.TrimSpace(arguments))
+	case ":seed", ":model", ":profile":
+		return false, c.set(ctx, name, strings.TrimSpace(arguments))
 	default:
 		return false, usagef("unknown command %s; :help lists them", name)
 	}
