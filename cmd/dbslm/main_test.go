@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -303,13 +304,29 @@ func TestServingOverTLS(t *testing.T) {
 	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}))
 	write(t, "cert.pem", certificate)
 	write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	var free [2]string
+	var listeners []net.Listener // all at once, so that no two are the same
+	for i := range free {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		free[i] = lis.Addr().String()
+		listeners = append(listeners, lis)
+	}
+	for _, lis := range listeners {
+		_ = lis.Close()
+	}
+	address := free[0]
+	served(t, place{[]string{"--db", "store"}}, "--tls-cert", "cert.pem", "--tls-key", "key.pem", "--listen", address, "--http-listen", free[1])
+	resp, err := web.Client().Get("https://" + free[1] + "/v1/models")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := lis.Addr().String()
-	_ = lis.Close()
-	served(t, place{[]string{"--db", "store"}}, "--tls-cert", "cert.pem", "--tls-key", "key.pem", "--listen", address)
+	defer resp.Body.Close()
+	if models, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(models), `"object":"list"`) {
+		t.Errorf("over HTTP: %d %s %v", resp.StatusCode, models, err)
+	}
 	succeed(t, "models", "--server", address, "--tls-ca", "cert.pem")
 	for _, args := range [][]string{{"models", "--server", address}, {"models", "--server", address, "--tls-ca", "system"}} {
 		if r := invoke(t, args...); r.code != exitFailure || !strings.Contains(r.err, "does not answer") {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,16 @@ import (
 
 // run runs a program of another language and reads the one JSON object that it prints.
 func run(t *testing.T, program string, args ...string) (got map[string]any) {
+	t.Helper()
+	out := output(t, program, args...)
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	return got
+}
+
+// output runs a program of another language and returns what it prints.
+func output(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -35,10 +46,7 @@ func run(t *testing.T, program string, args ...string) (got map[string]any) {
 		}
 		t.Fatalf("%s: %v (make clients installs what is needed)\n%s", program, err, said)
 	}
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatalf("%v in %s", err, out)
-	}
-	return got
+	return string(out)
 }
 
 // The client of OpenAI's API for Node works unchanged.
@@ -87,5 +95,27 @@ func TestPythonClient(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// The examples train, talk, correct and explain, and print the same: one through RPCs, one with the client of OpenAI's API.
+func TestExamples(t *testing.T) {
+	address, err := url.Parse(serve(t, system(t).Conn(), edge.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const corpus = "../../examples/sail-loft/corpus/11-alphabet.txt"
+	for name, program := range map[string][]string{"Python": {"python3", "../../examples/clients/talk.py"}, "Node": {"node", "../../examples/clients/talk.js"}} {
+		out := output(t, program[0], program[1], address.Host, corpus)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if len(lines) < 6 || !strings.HasSuffix(lines[0], " of 2426 tokens") || lines[1] != "> Who bakes the apple cake?" || lines[2] == "" || lines[3] != lines[1] ||
+			!strings.Contains(lines[4], "Nuala") || !strings.Contains(lines[5], "found at order") {
+			t.Errorf("%s printed\n%s", name, out)
+		}
+		cmd := exec.CommandContext(t.Context(), program[0], program[1], address.Host, "/dev/null")
+		cmd.Env = append(os.Environ(), "NODE_PATH=../../bin/clients/node_modules")
+		if got, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(got), "Train") || strings.Contains(string(got), "Traceback") {
+			t.Errorf("%s with an empty text: %v\n%s", name, err, got)
+		}
 	}
 }
