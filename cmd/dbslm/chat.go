@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"dbslm/pkg/errors"
+	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
@@ -95,12 +96,18 @@ func (a *app) chat(ctx context.Context, conn *connection, o chatOptions) error {
 	return err
 }
 
-// begin starts a conversation or resumes the one asked for. A model asked for by name must exist.
+// begin starts a conversation or resumes the one asked for. A model or a bot asked for by name must exist.
 func (c *chat) begin(ctx context.Context) error {
 	if c.options.model != "" {
 		_, err := ngramv1.NewModelServiceClient(c.conn).GetModel(ctx, &ngramv1.GetModelRequest{Tenant: c.tenant, Model: c.options.model})
 		if kind := errors.KindOf(err); err != nil && (kind == errors.NotFound || kind == errors.InvalidArgument) {
 			return err // level 1 out of reach is another matter: concepts may answer
+		}
+	}
+	if c.options.bot != "" {
+		_, err := conceptv1.NewPredictionServiceClient(c.conn).GetDecidingBuild(ctx, &conceptv1.GetDecidingBuildRequest{Tenant: c.tenant, Bot: c.options.bot})
+		if kind := errors.KindOf(err); err != nil && (kind == errors.NotFound || kind == errors.InvalidArgument) {
+			return err // without level 3 the model still answers
 		}
 	}
 	if c.options.conversation == "" {

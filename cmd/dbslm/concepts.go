@@ -24,15 +24,18 @@ type conceptSummary struct {
 func newConcepts(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "concepts",
-		Short: "Keep the concepts of a bot: apply and export them as one file, look at them",
+		Short: "Keep the concepts of a bot: apply and export them as one file, look at them, measure and build what decides",
 		Long:  "A bot is a named set of concepts: what it can say for certain, with templates and example utterances.\ndocs/bots.md describes the file that holds one.",
 		Example: `  dbslm concepts apply bot.yaml --dry-run
   dbslm concepts apply bot.yaml
-  dbslm concepts list`,
+  dbslm concepts list
+  dbslm concepts predict when are you open --explain`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConceptsApply(a), newConceptsExport(a), newConceptsList(a), newConceptsShow(a), newConceptsDelete(a), newConceptsHistory(a))
+	cmd.AddCommand(newConceptsApply(a), newConceptsExport(a), newConceptsList(a), newConceptsShow(a), newConceptsDelete(a), newConceptsHistory(a),
+		newConceptsImport(a), newConceptsExamples(a), newConceptsLearn(a), newConceptsPredict(a), newConceptsEval(a),
+		newConceptsBuild(a), newConceptsBuilds(a), newConceptsPublish(a), newConceptsRollback(a))
 	return cmd
 }
 
