@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 )
@@ -278,7 +280,8 @@ func TestEveryRPCAsJSON(t *testing.T) {
 
 // What is wrong with a request is said in one form, whatever it is, and changes nothing.
 func TestRefusals(t *testing.T) {
-	url := serve(t, system(t).Conn(), edge.Options{MaxBody: 3 << 20, Hosts: []string{"models.example"}})
+	registry := prometheus.NewRegistry()
+	url := serve(t, system(t).Conn(), edge.Options{MaxBody: 3 << 20, Hosts: []string{"Models.example"}, Registerer: registry})
 	big := strings.Repeat("word ", 1<<18)
 	for name, c := range map[string]struct {
 		method, path, body string
@@ -361,6 +364,22 @@ func TestRefusals(t *testing.T) {
 	}
 	if resp, _ := ask(t, "GET", url+"/v1/models", "", "X-Request-Id", "two words"); resp.Header.Get("X-Request-Id") == "two words" {
 		t.Error("a request id that could forge log lines was taken")
+	}
+	// No path, method or name that a client made up is among the labels of metrics, and nothing is left running.
+	known := []string{"none", "rpc", "/v1/models", "/v1/models/{model}", "/v1/completions", "/v1/tokenize"}
+	families, err := registry.Gather()
+	if err != nil || len(families) != 2 {
+		t.Fatalf("%d families of metrics, %v", len(families), err)
+	}
+	for _, metric := range families[0].Metric {
+		if families[0].GetName() != "dbslm_gateway_http_requests" || metric.GetGauge().GetValue() != 0 {
+			t.Errorf("%s is %v", families[0].GetName(), metric)
+		}
+	}
+	for _, metric := range families[1].Metric {
+		if label := metric.Label[0]; label.GetName() != "route" || !slices.Contains(known, label.GetValue()) || metric.GetHistogram().GetSampleCount() == 0 {
+			t.Errorf("a metric has %v", metric)
+		}
 	}
 }
 

@@ -121,7 +121,7 @@ func (e *Edge) sameSite(r *http.Request) error {
 	}
 	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
 	_, notAddress := netip.ParseAddr(name)
-	if notAddress != nil && name != "localhost" && !slices.Contains(e.options.Hosts, name) {
+	if allowed := func(host string) bool { return strings.EqualFold(host, name) }; notAddress != nil && name != "localhost" && !slices.ContainsFunc(e.options.Hosts, allowed) {
 		return errors.New(errors.PermissionDenied, "UNKNOWN_HOST", "this server does not answer under the name in the Host header; start it with --http-host and that name")
 	}
 	foreign := errors.New(errors.PermissionDenied, "FOREIGN_ORIGIN", "pages of other sites may not ask here")
