@@ -104,6 +104,7 @@ func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
 		UsedSignalIds:  t.used.signals,
 		PayloadJson:    t.req.PayloadJson,
 		Now:            p.Turn.CreateTime,
+		Preview:        t.preview,
 		Figures: &conceptv1.ConversationFigures{
 			UserMessages:      p.Statistics.GetUserMessages(),
 			AssistantMessages: p.Statistics.GetAssistantMessages(),

@@ -66,6 +66,13 @@ func TestReplies(t *testing.T) {
 	refused("there is no conversation", "replay", "--conversation", "0193e4a1-0000-7000-8000-000000000000")
 	refused("there is no model", "replay", first, "--model", "nobody")
 
+	has(run("context", "--conversation", conversation, "And", "who sings?"), "User: Where do the boats stay?\nAssistant: ", "User: And who sings?\nAssistant:")
+	has(run("context", "--conversation", conversation, "Remind me what we discussed.", "--json"), `"concept": "ContextSummary"`, `"prompt"`, `"window"`)
+	refused("the text is missing", "context", "--conversation", conversation)
+	refused("--conversation is missing", "context", "who?")
+	refused("there is no conversation", "context", "--conversation", "0193e4a1-0000-7000-8000-000000000000", "who?")
+	refused("there is no model", "context", "--conversation", conversation, "--model", "nobody", "who?")
+
 	// Another build says something else, and the exit code tells.
 	more := filepath.Join(t.TempDir(), "more.txt")
 	if err := os.WriteFile(more, []byte(strings.Repeat("Boats stay where the quokkas sing.\n", 40)), 0o666); err != nil {

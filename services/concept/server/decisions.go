@@ -12,6 +12,7 @@ import (
 	"dbslm/services/concept"
 	"dbslm/services/concept/predict"
 	"dbslm/services/concept/schema"
+	"dbslm/services/concept/store"
 	"dbslm/services/concept/template"
 )
 
@@ -51,7 +52,7 @@ func (s *decisions) Next(ctx context.Context, req *conceptv1.NextRequest) (*conc
 func (s *decisions) fromSignals(ctx context.Context, name concept.Bot, d *decision, now time.Time) error {
 	used := slices.Clone(d.req.UsedSignalIds)
 	for range maxConsidered {
-		claims, err := s.store.Claim(ctx, name, d.req.ConversationId, d.req.TurnId, used, now)
+		claims, err := s.claim(ctx, name, d.req, used, now)
 		if err != nil {
 			return err
 		}
@@ -65,6 +66,14 @@ func (s *decisions) fromSignals(ctx context.Context, name concept.Bot, d *decisi
 		}
 	}
 	return nil
+}
+
+// claim reserves the next signal for the turn; a preview only looks which one that would be.
+func (s *decisions) claim(ctx context.Context, name concept.Bot, req *conceptv1.NextRequest, used []string, now time.Time) (store.Claims, error) {
+	if req.Preview {
+		return s.store.Preview(ctx, name, req.ConversationId, used, now)
+	}
+	return s.store.Claim(ctx, name, req.ConversationId, req.TurnId, used, now)
 }
 
 // decision is one Next in progress.

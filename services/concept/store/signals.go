@@ -134,6 +134,17 @@ func (s *Store) Claim(ctx context.Context, bot concept.Bot, conversation, turn s
 	return s.withPayload(ctx, bot.Tenant, claims)
 }
 
+// Preview returns the waiting signal that Claim would reserve for a new turn, and reserves nothing.
+func (s *Store) Preview(ctx context.Context, bot concept.Bot, conversation string, used []string, now time.Time) (Claims, error) {
+	seen, err := readSignals(ctx, s.db, selectClaimable, bot.Tenant, conversation, now.UnixMicro())
+	if err != nil {
+		return Claims{}, err
+	}
+	claims, _ := nextClaim(seen, bot.Name, "", used, now)
+	claims.Unsettled = nil
+	return s.withPayload(ctx, bot.Tenant, claims)
+}
+
 // withPayload reads the claimed signal as it is stored now.
 func (s *Store) withPayload(ctx context.Context, tenant string, claims Claims) (Claims, error) {
 	if claims.Signal == nil {

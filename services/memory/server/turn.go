@@ -33,7 +33,11 @@ func (s turns) PrepareTurn(ctx context.Context, req *memoryv1.PrepareTurnRequest
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.store.PrepareTurn(ctx, store.TurnRequest{
+	prepare := s.store.PrepareTurn
+	if req.GetPreview() {
+		prepare = s.store.PreviewTurn
+	}
+	p, err := prepare(ctx, store.TurnRequest{
 		Tenant: tenant, RequestID: req.GetRequestId(), ConversationID: req.GetConversationId(), Text: req.GetText(),
 		Bounds: bounds, Lease: lease, Pins: fromPins(req.GetPins()), CorrectionLimit: correctionLimit(req.GetCorrectionLimit()),
 	}, s.now())

@@ -328,7 +328,10 @@ type NextRequest struct {
 	// Only look at signals; a concept is not predicted.
 	SignalsOnly bool `protobuf:"varint,19,opt,name=signals_only,json=signalsOnly,proto3" json:"signals_only,omitempty"`
 	// Choose this concept if its payload can be filled; empty decides.
-	ForceConcept  string `protobuf:"bytes,20,opt,name=force_concept,json=forceConcept,proto3" json:"force_concept,omitempty"`
+	ForceConcept string `protobuf:"bytes,20,opt,name=force_concept,json=forceConcept,proto3" json:"force_concept,omitempty"`
+	// Only look: the waiting signal that would speak is not claimed, claims of other turns are not reported, and turn_id is not
+	// used.
+	Preview       bool `protobuf:"varint,40,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -501,6 +504,13 @@ func (x *NextRequest) GetForceConcept() string {
 		return x.ForceConcept
 	}
 	return ""
+}
+
+func (x *NextRequest) GetPreview() bool {
+	if x != nil {
+		return x.Preview
+	}
+	return false
 }
 
 // ProvidedPayload is what a payload provider answered.
@@ -2354,7 +2364,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\ruser_messages\x18\x01 \x01(\x04R\fuserMessages\x12-\n" +
 	"\x12assistant_messages\x18\x02 \x01(\x04R\x11assistantMessages\x129\n" +
 	"\n" +
-	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xa7\a\n" +
+	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xc1\a\n" +
 	"\vNextRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\x19\n" +
@@ -2376,7 +2386,8 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\bprovided\x18\x11 \x01(\v2!.dbslm.concept.v1.ProvidedPayloadR\bprovided\x12,\n" +
 	"\x03now\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12!\n" +
 	"\fsignals_only\x18\x13 \x01(\bR\vsignalsOnly\x12-\n" +
-	"\rforce_concept\x18\x14 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\fforceConcept\"\x87\x01\n" +
+	"\rforce_concept\x18\x14 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\fforceConcept\x12\x18\n" +
+	"\apreview\x18( \x01(\bR\apreview\"\x87\x01\n" +
 	"\x0fProvidedPayload\x12\"\n" +
 	"\aconcept\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\aconcept\x12,\n" +
 	"\fpayload_json\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\vpayloadJson\x12\"\n" +

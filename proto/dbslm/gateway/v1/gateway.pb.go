@@ -2679,7 +2679,11 @@ type CompileContextResponse struct {
 	// What level 3 would say; absent when it abstains.
 	Span *v12.Span `protobuf:"bytes,4,opt,name=span,proto3" json:"span,omitempty"`
 	// Everything as one prompt.
-	Prompt        string `protobuf:"bytes,5,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	Prompt string `protobuf:"bytes,5,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	// Why span is absent; empty when it is there.
+	Abstained string `protobuf:"bytes,6,opt,name=abstained,proto3" json:"abstained,omitempty"`
+	// What could not be reached.
+	Degradations  []*Degradation `protobuf:"bytes,7,rep,name=degradations,proto3" json:"degradations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2747,6 +2751,20 @@ func (x *CompileContextResponse) GetPrompt() string {
 		return x.Prompt
 	}
 	return ""
+}
+
+func (x *CompileContextResponse) GetAbstained() string {
+	if x != nil {
+		return x.Abstained
+	}
+	return ""
+}
+
+func (x *CompileContextResponse) GetDegradations() []*Degradation {
+	if x != nil {
+		return x.Degradations
+	}
+	return nil
 }
 
 // EraseRequest names whose data is meant.
@@ -3575,13 +3593,15 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x03bot\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12,\n" +
 	"\rlanguage_code\x18\x05 \x01(\tB\a\xbaH\x04r\x02( R\flanguageCode\x12\x1e\n" +
 	"\x05model\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x05model\x125\n" +
-	"\x06window\x18\a \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06window\"\xfe\x01\n" +
+	"\x06window\x18\a \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06window\"\xdf\x02\n" +
 	"\x16CompileContextResponse\x12/\n" +
 	"\x06window\x18\x01 \x01(\v2\x17.dbslm.memory.v1.WindowR\x06window\x12B\n" +
 	"\vcorrections\x18\x02 \x03(\v2 .dbslm.memory.v1.CorrectionMatchR\vcorrections\x12+\n" +
 	"\x05facts\x18\x03 \x03(\v2\x15.dbslm.memory.v1.FactR\x05facts\x12*\n" +
 	"\x04span\x18\x04 \x01(\v2\x16.dbslm.concept.v1.SpanR\x04span\x12\x16\n" +
-	"\x06prompt\x18\x05 \x01(\tR\x06prompt\"\xad\x01\n" +
+	"\x06prompt\x18\x05 \x01(\tR\x06prompt\x12\x1c\n" +
+	"\tabstained\x18\x06 \x01(\tR\tabstained\x12A\n" +
+	"\fdegradations\x18\a \x03(\v2\x1d.dbslm.gateway.v1.DegradationR\fdegradations\"\xad\x01\n" +
 	"\fEraseRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12A\n" +
 	"\asubject\x18\x02 \x01(\v2\x1f.dbslm.memory.v1.PrivacySubjectB\x06\xbaH\x03\xc8\x01\x01R\asubject\x12)\n" +
@@ -3750,9 +3770,10 @@ var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(*NotReplayable)(nil),              // 73: dbslm.gateway.v1.NotReplayable
 	(*v1.CorrectionMatch)(nil),         // 74: dbslm.memory.v1.CorrectionMatch
 	(*v12.Span)(nil),                   // 75: dbslm.concept.v1.Span
-	(*v1.PrivacySubject)(nil),          // 76: dbslm.memory.v1.PrivacySubject
-	(*v11.Model)(nil),                  // 77: dbslm.ngram.v1.Model
-	(*v11.ForgetDocumentResponse)(nil), // 78: dbslm.ngram.v1.ForgetDocumentResponse
+	(*Degradation)(nil),                // 76: dbslm.gateway.v1.Degradation
+	(*v1.PrivacySubject)(nil),          // 77: dbslm.memory.v1.PrivacySubject
+	(*v11.Model)(nil),                  // 78: dbslm.ngram.v1.Model
+	(*v11.ForgetDocumentResponse)(nil), // 79: dbslm.ngram.v1.ForgetDocumentResponse
 }
 var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	41, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
@@ -3815,47 +3836,48 @@ var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	74, // 57: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
 	71, // 58: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
 	75, // 59: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
-	76, // 60: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	36, // 61: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
-	77, // 62: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
-	1,  // 63: dbslm.gateway.v1.ForgetHeader.replies:type_name -> dbslm.gateway.v1.RepliesToForget
-	38, // 64: dbslm.gateway.v1.ForgetRequest.header:type_name -> dbslm.gateway.v1.ForgetHeader
-	78, // 65: dbslm.gateway.v1.ForgetResponse.document:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
-	2,  // 66: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
-	4,  // 67: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
-	9,  // 68: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
-	13, // 69: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
-	15, // 70: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
-	17, // 71: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
-	20, // 72: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
-	22, // 73: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
-	24, // 74: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
-	26, // 75: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
-	28, // 76: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
-	31, // 77: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
-	33, // 78: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
-	39, // 79: dbslm.gateway.v1.GatewayService.Forget:input_type -> dbslm.gateway.v1.ForgetRequest
-	35, // 80: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
-	3,  // 81: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
-	7,  // 82: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
-	12, // 83: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
-	14, // 84: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
-	16, // 85: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
-	18, // 86: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
-	21, // 87: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
-	23, // 88: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
-	25, // 89: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
-	27, // 90: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
-	29, // 91: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
-	32, // 92: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
-	34, // 93: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
-	40, // 94: dbslm.gateway.v1.GatewayService.Forget:output_type -> dbslm.gateway.v1.ForgetResponse
-	37, // 95: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
-	81, // [81:96] is the sub-list for method output_type
-	66, // [66:81] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	76, // 60: dbslm.gateway.v1.CompileContextResponse.degradations:type_name -> dbslm.gateway.v1.Degradation
+	77, // 61: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	36, // 62: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
+	78, // 63: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
+	1,  // 64: dbslm.gateway.v1.ForgetHeader.replies:type_name -> dbslm.gateway.v1.RepliesToForget
+	38, // 65: dbslm.gateway.v1.ForgetRequest.header:type_name -> dbslm.gateway.v1.ForgetHeader
+	79, // 66: dbslm.gateway.v1.ForgetResponse.document:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
+	2,  // 67: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
+	4,  // 68: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
+	9,  // 69: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
+	13, // 70: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
+	15, // 71: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
+	17, // 72: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
+	20, // 73: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
+	22, // 74: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
+	24, // 75: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
+	26, // 76: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
+	28, // 77: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
+	31, // 78: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
+	33, // 79: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
+	39, // 80: dbslm.gateway.v1.GatewayService.Forget:input_type -> dbslm.gateway.v1.ForgetRequest
+	35, // 81: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
+	3,  // 82: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
+	7,  // 83: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
+	12, // 84: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
+	14, // 85: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
+	16, // 86: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
+	18, // 87: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
+	21, // 88: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
+	23, // 89: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
+	25, // 90: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
+	27, // 91: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
+	29, // 92: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
+	32, // 93: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
+	34, // 94: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
+	40, // 95: dbslm.gateway.v1.GatewayService.Forget:output_type -> dbslm.gateway.v1.ForgetResponse
+	37, // 96: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
+	82, // [82:97] is the sub-list for method output_type
+	67, // [67:82] is the sub-list for method input_type
+	67, // [67:67] is the sub-list for extension type_name
+	67, // [67:67] is the sub-list for extension extendee
+	0,  // [0:67] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_gateway_proto_init() }

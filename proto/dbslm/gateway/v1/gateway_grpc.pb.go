@@ -75,7 +75,7 @@ type GatewayServiceClient interface {
 	// provider. Errors as of Explain; a service that is down is an error, not a difference.
 	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error)
 	// CompileContext returns what the database knows for a turn, without generating, so that any other model can be
-	// grounded in it.
+	// grounded in it. Nothing is stored or claimed; a payload provider may be asked. Level 3 out of reach leaves span out.
 	CompileContext(ctx context.Context, in *CompileContextRequest, opts ...grpc.CallOption) (*CompileContextResponse, error)
 	// Erase removes a person or a conversation from all three levels.
 	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EraseResponse], error)
@@ -310,7 +310,7 @@ type GatewayServiceServer interface {
 	// provider. Errors as of Explain; a service that is down is an error, not a difference.
 	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
 	// CompileContext returns what the database knows for a turn, without generating, so that any other model can be
-	// grounded in it.
+	// grounded in it. Nothing is stored or claimed; a payload provider may be asked. Level 3 out of reach leaves span out.
 	CompileContext(context.Context, *CompileContextRequest) (*CompileContextResponse, error)
 	// Erase removes a person or a conversation from all three levels.
 	Erase(*EraseRequest, grpc.ServerStreamingServer[EraseResponse]) error

@@ -300,8 +300,11 @@ type PrepareTurnRequest struct {
 	Pins *TurnPins `protobuf:"bytes,7,opt,name=pins,proto3" json:"pins,omitempty"`
 	// Corrections at most; 0 means 5.
 	CorrectionLimit uint32 `protobuf:"varint,8,opt,name=correction_limit,json=correctionLimit,proto3" json:"correction_limit,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Only read what a turn would need: nothing is stored or locked, the turn of the answer has no id, and neither an open turn nor
+	// the request id matters. lease is not used.
+	Preview       bool `protobuf:"varint,40,opt,name=preview,proto3" json:"preview,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PrepareTurnRequest) Reset() {
@@ -388,6 +391,13 @@ func (x *PrepareTurnRequest) GetCorrectionLimit() uint32 {
 		return x.CorrectionLimit
 	}
 	return 0
+}
+
+func (x *PrepareTurnRequest) GetPreview() bool {
+	if x != nil {
+		return x.Preview
+	}
+	return false
 }
 
 // PrepareTurnResponse is what a reply needs.
@@ -1607,7 +1617,7 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\n" +
 	"STATE_OPEN\x10\x01\x12\x13\n" +
 	"\x0fSTATE_COMMITTED\x10\x02\x12\x10\n" +
-	"\fSTATE_FAILED\x10\x03\"\x90\x03\n" +
+	"\fSTATE_FAILED\x10\x03\"\xaa\x03\n" +
 	"\x12PrepareTurnRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
@@ -1618,7 +1628,8 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\x06window\x18\x05 \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\x06window\x12/\n" +
 	"\x05lease\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12-\n" +
 	"\x04pins\x18\a \x01(\v2\x19.dbslm.memory.v1.TurnPinsR\x04pins\x122\n" +
-	"\x10correction_limit\x18\b \x01(\rB\a\xbaH\x04*\x02\x182R\x0fcorrectionLimit\"\xb6\x05\n" +
+	"\x10correction_limit\x18\b \x01(\rB\a\xbaH\x04*\x02\x182R\x0fcorrectionLimit\x12\x18\n" +
+	"\apreview\x18( \x01(\bR\apreview\"\xb6\x05\n" +
 	"\x13PrepareTurnResponse\x12)\n" +
 	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\x12A\n" +
 	"\fconversation\x18\x02 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\x12;\n" +
