@@ -226,15 +226,17 @@ func (l language) apply(r rule, said string, before Exchange, asked, polar, know
 	switch {
 	case clause != "" && n.Wrong != "":
 		n.Right, n.Wrong = l.contrast(clause, n.Wrong, before.Reply)
+	case clause != "" && asked: // an offer, not an answer
 	case clause != "":
 		n.Right = l.restated(clause, before.Reply)
 	}
+	n.Right = l.withoutRemark(n.Right)
 	right, wrong := folding.Words(folding.Text(n.Right)), folding.Words(folding.Text(n.Wrong))
 	reply := " " + strings.Join(folding.Words(folding.Text(before.Reply)), " ") + " "
 	switch {
 	case len(right) == 0 || len(n.Right) > maxValue || len(strings.Fields(n.Right)) > maxWords || slices.Equal(right, wrong):
 		return Noticed{}, false
-	case l.denies(n.Right), n.Wrong != "" && l.denies(n.Wrong), slices.ContainsFunc(right, func(word string) bool { return l.asks[word] || l.verbs[word] }):
+	case l.denies(n.Right), n.Wrong != "" && l.denies(n.Wrong), slices.ContainsFunc(right, func(word string) bool { return l.asks[word] }), slices.ContainsFunc(strings.Fields(n.Right), l.isVerb):
 		return Noticed{}, false
 	case strings.Contains(reply, " "+strings.Join(right, " ")+" "): // the reply said so itself
 		return Noticed{}, false
@@ -283,6 +285,9 @@ func (l language) contrast(clause, denied, reply string) (right, wrong string) {
 		return "", ""
 	}
 	right = strings.Join(words[begin:], " ")
+	if slices.ContainsFunc(words[begin:], l.speaks) {
+		return "", ""
+	}
 	if named(right) && !named(words[begin]) && !l.light[strings.ToLower(words[begin])] {
 		return "", ""
 	}
@@ -322,7 +327,23 @@ func (l language) restated(clause, reply string) string {
 	return right
 }
 
-func (l language) isVerb(word string) bool { return l.verbs[strings.ToLower(trim(word))] }
+// isVerb reports whether a word is one of the verbs, or ends in one ("I'll").
+func (l language) isVerb(word string) bool {
+	word = strings.ToLower(trim(word))
+	return l.verbs[word] || contracted.MatchString(word)
+}
+
+var contracted = regexp.MustCompile(`^(?:i|you|he|she|it|we|they|that|there|who)'(?:ll|ve|re|m|d|s)$`)
+
+// withoutRemark cuts a value where a remark follows it: "4 May, I checked". What is of it begins like a value: "Linz, Austria".
+func (l language) withoutRemark(value string) string {
+	if before, after, ok := strings.Cut(value, ", "); ok {
+		if first, _, _ := strings.Cut(after, " "); !named(first) && !slices.ContainsFunc(strings.Fields(after), l.isVerb) {
+			return before
+		}
+	}
+	return value
+}
 
 // alike reports whether two words are the same but for case and marks.
 func alike(a, b string) bool { return folding.Text(trim(a)) == folding.Text(trim(b)) }
