@@ -59,7 +59,7 @@ func TestRetentionOverTheWire(t *testing.T) {
 		}
 		m.clock.add(2 * time.Hour)
 		for begun := time.Now(); messages() > 0; time.Sleep(5 * time.Millisecond) {
-			if time.Since(begun) > 20*time.Second {
+			if time.Since(begun) > time.Minute {
 				t.Fatal("the service does not apply the policy")
 			}
 		}

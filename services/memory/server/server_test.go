@@ -203,7 +203,7 @@ func TestATurnOverTheWire(t *testing.T) {
 		if failed.GetState() != memoryv1.Turn_STATE_FAILED || failed.GetFailure() == "" {
 			t.Errorf("the lost turn: %v", failed)
 		}
-		_, err = m.CommitTurn(ctx, &memoryv1.CommitTurnRequest{TurnId: third.GetTurn().GetTurnId(), FinishReason: "stop"})
+		_, err = m.CommitTurn(ctx, &memoryv1.CommitTurnRequest{TurnId: third.GetTurn().GetTurnId(), FinishReason: "length"})
 		wantCode(t, err, codes.InvalidArgument, "INVALID_REQUEST")
 		must(m.CommitTurn(ctx, &memoryv1.CommitTurnRequest{TurnId: third.GetTurn().GetTurnId(), FinishReason: "cancelled"}))(t)
 		_, err = m.FailTurn(ctx, &memoryv1.FailTurnRequest{TurnId: third.GetTurn().GetTurnId()})
