@@ -34,7 +34,7 @@ func (e *estimation) register(flags *pflag.FlagSet) {
 // registerMemory adds the flag that bounds the memory.
 func (e *estimation) registerMemory(flags *pflag.FlagSet) {
 	e.memory, e.bounded = 512<<20, true
-	flags.Var(&e.memory, "memory", "about the most memory that counting and the build take")
+	flags.Var(&e.memory, "memory", "about the most memory that counting and the build take; planning what to leave out takes more")
 }
 
 // minMemory is the least that a training is allowed.
