@@ -78,12 +78,17 @@ func train(t *testing.T, g gatewayv1.GatewayServiceClient, label, text string) *
 
 func trainModel(t *testing.T, g gatewayv1.GatewayServiceClient, model, label, text string) *ngramv1.Build {
 	t.Helper()
+	return trainWith(t, g, &ngramv1.IngestHeader{Model: model}, label, text)
+}
+
+func trainWith(t *testing.T, g gatewayv1.GatewayServiceClient, header *ngramv1.IngestHeader, label, text string) *ngramv1.Build {
+	t.Helper()
 	stream, err := g.Train(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range []*gatewayv1.TrainRequest{
-		{Part: &gatewayv1.TrainRequest_Header{Header: &gatewayv1.TrainHeader{Ingest: &ngramv1.IngestHeader{Model: model}}}},
+		{Part: &gatewayv1.TrainRequest_Header{Header: &gatewayv1.TrainHeader{Ingest: header}}},
 		{Part: &gatewayv1.TrainRequest_Start{Start: &ngramv1.DocumentStart{Label: label}}},
 		{Part: &gatewayv1.TrainRequest_Chunk{Chunk: []byte(text)}},
 		{Part: &gatewayv1.TrainRequest_End{End: &ngramv1.DocumentEnd{}}},
