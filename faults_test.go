@@ -10,6 +10,7 @@ import (
 	"dbslm/pkg/errors"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 )
 
 // step is one place in a turn where something dies.
@@ -38,27 +39,27 @@ var steps = []step{
 	{dbslm.Concept, "ConfirmSignals", after, true},
 }
 
-// Wherever in a turn a service or the gateway itself dies, and whether the person's client repeats the request or
+// Wherever in a turn a service or the gateway itself dies, or the caller leaves, and whether the person's client repeats the request or
 // sends another: no message is lost or doubled, no turn stays open beyond its lease, a retry has the same seed and
 // gets the stored reply if there is one, and a waiting signal is in exactly one reply.
 func testDyingAtEveryStep(t *testing.T, w *world) {
 	for _, s := range steps {
-		for _, victim := range []string{"peer", "gateway"} {
+		for _, victim := range []string{"peer", "gateway", "caller"} {
 			for _, retry := range []string{"same", "new"} {
 				kind := "text"
 				if s.signal {
 					kind = "signal"
 				}
 				t.Run(strings.Join([]string{string(s.when), s.method, kind, victim, retry}, "_"), func(t *testing.T) {
-					w.dieAndRetry(t, s, victim == "gateway", retry == "same")
+					w.dieAndRetry(t, s, victim, retry == "same")
 				})
 			}
 		}
 	}
 }
 
-func (w *world) dieAndRetry(t *testing.T, s step, gatewayDies, sameRequest bool) {
-	ctx := t.Context()
+func (w *world) dieAndRetry(t *testing.T, s step, victim string, sameRequest bool) {
+	ctx, gatewayDies := t.Context(), victim == "gateway"
 	conversation := start(t, w)
 	if a := try(ctx, w, ask(conversation, "first", "Hello.")); a.err != nil {
 		t.Fatal(a.err)
@@ -69,18 +70,24 @@ func (w *world) dieAndRetry(t *testing.T, s step, gatewayDies, sameRequest bool)
 	}
 
 	f := w.gateway(t)
+	calling, cancel := context.WithCancel(ctx)
+	defer cancel()
 	met := false
 	f.lines[s.service].on(func(_ context.Context, method string, when moment) error {
 		if met || method != s.method || when != s.when {
 			return nil
 		}
 		met = true
+		if victim == "caller" {
+			cancel()
+			return nil
+		}
 		for name, l := range f.lines {
 			l.set(gatewayDies || name == s.service)
 		}
 		return errCut
 	})
-	first := try(ctx, f, ask(conversation, "asked", "Tell me about the boats."))
+	first := try(calling, f, ask(conversation, "asked", "Tell me about the boats."))
 	if !met {
 		t.Fatalf("%s was never met: %v", s.method, first)
 	}
@@ -100,6 +107,8 @@ func (w *world) dieAndRetry(t *testing.T, s step, gatewayDies, sameRequest bool)
 			t.Errorf("the retry has seed %d, the first attempt %d", second.started.Seed, first.started.Seed)
 		case first.finished != nil && !gatewayDies && first.finished.Message.MessageId != second.finished.Message.MessageId:
 			t.Errorf("the retry got another reply than %v: %v", first.finished, second.finished)
+		case victim == "caller" && second.finished.FinishReason == ngramv1.FinishReason_FINISH_REASON_CANCELLED:
+			// What the attempt had said when its caller left counts; see testCancelledAttemptBeatsItsRetry.
 		case second.text != second.finished.Message.Content:
 			t.Errorf("streamed %q, stored %q", second.text, second.finished.Message.Content)
 		}
@@ -133,7 +142,7 @@ func (w *world) dieAndRetry(t *testing.T, s step, gatewayDies, sameRequest bool)
 			noticed = append(noticed, m)
 		}
 	}
-	if want := s.method == "PrepareTurn" && s.when == before || s.method == "GetModel" && gatewayDies; asked != 1 && (sameRequest || !want) {
+	if want := s.method == "PrepareTurn" && s.when == before || s.method == "GetModel" && victim != "peer"; asked != 1 && (sameRequest || !want) {
 		t.Errorf("the message stands %d times: %v", asked, messages)
 	}
 	if !s.signal {
