@@ -14,7 +14,8 @@ import (
 const correctionColumns = `tenant, correction_id, COALESCE(request_id, '') AS request, scope, COALESCE(conversation_id, '') AS conversation, user_id, model,
   COALESCE(error_message_id, '') AS error_message, COALESCE(correction_message_id, '') AS correction_message, error_context, corrected_fact_json, subject,
   COALESCE(superseded_by, '') AS successor, COALESCE(superseded_at, 0) AS superseded, COALESCE(revoked_at, 0) AS revoked, revoke_reason, recorded_by, created_at, version,
-  COALESCE(cue, '') AS cue_text, COALESCE(times, 1) AS times_told, COALESCE(origin, '') AS origin_name, COALESCE(reviewed_by, '') AS reviewer`
+  COALESCE(cue, '') AS cue_text, COALESCE(times, 1) AS times_told, COALESCE(origin, '') AS origin_name, COALESCE(reviewed_by, '') AS reviewer,
+  COALESCE(asked_by, '') AS asker, COALESCE(asked_in, '') AS asked`
 
 func scanCorrection(row database.Scanner, more ...any) (memory.Correction, error) {
 	var k memory.Correction
@@ -23,7 +24,7 @@ func scanCorrection(row database.Scanner, more ...any) (memory.Correction, error
 	err := row.Scan(append(more, &k.Tenant, &k.ID, &k.RequestID, &k.Scope, &k.ConversationID, &k.UserID, &k.Model,
 		&k.ErrorMessageID, &k.CorrectionMessageID, &k.ErrorContext, &fact, &k.Subject,
 		&k.SupersededBy, &superseded, &revoked, &k.RevokeReason, &k.RecordedBy, &created, &k.Version,
-		&k.Cue, &k.Times, &k.Origin, &k.ReviewedBy)...)
+		&k.Cue, &k.Times, &k.Origin, &k.ReviewedBy, &k.AskedBy, &k.AskedIn)...)
 	if err != nil {
 		return k, err
 	}
@@ -41,8 +42,8 @@ const (
 	selectSuperseded          = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND superseded_by = ? AND superseded_at = ?`
 	insertCorrection          = `INSERT INTO tbl_l2_correction_log (tenant, correction_id, request_id, scope, scope_key, conversation_id, user_id, model,
   error_message_id, correction_message_id, error_context, error_context_pattern, corrected_fact_json, subject, active, active_key, revoke_reason, recorded_by, created_at, version,
-  cue, times, origin, reviewed_by)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '', ?, ?, 1, ?, ?, ?, ?)`
+  cue, times, origin, reviewed_by, asked_by, asked_in)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '', ?, ?, 1, ?, ?, ?, ?, ?, ?)`
 	endCorrection = `UPDATE tbl_l2_correction_log SET active = 0, active_key = NULL, superseded_by = ?, superseded_at = ?, revoked_at = ?, revoke_reason = ?, version = ?
 WHERE tenant = ? AND correction_id = ? AND version = ?`
 	countCorrection = `UPDATE tbl_l2_conversations SET active_corrections = active_corrections + ? WHERE tenant = ? AND conversation_id = ?`
@@ -92,7 +93,7 @@ func (s *Store) RecordCorrection(ctx context.Context, k memory.Correction, now t
 				return err
 			}
 			if question != "" {
-				stored = stored.WithCue(question)
+				stored = stored.WithCue(question, named.UserID)
 			}
 		}
 		if stored.Created, err = stampScope(ctx, tx, k.Tenant, k.Place.Key(), lastAt, now); err != nil {
@@ -110,9 +111,7 @@ func (s *Store) RecordCorrection(ctx context.Context, k memory.Correction, now t
 			if stored.Repeats(former) {
 				stored.Times = former.Times + 1
 			}
-			if stored.Cue == "" {
-				stored.Cue = former.Cue
-			}
+			stored = stored.Inherits(former)
 			if err := endOne(ctx, tx, former, former.Supersede(k.ID, stored.Created), counts); err != nil {
 				return err
 			}
@@ -177,7 +176,8 @@ func addCorrection(ctx context.Context, tx *database.Tx, k memory.Correction, ac
 	key := k.Key()
 	_, err = tx.Exec(ctx, insertCorrection, k.Tenant, k.ID, nullString(k.RequestID), string(k.Scope), k.Place.Key(), nullString(k.ConversationID), k.UserID, k.Model,
 		nullString(k.ErrorMessageID), nullString(k.CorrectionMessageID), k.ErrorContext, folding.LikePattern(key.Phrase()), fact, k.Subject, activeKey,
-		k.RecordedBy, micros(k.Created), nullString(k.Cue), k.Times, nullString(k.Origin), nullString(k.ReviewedBy))
+		k.RecordedBy, micros(k.Created), nullString(k.Cue), k.Times, nullString(k.Origin), nullString(k.ReviewedBy),
+		nullString(k.AskedBy), nullString(k.AskedIn))
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
 	"dbslm/services/memory"
-	"dbslm/services/memory/folding"
 )
 
 // What quotes a reply whose words are gone: corrections made in its conversation, those promoted from them, and replies of other
@@ -100,9 +99,6 @@ func (s *Store) quotingCorrections(ctx context.Context, f *memory.Forgetting, m 
 	return ids, s.eachID(ctx, selectCorrectionsMadeIn, f.Tenant, m.ConversationID, look)
 }
 
-const updateQuoting = `UPDATE tbl_l2_correction_log SET error_context = ?, error_context_pattern = ?, corrected_fact_json = ?, subject = ?, version = ?
-WHERE tenant = ? AND correction_id = ?`
-
 // shortenCorrection stores what is left of a correction, and files it anew under its words.
 func (s *Store) shortenCorrection(ctx context.Context, f *memory.Forgetting, id string, gone memory.Gone, now time.Time) error {
 	shortened := false
@@ -113,32 +109,10 @@ func (s *Store) shortenCorrection(ctx context.Context, f *memory.Forgetting, id 
 			return nil
 		}
 		shortened = true
-		if current.Active() {
-			if err := unfileCorrection(ctx, tx, current); err != nil {
-				return err
-			}
-		}
-		fact, err := k.Fact.JSON()
-		if err != nil {
+		if err := writeRewritten(ctx, tx, current, k); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, updateQuoting, k.ErrorContext, folding.LikePattern(k.Key().Phrase()), fact, k.Subject, k.Version, k.Tenant, k.ID)
-		if err != nil {
-			return err
-		}
-		switch {
-		case k.Active():
-			err = fileCorrection(ctx, tx, k, k.Key().Terms())
-		case current.Active():
-			counts := counter{k.ConversationID: -1}
-			if err = counts.write(ctx, tx, k.Tenant); err == nil {
-				_, err = tx.Exec(ctx, endCorrection, nil, nil, nullMicros(k.Revoked), k.RevokeReason, k.Version, k.Tenant, k.ID, k.Version)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, moveForgettingCorrections, f.Tenant, f.RequestID)
+		_, err := tx.Exec(ctx, moveForgettingCorrections, f.Tenant, f.RequestID)
 		return err
 	})
 	switch {

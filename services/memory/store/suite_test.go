@@ -95,6 +95,8 @@ func TestStore(t *testing.T) {
 			{"Search", testSearch},
 			{"SearchAgainstReading", testSearchAgainstReading},
 			{"EraseConversation", testEraseConversation},
+			{"EraseWhatAPersonSaidToAModel", testEraseWhatAPersonSaidToAModel},
+			{"CorrectionsOutliveTheirConversation", testCorrectionsOutliveTheirConversation},
 			{"Retention", testRetention},
 			{"RetentionIsResumed", testRetentionIsResumed},
 			{"Facts", testFacts},
