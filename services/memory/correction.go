@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -174,7 +175,7 @@ func (c Correction) originRank() int {
 	return 0
 }
 
-// Promote returns the correction as it is recorded in a wider place after review. The same promotion has the same request id.
+// Promote returns the correction as it is recorded in a wider place after review; its request id is a PromotionID.
 func (c Correction) Promote(to Place, reviewedBy string) (Correction, error) {
 	switch {
 	case !c.Active():
@@ -183,15 +184,20 @@ func (c Correction) Promote(to Place, reviewedBy string) (Correction, error) {
 		return c, Invalid("scope", "%s is not wider than %s, the correction's own scope", to.Scope, c.Scope)
 	}
 	wide := Correction{
-		Tenant: c.Tenant, RequestID: PromotionID(to, c.ID), Place: to, ErrorContext: c.ErrorContext, Fact: c.Fact, Subject: c.Subject,
+		Tenant: c.Tenant, Place: to, ErrorContext: c.ErrorContext, Fact: c.Fact, Subject: c.Subject,
 		RecordedBy: c.RecordedBy, Origin: promotedFrom + c.ID, ReviewedBy: reviewedBy,
 	}
 	return wide.Inherits(c), nil
 }
 
-// PromotionID is the request id under which a correction is promoted to a place.
-func PromotionID(to Place, correctionID string) string {
-	return promotedFrom + ActiveKey(to, correctionID)
+// PromotionID is the request id under which a correction is promoted to a place for the nth time, from 0: what was promoted and
+// has ended can be promoted again.
+func PromotionID(to Place, correctionID string, n int) string {
+	id := promotedFrom + ActiveKey(to, correctionID)
+	if n > 0 {
+		id += ":" + strconv.Itoa(n)
+	}
+	return id
 }
 
 // CheckOrigin checks the name under which corrections are imported.

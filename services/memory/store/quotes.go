@@ -85,12 +85,14 @@ func (s *Store) quotingCorrections(ctx context.Context, f *memory.Forgetting, m 
 			return nil
 		}
 		for _, place := range wider {
-			promoted, err := scanCorrection(s.db.QueryRow(ctx, selectCorrectionByRequest, f.Tenant, memory.PromotionID(place, id)))
-			if err == nil {
-				err = look(promoted.ID)
-			}
-			if err != nil && !errors.Is(err, database.ErrNoRows) {
+			promoted, err := promotions(ctx, s.db, f.Tenant, id, place)
+			if err != nil {
 				return err
+			}
+			for _, k := range promoted {
+				if err := look(k.ID); err != nil {
+					return err
+				}
 			}
 		}
 		ids = append(ids, id)

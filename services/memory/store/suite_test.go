@@ -90,6 +90,7 @@ func TestStore(t *testing.T) {
 			{"DocumentedQueryAgrees", testDocumentedQueryAgrees},
 			{"Reinforcement", testReinforcement},
 			{"Promotion", testPromotion},
+			{"PromoteOrRevokeAtOnce", testPromoteOrRevokeAtOnce},
 			{"ImportedCorrections", testImportedCorrections},
 			{"CuesOfCorrections", testCuesOfCorrections},
 			{"Search", testSearch},
