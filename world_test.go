@@ -44,7 +44,6 @@ var faults = []struct {
 	{"LeaseEndsUnderATurn", testLeaseEndsUnderATurn},
 	{"LibraryRetries", testLibraryRetries},
 	{"CorrectIsRepairedByRepeating", testCorrectIsRepairedByRepeating},
-	{"NoticedIsNotLost", testNoticedIsNotLost},
 	{"Seeds", testSeeds},
 	{"ShortDeadlines", testShortDeadlines},
 	{"HangingPeers", testHangingPeers},

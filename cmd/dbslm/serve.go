@@ -40,8 +40,8 @@ its peers are reached in memory. Every service that is named listens: ngram on 1
 concept on 7403, the gateway on 7400; --listen sets the address of the gateway, or of the only service named.
 There is no authentication yet: keep addresses on loopback or a private network.
 
-With --http-listen the gateway also answers HTTP: what clients of OpenAI's API ask for under /v1, and every RPC as JSON. It
-answers under localhost and addresses; other names are given with --http-host.
+With --http-listen the gateway also answers HTTP: a web page to talk, correct and look inside replies, what clients of OpenAI's
+API ask for under /v1, and every RPC as JSON. It answers under localhost and addresses; other names are given with --http-host.
 
 Published models are held whole in memory as far as --resident-memory allows, mapped from local files that are derived
 from the tables, replaced when another build is published and removed when theirs is dropped. A model that does not fit
@@ -91,7 +91,7 @@ is served from its tables and a cache, with the same answers.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", "", "`address` of the gateway, or of the only service named: host:port or unix:///path")
-	flags.StringVar(&beside.http, "http-listen", "", "serve HTTP too, OpenAI's API and every RPC as JSON, at `host:port`, such as 127.0.0.1:7480")
+	flags.StringVar(&beside.http, "http-listen", "", "serve HTTP too, a web page, OpenAI's API and every RPC as JSON, at `host:port`, such as 127.0.0.1:7480")
 	flags.StringSliceVar(&beside.hosts, "http-host", nil, "`name` under which HTTP may be asked, besides localhost and addresses; may be repeated")
 	flags.StringVar(&beside.metrics, "metrics-listen", "", "serve /metrics and /healthz over HTTP at `host:port`")
 	flags.StringVar(&observe.OTLPEndpoint, "otlp-endpoint", "", "send traces over OTLP/gRPC to a collector at `URL`, such as http://127.0.0.1:4317")
@@ -202,7 +202,7 @@ func (a *app) serve(ctx context.Context, config dbslm.Config, observe telemetry.
 		if config.ServerTLS != nil {
 			scheme, lis = "https", tls.NewListener(lis, onlyHTTP1(config.ServerTLS))
 		}
-		fmt.Fprintf(a.err, "gateway on %s://%s/v1\n", scheme, lis.Addr())
+		fmt.Fprintf(a.err, "gateway on %[1]s://%[2]s/v1\nweb page on %[1]s://%[2]s/\n", scheme, lis.Addr())
 		door := edge.New(sys.Conn(), edge.Options{Hosts: beside.hosts, Logger: tel.Logger, Registerer: tel.Registry})
 		serving.Go(func() { errs[1] = door.Serve(run, lis); stop(); stopAsked() })
 	} else {

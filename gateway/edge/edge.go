@@ -1,10 +1,12 @@
-// Package edge is the gateway's door for HTTP: the API that clients of OpenAI speak, and every RPC of the public API as JSON.
+// Package edge is the gateway's door for HTTP: a page for people, the API that clients of OpenAI speak, and every RPC of the public
+// API as JSON.
 //
 //	request → guard (who may ask, how much, how long) → routes → a handler → the gateway's public gRPC API
 //
 // It is a client of that API over a connection and knows no service, no pipeline and no store: whatever it answers, a program
 // could have asked over gRPC. guard.go holds what is the same for every request, answer.go the one table between errors and
-// HTTP, transcode.go the RPCs as JSON; the other files are OpenAI's API. See docs/http.md and docs/decisions/0096 to 0098.
+// HTTP, transcode.go the RPCs as JSON, page.go the page; the other files are OpenAI's API. See docs/http.md and
+// docs/decisions/0096 to 0098 and 0100.
 package edge
 
 import (
@@ -74,6 +76,7 @@ type Edge struct {
 	observe *observer
 	places  chan struct{} // one for each request that is answered
 	rpcs    http.Handler  // the RPCs as JSON
+	page    map[string]route
 
 	gateway       gatewayv1.GatewayServiceClient
 	models        ngramv1.ModelServiceClient
@@ -90,6 +93,7 @@ func New(conn grpc.ClientConnInterface, options Options) *Edge {
 		observe:       newObserver(options),
 		places:        make(chan struct{}, options.MaxRequests),
 		rpcs:          transcoder(conn, options.MaxBody),
+		page:          pageRoutes(),
 		gateway:       gatewayv1.NewGatewayServiceClient(conn),
 		models:        ngramv1.NewModelServiceClient(conn),
 		inference:     ngramv1.NewInferenceServiceClient(conn),
@@ -119,6 +123,9 @@ func (e *Edge) find(path string) (route, bool) {
 	}
 	if name, ok := strings.CutPrefix(path, "/v1/models/"); ok && name != "" && !strings.Contains(name, "/") {
 		return route{"/v1/models/{model}", map[string]http.HandlerFunc{http.MethodGet: func(w http.ResponseWriter, r *http.Request) { e.getModel(w, r, name) }}}, true
+	}
+	if found, ok := e.page[path]; ok {
+		return found, true
 	}
 	if isMethod(path) {
 		return route{"rpc", map[string]http.HandlerFunc{http.MethodPost: e.rpcs.ServeHTTP}}, true

@@ -289,7 +289,7 @@ func TestRefusals(t *testing.T) {
 		status             int
 		code, param        any
 	}{
-		"nothing there":        {"GET", "/", "", nil, 404, "unknown_url", nil},
+		"nothing there":        {"GET", "/nothing", "", nil, 404, "unknown_url", nil},
 		"no such model":        {"GET", "/v1/models/nothing", "", nil, 404, "model_not_found", "model"},
 		"no model":             {"GET", "/v1/models/", "", nil, 404, "unknown_url", nil},
 		"two slashes":          {"GET", "//v1/models", "", nil, 404, "unknown_url", nil},

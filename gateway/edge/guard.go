@@ -131,7 +131,7 @@ func (e *Edge) sameSite(r *http.Request) error {
 			return foreign
 		}
 	}
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" && !visits(r) {
 		return foreign
 	}
 	return nil

@@ -99,9 +99,6 @@ type Generator struct {
 	balance  *balance
 	stopper  stopper
 	tokens   []uint32 // since the last <s>, which is the first
-	given    int      // how many of them the request gave: <s> and the prompt
-	before   []uint32 // what a reader sees before them in the sentence: lines that ended where no sentence did
-	sighted  []uint32 // of sight, until it is asked again
 	seen     []uint32 // the same as the model sees them
 	sentence sentence
 	ended    int // sentences
@@ -152,7 +149,7 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 		cache:    setup.Cache.clone(),
 		chooser:  &chooser{},
 		steering: newSteering(setup),
-		required: newRequired(setup),
+		required: newRequired(setup.Required, setup.ReplySoFar),
 		copied:   newCopied(setup),
 		balance:  &balance{},
 		stopper:  stopper{stops: setup.Params.Stop},
@@ -163,7 +160,6 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 	for _, token := range setup.Prompt {
 		g.append(token)
 	}
-	g.given = len(g.tokens)
 	if setup.Params.BalanceMarks {
 		g.balance = newBalance(setup.Find)
 	}
@@ -187,7 +183,6 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 func (g *Generator) begin() {
 	g.tokens = append(g.tokens[:0], lookup.Start)
 	g.seen = append(g.seen[:0], lookup.Start)
-	g.given = 1
 }
 
 func (g *Generator) append(token uint32) {
@@ -226,9 +221,10 @@ func (g *Generator) Step(contexts []*lookup.Context) Event {
 // take says the kept token at that index.
 func (g *Generator) take(contexts []*lookup.Context, choice Choice, at int) Event {
 	if g.beginsUnwanted(choice.Kept[at].Token) {
-		if choice, at = g.force(), 0; choice.Total() == 0 {
+		if g.required.done() {
 			return g.finish(Event{}, Stopped)
 		}
+		choice, at = g.force(), 0
 	}
 	candidate := choice.Kept[at]
 	event := Event{Chosen: g.newChosen()}
@@ -263,31 +259,14 @@ func (g *Generator) newChosen() *Chosen {
 // distribution returns what the next token is drawn from.
 func (g *Generator) distribution(contexts []*lookup.Context) Choice {
 	g.stage(contexts)
-	if token, must := g.must(); must {
+	if token, must := g.required.next(g.tokens, g.setup.Params.MaxTokens-g.chosen); must {
 		return g.chooser.only(g.candidate(token))
 	}
-	if choice := g.chooser.choose(g.dist, g.setup.Params); choice.Total() > 0 {
-		return choice
+	choice := g.chooser.choose(g.dist, g.setup.Params)
+	if choice.Total() == 0 && !g.required.done() {
+		return g.force()
 	}
-	return g.force()
-}
-
-// must returns the token that has to come next, if one has to.
-func (g *Generator) must() (token uint32, must bool) {
-	if g.required.done() {
-		return 0, false
-	}
-	ends := len(g.tokens) > 1 && (g.setup.Breaks != BreakLine || g.sentence.complete())
-	return g.required.next(g.tokens[g.given:], g.sight(), g.setup.Params.MaxTokens-g.chosen, ends)
-}
-
-// sight is the sentence as a reader sees it: a line that ends where no sentence does is no end.
-func (g *Generator) sight() []uint32 {
-	if len(g.before) == 0 {
-		return g.tokens
-	}
-	g.sighted = append(append(g.sighted[:0], g.before...), g.tokens[1:]...)
-	return g.sighted
+	return choice
 }
 
 // stage makes the distribution of the next token, before truncation.
@@ -297,13 +276,11 @@ func (g *Generator) stage(contexts []*lookup.Context) {
 	}
 }
 
-// force says what is required where the reply would have ended. The Choice is empty when nothing is, or nothing can be said.
+// force says what is required where the reply would have ended.
 func (g *Generator) force() Choice {
 	g.required.ending = true
-	if token, must := g.must(); must {
-		return g.chooser.only(g.candidate(token))
-	}
-	return Choice{}
+	token, _ := g.required.next(g.tokens, 0)
+	return g.chooser.only(g.candidate(token))
 }
 
 func (g *Generator) candidate(token uint32) Candidate {
@@ -331,8 +308,7 @@ func (g *Generator) accept(event Event, token uint32) Event {
 		g.begin()
 	} else {
 		if g.beginsInLine(token) {
-			g.ended++
-			piece = g.newSentence()
+			piece = g.endSentence()
 		}
 		written, replaced := g.writer.add(token)
 		piece += written
@@ -348,16 +324,16 @@ func (g *Generator) accept(event Event, token uint32) Event {
 		return event
 	}
 	g.text = append(g.text, event.Text...)
-	enough := g.setup.Params.MaxSentences > 0 && g.ended >= g.setup.Params.MaxSentences
-	switch full := g.chosen >= g.setup.Params.MaxTokens; {
-	case enough && g.required.done():
-		return g.finish(event, Stopped)
-	case full && g.ended+1 == g.setup.Params.MaxSentences && g.sentence.complete():
-		return g.finish(event, Stopped)
-	case full:
-		return g.finish(event, LengthReached)
-	case enough:
+	switch {
+	case g.setup.Params.MaxSentences > 0 && g.ended >= g.setup.Params.MaxSentences:
+		if g.required.done() {
+			return g.finish(event, Stopped)
+		}
 		g.required.ending = true
+	case g.chosen >= g.setup.Params.MaxTokens && g.ended+1 == g.setup.Params.MaxSentences && g.sentence.complete():
+		return g.finish(event, Stopped)
+	case g.chosen >= g.setup.Params.MaxTokens:
+		return g.finish(event, LengthReached)
 	}
 	return event
 }
@@ -365,23 +341,23 @@ func (g *Generator) accept(event Event, token uint32) Event {
 // endLine handles </s>. Where sentence marks are in use, a line that ends without one is not a sentence: verse goes on
 // in the next line, and a heading is followed by a sentence.
 func (g *Generator) endLine() string {
-	switch {
-	case g.setup.Breaks == BreakAlways || g.sentence.complete():
-		g.ended++
-	case g.setup.Breaks == BreakSentence:
-		g.joined++
-	default:
-		g.before = append(g.before, g.tokens[1:]...)
-		return ""
+	if g.setup.Breaks == BreakAlways || g.sentence.complete() {
+		return g.endSentence()
 	}
+	if g.setup.Breaks == BreakSentence {
+		g.joined++
+		g.sentence = sentence{}
+		return g.writer.endSentence()
+	}
+	return ""
+}
+
+func (g *Generator) endSentence() string {
+	g.ended++
+	g.sentence = sentence{}
 	if g.ended == g.setup.Params.MaxSentences && g.required.done() {
 		return "" // finish ends it, after the marks that are still open
 	}
-	return g.newSentence()
-}
-
-func (g *Generator) newSentence() string {
-	g.sentence, g.before = sentence{}, nil
 	return g.writer.endSentence()
 }
 
