@@ -2,6 +2,7 @@ package dbslm_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -315,6 +316,79 @@ func testCorrectIsRepairedByRepeating(t *testing.T, w *world) {
 		b := try(t.Context(), w, ask(conversation, "2", "How long is it?"))
 		if want := "the length of quay is ninety metres"; !strings.Contains(a.text, want) || strings.Contains(b.text, "Incorporating") {
 			t.Errorf("%d: acknowledged with %q, then %q", i, a.text, b.text)
+		}
+	}
+}
+
+// A correction in somebody's own words is recorded whatever dies before it is: by the same request again, by the same words said
+// again, or by whatever the person says next. A window of one word keeps none from being noticed.
+func testNoticedIsNotLost(t *testing.T, w *world) {
+	conversations, corrections := memoryv1.NewConversationServiceClient(w.conn), memoryv1.NewCorrectionServiceClient(w.conn)
+	const said = "No, it's Canberra."
+	lease := 2 * time.Minute
+	for name, c := range map[string]struct {
+		dead    bool // the gateway does nothing any more; otherwise only the recording fails
+		wait    time.Duration
+		id      string
+		then    string
+		correct int // index of the message that corrects
+	}{
+		"the same request":                            {true, 0, "1", said, 2},
+		"the same words after the lease":              {true, lease, "2", said, 3},
+		"something else after the lease":              {true, lease, "2", "What is the capital of Australia?", 2},
+		"the same request after the recording failed": {false, 0, "1", said, 2},
+	} {
+		conversation := start(t, w)
+		for i, content := range []string{"What is the capital of Australia?", "It is Sydney."} {
+			_, err := conversations.AppendMessage(t.Context(), &memoryv1.AppendMessageRequest{
+				RequestId: fmt.Sprint("h", i), ConversationId: conversation, Sender: memoryv1.Sender(i + 1), Content: content,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		f := w.gateway(t)
+		f.lines[dbslm.Memory].on(func(_ context.Context, method string, when moment) error {
+			if method != "RecordCorrection" || when != before {
+				return nil
+			}
+			if c.dead {
+				for _, l := range f.lines {
+					l.set(true)
+				}
+			}
+			return errCut
+		})
+		small := func(id, text string) *gatewayv1.RespondRequest {
+			req := ask(conversation, id, text)
+			req.Window = &memoryv1.WindowBounds{MaxTurns: 1, MaxTokens: 1}
+			return req
+		}
+		first := try(t.Context(), f, small("1", said))
+		if dead := errors.KindOf(first.err) == errors.Unavailable; dead != c.dead {
+			t.Fatalf("%s: the first attempt: %v", name, first)
+		}
+		w.ahead.Add(int64(c.wait))
+		second := try(t.Context(), w, small(c.id, c.then))
+		if second.err != nil || second.finished.Noticed.GetCorrection().GetFact().GetValue() != "Canberra" {
+			t.Fatalf("%s: %v", name, second)
+		}
+		log, err := conversations.ListMessages(t.Context(), &memoryv1.ListMessagesRequest{ConversationId: conversation})
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := corrections.ListCorrections(t.Context(), &memoryv1.ListCorrectionsRequest{ConversationId: conversation, IncludeEnded: true})
+		if err != nil || len(page.Corrections) != 1 || page.Corrections[0].CorrectionMessageId != log.Messages[c.correct].MessageId {
+			t.Errorf("%s: %v, error %v", name, page, err)
+		}
+		if c.dead && !strings.Contains(second.text, "Canberra") {
+			t.Errorf("%s: %v", name, second)
+		}
+		if c.dead {
+			continue
+		}
+		if a := try(t.Context(), w, ask(conversation, "3", "What is the capital of Australia?")); !strings.Contains(a.text, "Canberra") {
+			t.Errorf("%s: %v", name, a)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // quote has corrections quote a reply in every way: as what was wrong, promoted to the person and from there to the model, as a
-// value, and superseded; and has a reply acknowledge one, and level 1 be steered by them. What it returns checks what is left
+// value, and superseded; has a reply say why it was said, one acknowledge a correction, and level 1 be steered by them. What it returns checks what is left
 // when the words that the reply said are forgotten.
 func (w *world) quote(t *testing.T, message, conversation string) func() {
 	t.Helper()
@@ -26,6 +26,9 @@ func (w *world) quote(t *testing.T, message, conversation string) func() {
 			t.Fatal(err)
 		}
 		return resp.Correction
+	}
+	if why := respond(t, w, conversation, "why", "Why did you say that?", 1); !strings.Contains(why.Message.Content, strings.TrimRight(said, ".")) {
+		t.Fatalf("no quote of %q in %q", said, why.Message.Content)
 	}
 	quoted := correct("quoted", message, said, &memoryv1.CorrectedFact{Value: "the keeper of the lighthouse"})
 	ack := respond(t, w, conversation, "2", "And now?", 1)
@@ -78,10 +81,10 @@ func (w *world) quote(t *testing.T, message, conversation string) func() {
 			t.Errorf("one that quoted nothing: %v", k)
 		}
 		history := w.history(t, conversation)
-		if len(history) != 6 || history[2].Content != "And now?" || history[3].Content != "[…]" {
+		if len(history) != 8 || history[4].Content != "And now?" || history[3].Content != "[…]" || history[5].Content != "[…]" {
 			t.Errorf("%v", history)
 		}
-		for _, m := range []*memoryv1.Message{history[1], history[3], history[5]} {
+		for _, m := range []*memoryv1.Message{history[1], history[3], history[5], history[7]} {
 			trace, err := w.GetTrace(ctx, &gatewayv1.GetTraceRequest{MessageId: m.MessageId})
 			if err != nil || trace.Trace.NotReplayable.GetReason() != "DOCUMENT_FORGOTTEN" {
 				t.Errorf("the trace of %q: %v, error %v", m.Content, trace, err)

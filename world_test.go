@@ -44,6 +44,7 @@ var faults = []struct {
 	{"LeaseEndsUnderATurn", testLeaseEndsUnderATurn},
 	{"LibraryRetries", testLibraryRetries},
 	{"CorrectIsRepairedByRepeating", testCorrectIsRepairedByRepeating},
+	{"NoticedIsNotLost", testNoticedIsNotLost},
 	{"Seeds", testSeeds},
 	{"ShortDeadlines", testShortDeadlines},
 	{"HangingPeers", testHangingPeers},

@@ -63,6 +63,9 @@ func (t *turn) repeat(ctx context.Context) (*gatewayv1.RespondResponse, error) {
 	if len(spokenSignals(trace)) > 0 { // the earlier request may have ended before it confirmed them
 		t.confirmNow(ctx, trace)
 	}
+	if trace.GetNoticedRule() != "" && trace.GetNoticedCorrectionId() == "" { // noticed, and not recorded then
+		t.notice(ctx)
+	}
 	t.announce()
 	_ = t.out.put(&gatewayv1.StreamRespondResponse{Event: &gatewayv1.StreamRespondResponse_Delta{
 		Delta: &gatewayv1.RespondDelta{Text: t.prepared.Reply.GetContent()},
@@ -72,6 +75,7 @@ func (t *turn) repeat(ctx context.Context) (*gatewayv1.RespondResponse, error) {
 		UserMessage:  t.prepared.UserMessage,
 		FinishReason: finishOf(t.prepared.Reply, trace),
 		Trace:        trace,
+		Noticed:      t.noticed,
 	}, nil
 }
 

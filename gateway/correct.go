@@ -86,7 +86,7 @@ func (t *turn) notice(ctx context.Context) {
 	defer cancel()
 	recorded, err := t.gateway.corrections.RecordCorrection(ctx, noticed.Correction)
 	if err != nil {
-		t.degrade(serviceMemory, err, "the correction in the text was noticed, but not recorded")
+		t.degrade(serviceMemory, err, "the correction in the text was noticed, but not recorded; the same request again records it")
 		return
 	}
 	t.noticed.Correction = recorded.Correction

@@ -25,7 +25,13 @@ func (t *turn) provide(ctx context.Context, needed *conceptv1.PayloadNeeded) *co
 	}
 	provided := &conceptv1.ProvidedPayload{Concept: needed.Concept}
 	t.provided[needed.Concept] = provided
-	payload, err := t.callProvider(ctx, needed)
+	var payload string
+	var err error
+	if needed.AskedReply != nil {
+		payload, err = t.tellReply(ctx, needed.AskedReply)
+	} else {
+		payload, err = t.callProvider(ctx, needed)
+	}
 	if err == nil {
 		err = checkProvided(payload)
 	}

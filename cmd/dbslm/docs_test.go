@@ -58,7 +58,7 @@ func checkSection(t *testing.T, document, name, got string) {
 
 // TestDocument runs every command of documents in order and compares what it prints with what they show.
 func TestDocument(t *testing.T) {
-	for _, name := range []string{"cli.md", "formats.md"} {
+	for _, name := range []string{"cli.md", "formats.md", "audit.md"} {
 		t.Run(name, func(t *testing.T) { checkDocument(t, name) })
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -60,6 +61,8 @@ func TestHelp(t *testing.T) {
 	})
 }
 
+var shellWords = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
+
 // The examples in the help are command lines that are understood.
 func TestExamplesParse(t *testing.T) {
 	everyCommand(newRoot(streams{}), func(cmd *cobra.Command) {
@@ -72,12 +75,11 @@ func TestExamplesParse(t *testing.T) {
 			words, _, _ = strings.Cut(words, " < ")
 			words, _, _ = strings.Cut(words, " | ")
 			var args []string
-			for i, part := range strings.Split(words, `"`) {
-				if i%2 == 1 {
-					args = append(args, part)
-				} else {
-					args = append(args, strings.Fields(part)...)
+			for _, word := range shellWords.FindAllString(words, -1) {
+				if quote := word[:1]; quote == `"` || quote == "'" {
+					word = strings.Trim(word, quote)
 				}
+				args = append(args, word)
 			}
 			found, rest, err := newRoot(streams{}).Find(args)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,8 +33,11 @@ type Correction struct {
 	// Created orders the corrections of one scope: it grows from each to the next also when the clock does not.
 	Created time.Time
 	Version uint32 // grows with every change of state
-	// Cue is the question that was answered wrongly; empty when no erring message is named. It is found by memory.
+	// Cue is the question that was answered wrongly; empty when no erring message is named. It is found by memory. Once its
+	// conversation is gone only its words are left, in no order.
 	Cue string
+	// AskedBy is the person whose question the cue is, and AskedIn the conversation that it was asked in, empty when that is gone.
+	AskedBy, AskedIn string
 	// Times is how often this value was recorded for the subject with no other one in between, from 1.
 	Times uint32
 	// Origin says where an imported or promoted correction came from; empty for one recorded here.
@@ -117,9 +121,17 @@ type CorrectionMatch struct {
 	matching.Match
 }
 
-// WithCue returns the correction of an answer to that question.
-func (c Correction) WithCue(question string) Correction {
-	c.Cue = text.Truncate(question, maxCueBytes)
+// WithCue returns the correction of an answer to that person's question in the correction's conversation.
+func (c Correction) WithCue(question, askedBy string) Correction {
+	c.Cue, c.AskedBy, c.AskedIn = text.Truncate(question, maxCueBytes), askedBy, c.ConversationID
+	return c
+}
+
+// Inherits returns the correction with the cue of the one that it supersedes, if it has none.
+func (c Correction) Inherits(former Correction) Correction {
+	if c.Cue == "" {
+		c.Cue, c.AskedBy, c.AskedIn = former.Cue, former.AskedBy, former.AskedIn
+	}
 	return c
 }
 
@@ -163,7 +175,7 @@ func (c Correction) originRank() int {
 	return 0
 }
 
-// Promote returns the correction as it is recorded in a wider place after review. The same promotion has the same request id.
+// Promote returns the correction as it is recorded in a wider place after review; its request id is a PromotionID.
 func (c Correction) Promote(to Place, reviewedBy string) (Correction, error) {
 	switch {
 	case !c.Active():
@@ -172,15 +184,20 @@ func (c Correction) Promote(to Place, reviewedBy string) (Correction, error) {
 		return c, Invalid("scope", "%s is not wider than %s, the correction's own scope", to.Scope, c.Scope)
 	}
 	wide := Correction{
-		Tenant: c.Tenant, RequestID: PromotionID(to, c.ID), Place: to, ErrorContext: c.ErrorContext, Fact: c.Fact, Subject: c.Subject,
-		RecordedBy: c.RecordedBy, Cue: c.Cue, Origin: promotedFrom + c.ID, ReviewedBy: reviewedBy,
+		Tenant: c.Tenant, Place: to, ErrorContext: c.ErrorContext, Fact: c.Fact, Subject: c.Subject,
+		RecordedBy: c.RecordedBy, Origin: promotedFrom + c.ID, ReviewedBy: reviewedBy,
 	}
-	return wide, nil
+	return wide.Inherits(c), nil
 }
 
-// PromotionID is the request id under which a correction is promoted to a place.
-func PromotionID(to Place, correctionID string) string {
-	return promotedFrom + ActiveKey(to, correctionID)
+// PromotionID is the request id under which a correction is promoted to a place for the nth time, from 0: what was promoted and
+// has ended can be promoted again.
+func PromotionID(to Place, correctionID string, n int) string {
+	id := promotedFrom + ActiveKey(to, correctionID)
+	if n > 0 {
+		id += ":" + strconv.Itoa(n)
+	}
+	return id
 }
 
 // CheckOrigin checks the name under which corrections are imported.

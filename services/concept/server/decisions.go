@@ -32,7 +32,7 @@ func (s *decisions) Next(ctx context.Context, req *conceptv1.NextRequest) (*conc
 	if err != nil {
 		return nil, err
 	}
-	d := &decision{bot: b, req: req, resp: &conceptv1.NextResponse{BuildId: b.build.ID, Threshold: b.build.Threshold}}
+	d := &decision{bot: b, req: req, language: req.LanguageCode, resp: &conceptv1.NextResponse{BuildId: b.build.ID, Threshold: b.build.Threshold}}
 	if d.request, err = schema.Object(req.PayloadJson); err != nil {
 		return nil, errors.New(errors.InvalidArgument, "BAD_PAYLOAD", "the payload is %s", errors.Public(err)).Field("payload_json", "not a JSON object")
 	}
@@ -78,11 +78,13 @@ func (s *decisions) claim(ctx context.Context, name concept.Bot, req *conceptv1.
 
 // decision is one Next in progress.
 type decision struct {
-	bot     *bot
-	req     *conceptv1.NextRequest
-	resp    *conceptv1.NextResponse
-	request map[string]any // payload of the request
-	bound   bool           // a correction bears on the text: a concept that does not hold it must not answer
+	bot      *bot
+	req      *conceptv1.NextRequest
+	resp     *conceptv1.NextResponse
+	request  map[string]any        // payload of the request
+	bound    bool                  // a correction bears on the text: a concept that does not hold it must not answer
+	language string                // of the reply
+	asked    *conceptv1.AskedReply // the text asks why this was said; nil when it does not
 }
 
 // predict lets the most probable concept speak that is above the threshold and whose payload can be filled. When a
@@ -94,6 +96,9 @@ func (d *decision) predict() {
 	}
 	_, corrected := concept.Bearing(knownFacts(d.req.Corrections))
 	d.bound = corrected && d.req.ForceConcept == "" && !d.bot.concepts[concept.CorrectedFact].Disabled
+	if d.asksWhy() && d.try(concept.ReplyExplained, 1, nil, nil, time.Time{}) {
+		return
+	}
 	candidates := d.bot.model.Predict(d.req.Text)
 	if forced := d.req.ForceConcept; forced != "" {
 		candidates = []predict.Candidate{{Concept: forced, Probability: 1}}
@@ -130,6 +135,37 @@ func (d *decision) predict() {
 	d.abstain(reason)
 }
 
+// asksWhy finds the reply whose reason the person asks for.
+func (d *decision) asksWhy() bool {
+	if d.req.ForceConcept != "" || slices.Contains(d.req.UsedConcepts, concept.ReplyExplained) {
+		return false
+	}
+	var replies []string
+	var at []int
+	for i, u := range d.req.Window {
+		if u.Assistant {
+			replies, at = append(replies, u.Text), append(at, i)
+		}
+	}
+	why, ok := concept.AsksWhy(d.req.Text, replies)
+	if !ok {
+		return false
+	}
+	d.asked = &conceptv1.AskedReply{MessagesBack: uint32(len(d.req.Window) - at[why.Reply]), Words: why.Words}
+	if d.req.LanguageCode == "" {
+		d.language = why.Language
+	}
+	return true
+}
+
+// askedBy is the reply that a concept needs to know about.
+func (d *decision) askedBy(name string) *conceptv1.AskedReply {
+	if name != concept.ReplyExplained {
+		return nil
+	}
+	return d.asked
+}
+
 func (d *decision) abstain(reason string) {
 	d.resp.Decision = &conceptv1.NextResponse_Abstention{Abstention: &conceptv1.Abstention{Reason: reason}}
 }
@@ -162,20 +198,20 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	if d.bound && sig == nil && !concept.IsBuiltIn(name) && !holdsCorrection(from) {
 		return skip("does not hold the correction")
 	}
-	if c.Provider != "" && d.req.Provided.GetConcept() != name {
-		if _, missing, _ := concept.PickTemplate(templates, d.req.LanguageCode, payload, d.req.Seed); len(missing) > 0 {
+	if asked := d.askedBy(name); (c.Provider != "" || asked != nil) && d.req.Provided.GetConcept() != name {
+		if _, missing, _ := concept.PickTemplate(templates, d.language, payload, d.req.Seed); len(missing) > 0 {
 			// A request carries one provider's answer. The caller lists the concepts whose provider it has asked
 			// before; without this two failing providers would be asked in turns for ever.
 			if slices.Contains(d.req.UsedConcepts, name) {
 				return skip("missing_slot: " + strings.Join(missing, ", "))
 			}
 			d.resp.Decision = &conceptv1.NextResponse_PayloadNeeded{PayloadNeeded: &conceptv1.PayloadNeeded{
-				Concept: name, ProviderAddress: c.Provider, Slots: missing,
+				Concept: name, ProviderAddress: c.Provider, Slots: missing, AskedReply: asked,
 			}}
 			return true
 		}
 	}
-	picked, missing, why := concept.PickTemplate(templates, d.req.LanguageCode, payload, d.req.Seed)
+	picked, missing, why := concept.PickTemplate(templates, d.language, payload, d.req.Seed)
 	if picked == nil {
 		if why == concept.SkippedSlot {
 			return skip("missing_slot: " + strings.Join(missing, ", "))

@@ -17,13 +17,21 @@ func (d *decision) sources(c concept.Concept, sig *concept.Signal) []concept.Sou
 	return []concept.Source{
 		{Name: "signal", Values: signalValues(sig)},
 		{Name: "request", Values: d.request},
-		{Name: "provider", Values: d.provided(c.Name)},
+		{Name: providerName(c), Values: d.provided(c.Name)},
 		{Name: "correction", Values: concept.FactValues(corrections)},
 		{Name: "fact", Values: concept.FactValues(facts)},
 		{Name: "built_in", Values: d.builtIn(corrections, sig)},
 		{Name: "static", Values: object(c.Static)},
 		{Name: "default", Values: d.bot.schemas[c.Name].Defaults()},
 	}
+}
+
+// providerName says who answered for the provider of a concept.
+func providerName(c concept.Concept) string {
+	if c.Name == concept.ReplyExplained {
+		return "trace"
+	}
+	return "provider"
 }
 
 func knownFacts(protos []*conceptv1.KnownFact) []concept.Fact {

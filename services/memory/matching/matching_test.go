@@ -87,3 +87,23 @@ func TestEveryMatchIsFoundByATerm(t *testing.T) {
 		}
 	})
 }
+
+// TestUnorderedWordsMatchAlike compares a key of a question with one of its words alone.
+func TestUnorderedWordsMatchAlike(t *testing.T) {
+	word := rapid.SampledFrom([]string{"Wo", "ist", "der", "die", "Schlüssel", "Bäckerei", "où", "est", "l'école", "hôtel", "the", "What's", "France’s", "capital", "capitals", "首都", "日本", "7", "C++", "50%", "well-known", "?", "Ärger!"})
+	rapid.Check(t, func(t *rapid.T) {
+		question := strings.Join(rapid.SliceOfN(word, 0, 12).Draw(t, "question"), " ")
+		said := NewText(strings.Join(rapid.SliceOfN(word, 0, 12).Draw(t, "text"), " "))
+		whole, words := NewKey("wrong", "", "", question), NewKey("wrong", "", "", Unordered(question))
+		if diff := cmp.Diff(whole.Terms(), words.Terms()); diff != "" {
+			t.Fatal(question, diff)
+		}
+		_, a := whole.Match(said, Frequencies{"": 3})
+		if _, b := words.Match(said, Frequencies{"": 3}); a != b {
+			t.Fatalf("%q matches %v, its words %q match %v", question, a, Unordered(question), b)
+		}
+		if again := Unordered(Unordered(question)); again != Unordered(question) {
+			t.Fatalf("%q becomes %q", Unordered(question), again)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package matching
 import (
 	"math"
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -67,6 +68,24 @@ func contentWords(s string, langs []string, limit int) []contentWord {
 		}
 	}
 	return words
+}
+
+// Unordered returns the words of s, sorted, without case and punctuation: what it is found by, without what it says. A
+// key made of them has the terms and languages of one made of s, but for Hiragana between other characters.
+func Unordered(s string) string {
+	apart := func(r rune) bool {
+		return r != '\'' && !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsNumber(r)
+	}
+	var words []string
+	for _, word := range strings.FieldsFunc(strings.ReplaceAll(strings.ToLower(s), "’", "'"), apart) {
+		if single := folding.Words(folding.Text(word)); len(single) > 1 && !strings.Contains(word, "'") { // of a script without spaces
+			words = append(words, single...)
+			continue
+		}
+		words = append(words, word)
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
 }
 
 // maxTextBytes bounds the texts whose every word is asked about: a longer one is no question.

@@ -1,12 +1,40 @@
 package noticing
 
 import (
+	"slices"
+
 	"dbslm/pkg/text"
 	"dbslm/services/memory"
 )
 
 // maxContext bounds the words of a question that stand for what was wrong, in bytes.
 const maxContext = 1024
+
+// Messages and Bytes are how much of what was said before a message may matter to what it corrects, whatever a reply may see.
+const (
+	Messages = 12
+	Bytes    = 64 << 10
+)
+
+// Find returns the correction that a person's message makes of what was said before it, as Correction does; or else the one that an
+// earlier message made whose turn ended without a reply, so that nobody heard of it. Messages that were said in vain do not stand between
+// a reply and its correction if they are corrections too: whoever gets no answer says it again. by is the message that corrects.
+func Find(before []memory.Message, said memory.Message) (k memory.Correction, by memory.Message, rule string, ok bool) {
+	end := len(before)
+	for end > 0 && before[end-1].Sender == memory.SenderUser && before[end-1].TurnID != "" {
+		end--
+	}
+	answered, vain := before[:end], append(slices.Clone(before[end:]), said)
+	for i, by := range slices.Backward(vain) {
+		if slices.ContainsFunc(vain[:i], func(m memory.Message) bool { return !Corrects(m.Content) }) {
+			continue
+		}
+		if k, rule, ok = Correction(answered, by); ok {
+			return k, by, rule, true
+		}
+	}
+	return k, by, "", false
+}
 
 // Correction returns the correction of scope conversation that a person's message makes of what was said before it, oldest
 // first, and the name of the rule that recognised it. What is corrected is the reply to the latest message of the person

@@ -30,3 +30,28 @@ func TestCorrectionQuotesNoReply(t *testing.T) {
 		}
 	}
 }
+
+// What was said in vain, in turns that got no reply, is found by whatever is said next.
+func TestFindWhatNobodyHeard(t *testing.T) {
+	person := func(turn, content string) memory.Message {
+		return memory.Message{ID: content, TurnID: turn, ConversationID: "c", Sender: memory.SenderUser, Content: content}
+	}
+	answered := []memory.Message{person("1", "What is the capital of Australia?"), {ID: "r", ConversationID: "c", TurnID: "1", Sender: memory.SenderAssistant, Content: "It is Sydney."}}
+	for name, test := range map[string]struct {
+		vain     []memory.Message
+		said, by string // by is empty when nothing corrects
+	}{
+		"itself":                       {nil, "No, it's Canberra.", "No, it's Canberra."},
+		"said again":                   {[]memory.Message{person("2", "No, it's Canberra!")}, "No, it's Canberra.", "No, it's Canberra."},
+		"corrected in vain":            {[]memory.Message{person("2", "No, it's Canberra.")}, "And of Austria?", "No, it's Canberra."},
+		"asked in vain since":          {[]memory.Message{person("2", "No, it's Canberra."), person("3", "Hello?")}, "Are you there?", "No, it's Canberra."},
+		"another question between":     {[]memory.Message{person("2", "Who wrote Emma?")}, "No, it's Canberra.", ""},
+		"imported, not said in a turn": {[]memory.Message{person("", "No, it's Canberra.")}, "And of Austria?", ""},
+		"nothing":                      {[]memory.Message{person("2", "Thanks.")}, "And of Austria?", ""},
+	} {
+		k, by, _, ok := Find(append(answered[:2:2], test.vain...), person("9", test.said))
+		if ok != (test.by != "") || ok && (by.Content != test.by || k.CorrectionMessageID != by.ID || k.ErrorMessageID != "r" || k.Fact.Value != "Canberra") {
+			t.Errorf("%s: %v, by %q, %+v", name, ok, by.Content, k)
+		}
+	}
+}

@@ -140,11 +140,11 @@ CROSS JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = found.f
   WHERE tenant = ? AND conversation_id = ? AND active = 1 ORDER BY created_at DESC, correction_id DESC LIMIT ?) recent
 CROSS JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = recent.found_id`
 	selectScopeFacts = ` UNION ALL SELECT 2 AS part, 0.0 AS strength, tenant, fact_id, '', scope, COALESCE(conversation_id, ''), user_id, model, '', '', value, '{}',
-  '', '', 0, 0, attribute, entity, created_at, 1, '', 1, '', ''
+  '', '', 0, 0, attribute, entity, created_at, 1, '', 1, '', '', '', ''
 FROM (SELECT fact_id AS found_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? AND active = 1 ORDER BY created_at DESC, fact_id DESC LIMIT ?) found
 CROSS JOIN tbl_l2_facts f ON f.tenant = ? AND f.fact_id = found.found_id`
 	selectScopeBiases = ` UNION ALL SELECT 3 AS part, strength_log10 AS strength, tenant, bias_id, '', scope, COALESCE(conversation_id, ''), user_id, model, COALESCE(correction_id, ''), '',
-  pattern, '{}', sequence_text, COALESCE(then_text, ''), COALESCE(half_life_us, 0), COALESCE(expires_at, 0), '', '', created_at, is_regex, '', gap_words, '', ''
+  pattern, '{}', sequence_text, COALESCE(then_text, ''), COALESCE(half_life_us, 0), COALESCE(expires_at, 0), '', '', created_at, is_regex, '', gap_words, '', '', '', ''
 FROM (SELECT bias_id AS found_id FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key IN (?,?,?) AND (anchor = '' OR `
 	selectScopeBiasesAfter = `) AND (expires_at IS NULL OR expires_at > ?)
   ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, bias_id DESC LIMIT ?) found

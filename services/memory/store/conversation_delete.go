@@ -12,11 +12,9 @@ const (
 	deleteFactsOfConversation  = `DELETE FROM tbl_l2_facts WHERE tenant = ? AND conversation_id = ?`
 	detachBiasesOfCorrections  = `UPDATE tbl_l2_token_bias SET correction_id = NULL WHERE tenant = ? AND correction_id IN (
   SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ?)`
-	deleteWordsOfScope       = `DELETE FROM tbl_l2_correction_words WHERE tenant = ? AND scope_key = ?`
-	deleteWordCountsOfScope  = `DELETE FROM tbl_l2_correction_word_counts WHERE tenant = ? AND scope_key = ?`
-	deleteCorrectionsOfScope = `DELETE FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ?`
-	detachCorrectionsMadeIn  = `UPDATE tbl_l2_correction_log SET conversation_id = NULL, error_message_id = NULL, correction_message_id = NULL, cue = NULL
-WHERE tenant = ? AND conversation_id = ?`
+	deleteWordsOfScope         = `DELETE FROM tbl_l2_correction_words WHERE tenant = ? AND scope_key = ?`
+	deleteWordCountsOfScope    = `DELETE FROM tbl_l2_correction_word_counts WHERE tenant = ? AND scope_key = ?`
+	deleteCorrectionsOfScope   = `DELETE FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ?`
 	deleteScope                = `DELETE FROM tbl_l2_scopes WHERE tenant = ? AND scope_key = ?`
 	deleteTracesOfConversation = `DELETE FROM tbl_l2_message_traces WHERE tenant = ? AND message_id IN (
   SELECT message_id FROM tbl_l2_messages WHERE tenant = ? AND conversation_id = ?)`
@@ -26,20 +24,23 @@ WHERE tenant = ? AND conversation_id = ?`
 )
 
 // DeleteConversation removes a conversation with everything that hangs on it and returns how many messages that were.
-// Corrections of a wider scope that were made in it hold in other conversations too: they stay, without their references to it.
+// Corrections of a wider scope that were made in it hold in other conversations too: they stay, without their references to it and
+// without quoting it.
 func (s *Store) DeleteConversation(ctx context.Context, tenant, id string) (messages int64, err error) {
 	scope := memory.Place{Scope: memory.ScopeConversation, ConversationID: id}.Key()
-	steps := []struct { // in an order that the foreign keys allow
+	type step struct {
 		statement string
 		args      []any
-	}{
-		{deleteBiasesOfConversation, []any{tenant, id}},
-		{deleteFactsOfConversation, []any{tenant, id}},
+	}
+	ofScope := []step{ // in an order that the foreign keys allow
 		{detachBiasesOfCorrections, []any{tenant, tenant, scope}},
 		{deleteWordsOfScope, []any{tenant, scope}},
 		{deleteWordCountsOfScope, []any{tenant, scope}},
 		{deleteCorrectionsOfScope, []any{tenant, scope}},
-		{detachCorrectionsMadeIn, []any{tenant, id}},
+	}
+	ofConversation := []step{
+		{deleteBiasesOfConversation, []any{tenant, id}},
+		{deleteFactsOfConversation, []any{tenant, id}},
 		{deleteScope, []any{tenant, scope}},
 		{deleteTracesOfConversation, []any{tenant, tenant, id}},
 		{deleteMessagesOfConversation, []any{tenant, id}},
@@ -47,7 +48,21 @@ func (s *Store) DeleteConversation(ctx context.Context, tenant, id string) (mess
 		{deleteConversation, []any{tenant, id}},
 	}
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		all := func(steps []step) error {
+			for _, step := range steps {
+				if _, err := tx.Exec(ctx, step.statement, step.args...); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
 		if _, err := lockScope(ctx, tx, tenant, scope); err != nil {
+			return err
+		}
+		if err := all(ofScope); err != nil {
+			return err
+		}
+		if err := allLeave(ctx, tx, tenant, id); err != nil { // scopes are locked before the conversation
 			return err
 		}
 		c, err := s.lockConversation(ctx, tx, tenant, id)
@@ -58,12 +73,10 @@ func (s *Store) DeleteConversation(ctx context.Context, tenant, id string) (mess
 		if err := unindexConversation(ctx, tx, c); err != nil {
 			return err
 		}
-		for _, step := range steps {
-			if _, err := tx.Exec(ctx, step.statement, step.args...); err != nil {
-				return err
-			}
+		if err := allLeave(ctx, tx, tenant, id); err != nil { // that were recorded meanwhile
+			return err
 		}
-		return nil
+		return all(ofConversation)
 	})
 	return messages, err
 }

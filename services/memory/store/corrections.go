@@ -14,7 +14,8 @@ import (
 const correctionColumns = `tenant, correction_id, COALESCE(request_id, '') AS request, scope, COALESCE(conversation_id, '') AS conversation, user_id, model,
   COALESCE(error_message_id, '') AS error_message, COALESCE(correction_message_id, '') AS correction_message, error_context, corrected_fact_json, subject,
   COALESCE(superseded_by, '') AS successor, COALESCE(superseded_at, 0) AS superseded, COALESCE(revoked_at, 0) AS revoked, revoke_reason, recorded_by, created_at, version,
-  COALESCE(cue, '') AS cue_text, COALESCE(times, 1) AS times_told, COALESCE(origin, '') AS origin_name, COALESCE(reviewed_by, '') AS reviewer`
+  COALESCE(cue, '') AS cue_text, COALESCE(times, 1) AS times_told, COALESCE(origin, '') AS origin_name, COALESCE(reviewed_by, '') AS reviewer,
+  COALESCE(asked_by, '') AS asker, COALESCE(asked_in, '') AS asked`
 
 func scanCorrection(row database.Scanner, more ...any) (memory.Correction, error) {
 	var k memory.Correction
@@ -23,7 +24,7 @@ func scanCorrection(row database.Scanner, more ...any) (memory.Correction, error
 	err := row.Scan(append(more, &k.Tenant, &k.ID, &k.RequestID, &k.Scope, &k.ConversationID, &k.UserID, &k.Model,
 		&k.ErrorMessageID, &k.CorrectionMessageID, &k.ErrorContext, &fact, &k.Subject,
 		&k.SupersededBy, &superseded, &revoked, &k.RevokeReason, &k.RecordedBy, &created, &k.Version,
-		&k.Cue, &k.Times, &k.Origin, &k.ReviewedBy)...)
+		&k.Cue, &k.Times, &k.Origin, &k.ReviewedBy, &k.AskedBy, &k.AskedIn)...)
 	if err != nil {
 		return k, err
 	}
@@ -41,8 +42,8 @@ const (
 	selectSuperseded          = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND superseded_by = ? AND superseded_at = ?`
 	insertCorrection          = `INSERT INTO tbl_l2_correction_log (tenant, correction_id, request_id, scope, scope_key, conversation_id, user_id, model,
   error_message_id, correction_message_id, error_context, error_context_pattern, corrected_fact_json, subject, active, active_key, revoke_reason, recorded_by, created_at, version,
-  cue, times, origin, reviewed_by)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '', ?, ?, 1, ?, ?, ?, ?)`
+  cue, times, origin, reviewed_by, asked_by, asked_in)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '', ?, ?, 1, ?, ?, ?, ?, ?, ?)`
 	endCorrection = `UPDATE tbl_l2_correction_log SET active = 0, active_key = NULL, superseded_by = ?, superseded_at = ?, revoked_at = ?, revoke_reason = ?, version = ?
 WHERE tenant = ? AND correction_id = ? AND version = ?`
 	countCorrection = `UPDATE tbl_l2_conversations SET active_corrections = active_corrections + ? WHERE tenant = ? AND conversation_id = ?`
@@ -92,43 +93,47 @@ func (s *Store) RecordCorrection(ctx context.Context, k memory.Correction, now t
 				return err
 			}
 			if question != "" {
-				stored = stored.WithCue(question)
+				stored = stored.WithCue(question, named.UserID)
 			}
 		}
-		if stored.Created, err = stampScope(ctx, tx, k.Tenant, k.Place.Key(), lastAt, now); err != nil {
-			return err
-		}
-		stored.Version, stored.Times = 1, 1
-		counts := counter{}
-		key := memory.ActiveKey(k.Place, k.Subject)
-		former, err := scanCorrection(tx.QueryRow(ctx, selectCorrectionActive, k.Tenant, key))
-		switch {
-		case err == nil && k.Imported() && !former.Imported(): // what comes from elsewhere never outranks what was said here
-			stored, err = addOutranked(ctx, tx, stored, former)
-			return err
-		case err == nil:
-			if stored.Repeats(former) {
-				stored.Times = former.Times + 1
-			}
-			if stored.Cue == "" {
-				stored.Cue = former.Cue
-			}
-			if err := endOne(ctx, tx, former, former.Supersede(k.ID, stored.Created), counts); err != nil {
-				return err
-			}
-			superseded = append(superseded, former.ID)
-		case !errors.Is(err, database.ErrNoRows):
-			return err
-		}
-		// The counter first: the insert's foreign key takes a shared lock on the conversation, and two transactions that both
-		// held one could not both go on to change it.
-		counts[k.ConversationID]++
-		if err := counts.write(ctx, tx, k.Tenant); err != nil {
-			return err
-		}
-		return addCorrection(ctx, tx, stored, key)
+		stored, superseded, err = supersedeAndAdd(ctx, tx, stored, lastAt, now)
+		return err
 	})
 	return stored, superseded, err
+}
+
+// supersedeAndAdd stores a new correction of a locked scope, whose latest entry is of lastAt, and ends the active one of its subject.
+func supersedeAndAdd(ctx context.Context, tx *database.Tx, k memory.Correction, lastAt int64, now time.Time) (_ memory.Correction, superseded []string, err error) {
+	if k.Created, err = stampScope(ctx, tx, k.Tenant, k.Place.Key(), lastAt, now); err != nil {
+		return k, nil, err
+	}
+	k.Version, k.Times = 1, 1
+	counts := counter{}
+	key := memory.ActiveKey(k.Place, k.Subject)
+	former, err := scanCorrection(tx.QueryRow(ctx, selectCorrectionActive, k.Tenant, key))
+	switch {
+	case err == nil && k.Imported() && !former.Imported(): // what comes from elsewhere never outranks what was said here
+		k, err = addOutranked(ctx, tx, k, former)
+		return k, nil, err
+	case err == nil:
+		if k.Repeats(former) {
+			k.Times = former.Times + 1
+		}
+		k = k.Inherits(former)
+		if err := endOne(ctx, tx, former, former.Supersede(k.ID, k.Created), counts); err != nil {
+			return k, nil, err
+		}
+		superseded = append(superseded, former.ID)
+	case !errors.Is(err, database.ErrNoRows):
+		return k, nil, err
+	}
+	// The counter first: the insert's foreign key takes a shared lock on the conversation, and two transactions that both
+	// held one could not both go on to change it.
+	counts[k.ConversationID]++
+	if err := counts.write(ctx, tx, k.Tenant); err != nil {
+		return k, nil, err
+	}
+	return k, superseded, addCorrection(ctx, tx, k, key)
 }
 
 // addOutranked keeps a correction from elsewhere whose subject an active one of this store has: superseded by it at once.
@@ -177,7 +182,8 @@ func addCorrection(ctx context.Context, tx *database.Tx, k memory.Correction, ac
 	key := k.Key()
 	_, err = tx.Exec(ctx, insertCorrection, k.Tenant, k.ID, nullString(k.RequestID), string(k.Scope), k.Place.Key(), nullString(k.ConversationID), k.UserID, k.Model,
 		nullString(k.ErrorMessageID), nullString(k.CorrectionMessageID), k.ErrorContext, folding.LikePattern(key.Phrase()), fact, k.Subject, activeKey,
-		k.RecordedBy, micros(k.Created), nullString(k.Cue), k.Times, nullString(k.Origin), nullString(k.ReviewedBy))
+		k.RecordedBy, micros(k.Created), nullString(k.Cue), k.Times, nullString(k.Origin), nullString(k.ReviewedBy),
+		nullString(k.AskedBy), nullString(k.AskedIn))
 	if err != nil {
 		return err
 	}
@@ -251,7 +257,8 @@ func (s *Store) withCorrection(ctx context.Context, tenant, id string, f func(tx
 }
 
 // PromoteCorrection records an active correction in a wider scope, after review, and leaves the narrower one as it is. to names
-// the scope and, for scope model, the model. Promoting it again to the same place returns what was recorded.
+// the scope and, for scope model, the model. Promoting it again to the same place returns what was recorded, as long as that holds;
+// what was promoted and has ended since is recorded anew.
 func (s *Store) PromoteCorrection(ctx context.Context, tenant, id string, to memory.Place, reviewedBy string, now time.Time) (memory.Correction, error) {
 	k, err := readCorrection(ctx, s.db, tenant, id)
 	if err != nil {
@@ -264,12 +271,54 @@ func (s *Store) PromoteCorrection(ctx context.Context, tenant, id string, to mem
 	if to, err = completePlace(to, named); err != nil {
 		return k, err
 	}
-	wide, err := k.Promote(to, reviewedBy)
+	newest, err := newID()
 	if err != nil {
 		return k, err
 	}
-	wide, _, err = s.RecordCorrection(ctx, wide, now)
+	var wide memory.Correction
+	err = s.inTxAgain(ctx, func(tx *database.Tx) error {
+		if _, err := lockScope(ctx, tx, tenant, k.Place.Key()); err != nil { // the narrower scope first
+			return err
+		}
+		lastAt, err := lockScope(ctx, tx, tenant, to.Key())
+		if err != nil {
+			return err
+		}
+		current, err := readCorrection(ctx, tx, tenant, id)
+		if err != nil {
+			return err
+		}
+		if wide, err = current.Promote(to, reviewedBy); err != nil {
+			return err
+		}
+		wide.ID = newest
+		earlier, err := promotions(ctx, tx, tenant, id, to)
+		if err != nil {
+			return err
+		}
+		if n := len(earlier); n > 0 && earlier[n-1].Active() {
+			wide = earlier[n-1]
+			return nil
+		}
+		wide.RequestID = memory.PromotionID(to, id, len(earlier))
+		wide, _, err = supersedeAndAdd(ctx, tx, wide, lastAt, now)
+		return err
+	})
 	return wide, err
+}
+
+// promotions returns what a correction was promoted to in a place, in order: all but the last one ended.
+func promotions(ctx context.Context, q database.Querier, tenant, id string, to memory.Place) (all []memory.Correction, err error) {
+	for {
+		k, err := scanCorrection(q.QueryRow(ctx, selectCorrectionByRequest, tenant, memory.PromotionID(to, id, len(all))))
+		if errors.Is(err, database.ErrNoRows) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, k)
+	}
 }
 
 // SupersedeCorrection ends an active correction in favour of another active one of the same scope. Since the other is active

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,8 +53,34 @@ func testPromotion(t *testing.T, s *Store) {
 		t.Errorf("the narrow one: %+v, error %v", got, err)
 	}
 	elsewhere := begin(t, s)
-	if got := values(match(t, s, elsewhere, "", "capital of France", 5)); !cmp.Equal(got, []string{"Paris"}) {
-		t.Errorf("in another conversation: %v", got)
+	found := func(want ...string) {
+		t.Helper()
+		if got := values(match(t, s, elsewhere, "", "capital of France", 5)); !slices.Equal(got, want) {
+			t.Errorf("in another conversation: %v, want %v", got, want)
+		}
+	}
+	found("Paris")
+	// What ended is promoted again, whichever way it ended.
+	if _, err := s.RevokeCorrection(ctx, c.Tenant, wide.ID, "", noon); err != nil {
+		t.Fatal(err)
+	}
+	found()
+	second, err := s.PromoteCorrection(ctx, c.Tenant, narrow.ID, to, "editor", noon)
+	if err != nil || second.ID == wide.ID || !second.Active() {
+		t.Errorf("promoted after it was revoked: %+v, error %v", second, err)
+	}
+	found("Paris")
+	users := capitalIn(t, c, "users", "Lyon")
+	users.Scope = memory.ScopeUser
+	users, _ = record(t, s, users, noon)
+	found("Lyon")
+	wide, err = s.PromoteCorrection(ctx, c.Tenant, narrow.ID, to, "editor", noon)
+	if err != nil || wide.ID == second.ID || !wide.Active() {
+		t.Errorf("promoted after it was superseded: %+v, error %v", wide, err)
+	}
+	found("Paris")
+	if k, err := s.Correction(ctx, c.Tenant, users.ID); err != nil || k.SupersededBy != wide.ID {
+		t.Errorf("%+v, error %v", k, err)
 	}
 	for name, place := range map[string]memory.Place{"not wider": {Scope: memory.ScopeUser}, "narrower": {Scope: memory.ScopeConversation, ConversationID: c.ID}, "no model": {Scope: memory.ScopeModel}} {
 		if _, err := s.PromoteCorrection(ctx, c.Tenant, wide.ID, place, "", noon); errors.KindOf(err) != errors.InvalidArgument {
@@ -122,6 +150,43 @@ func testCuesOfCorrections(t *testing.T, s *Store) {
 	} {
 		if got := match(t, s, c, "", text, 5); len(got) != want {
 			t.Errorf("%q matched %v", text, got)
+		}
+	}
+}
+
+// testPromoteOrRevokeAtOnce lets promotions race with the end of what they promote: none records what had ended before.
+func testPromoteOrRevokeAtOnce(t *testing.T, s *Store) {
+	ctx := t.Context()
+	for round := range 10 {
+		c := begin(t, s)
+		narrow, _ := record(t, s, capitalIn(t, c, fmt.Sprint("r", round), "Paris"), noon)
+		to := memory.Place{Scope: memory.ScopeModel, Model: fmt.Sprint("m", round)}
+		var promoted [8]memory.Correction
+		errs := together(9, func(i int) (err error) {
+			if i == 8 {
+				_, err = s.RevokeCorrection(ctx, c.Tenant, narrow.ID, "", noon)
+				return err
+			}
+			promoted[i], err = s.PromoteCorrection(ctx, c.Tenant, narrow.ID, to, "editor", noon)
+			return err
+		})
+		ids := map[string]bool{}
+		for i, err := range errs {
+			switch {
+			case i == 8 && err != nil:
+				t.Error(err)
+			case i < 8 && err == nil:
+				ids[promoted[i].ID] = true
+			case i < 8:
+				wantError(t, err, errors.FailedPrecondition, memory.ReasonCorrectionEnded)
+			}
+		}
+		if len(ids) > 1 {
+			t.Errorf("promoted to %d corrections", len(ids))
+		}
+		page, _, err := s.Corrections(ctx, CorrectionQuery{Tenant: c.Tenant, Model: to.Model, IncludeEnded: true, Limit: 10})
+		if err != nil || len(page) != len(ids) {
+			t.Errorf("%d are stored, %d were returned, error %v", len(page), len(ids), err)
 		}
 	}
 }

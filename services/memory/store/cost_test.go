@@ -186,7 +186,7 @@ func fill(t *testing.T, s *Store, c memory.Conversation, messages, corrections i
 			}
 			k := correctionIn(t, c, id, fmt.Sprint("ended topic", i), "x")
 			if _, err := tx.Exec(t.Context(), insertCorrection, k.Tenant, id, id, string(k.Scope), k.Place.Key(), k.ConversationID, "", "", nil, nil,
-				k.ErrorContext, k.Key().Phrase(), "{}", k.Subject, nil, "", micros(noon), nil, 1, nil, nil); err != nil {
+				k.ErrorContext, k.Key().Phrase(), "{}", k.Subject, nil, "", micros(noon), nil, 1, nil, nil, nil, nil); err != nil {
 				return err
 			}
 		}
@@ -254,6 +254,10 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 		{selectCorrectionByRequest, []any{c.Tenant, c.ID}},
 		{selectCorrectionActive, []any{c.Tenant, c.ID}},
 		{selectSuperseded, []any{c.Tenant, c.ID, 1}},
+		{findCorrectionsMadeIn, []any{c.Tenant, c.ID, 10}},
+		{findCorrectionsAskedIn, []any{c.Tenant, c.ID, 10}},
+		{findCorrectionsAskedBy, []any{c.Tenant, "x", 10}},
+		{findCorrectionsReviewed, []any{c.Tenant, "x", 10}},
 		{documented, []any{c.ID, " x "}},
 		{selectFactByRequest, []any{c.Tenant, c.ID}},
 		{selectBiasByRequest, []any{c.Tenant, c.ID}},

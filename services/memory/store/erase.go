@@ -40,8 +40,8 @@ type remover struct {
 
 // Erase removes everything about a subject, in transactions of at most 200 rows, until a count finds nothing left; progress is
 // told after each. Killed or cancelled at any moment, the same request goes on. A conversation that does not exist is erased
-// already. What remains is a row that says that it happened; and corrections of a whole model that somebody reviewed, without
-// the person's name, the question and the messages they came from.
+// already. What remains of a person is a row that says that it happened; and of corrections of a whole model that somebody
+// reviewed entity, attribute and value. What remains of a conversation are its person's and model's corrections, which do not quote it.
 func (s *Store) Erase(ctx context.Context, tenant string, subject memory.Subject, requestID string, now time.Time, progress func(rows int64) error) (Erasure, error) {
 	e := Erasure{remover: remover{store: s, tenant: tenant, progress: progress}, subject: subject}
 	e.note = func(ctx context.Context, tx *database.Tx, removed int64) error {
@@ -165,7 +165,7 @@ const (
 	findFactsOfScope        = `SELECT fact_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? LIMIT ?`
 	findCorrectionsOfScope  = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ? LIMIT ?`
 	findCorrectionsOfOwn    = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND recorded_by = ? AND reviewed_by IS NULL LIMIT ?`
-	findCorrectionsReviewed = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND recorded_by = ? AND reviewed_by IS NOT NULL LIMIT ?`
+	findCorrectionsRecorded = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND recorded_by = ? AND reviewed_by IS NOT NULL LIMIT ?`
 	findMessages            = `SELECT message_id FROM tbl_l2_messages WHERE tenant = ? AND conversation_id = ? ORDER BY seq DESC LIMIT ?`
 	findTurns               = `SELECT turn_id FROM tbl_l2_turns WHERE tenant = ? AND conversation_id = ? LIMIT ?`
 	removeBiases            = `DELETE FROM tbl_l2_token_bias WHERE tenant = ? AND bias_id IN `
@@ -173,18 +173,30 @@ const (
 	removeBiasesOf          = `DELETE FROM tbl_l2_token_bias WHERE tenant = ? AND correction_id IN `
 	removeWordsOf           = `DELETE FROM tbl_l2_correction_words WHERE tenant = ? AND correction_id IN `
 	removeCorrections       = `DELETE FROM tbl_l2_correction_log WHERE tenant = ? AND correction_id IN `
-	forgetRecorder          = `UPDATE tbl_l2_correction_log SET recorded_by = '', cue = NULL, conversation_id = NULL, error_message_id = NULL, correction_message_id = NULL
-WHERE tenant = ? AND correction_id IN `
-	removeTraces   = `DELETE FROM tbl_l2_message_traces WHERE tenant = ? AND message_id IN `
-	removeMessages = `DELETE FROM tbl_l2_messages WHERE tenant = ? AND message_id IN `
-	removeTurns    = `DELETE FROM tbl_l2_turns WHERE tenant = ? AND turn_id IN `
-	closeForGood   = `UPDATE tbl_l2_conversations SET archived = 1, open_turn_id = NULL, open_until = NULL WHERE tenant = ? AND conversation_id = ?`
+	findCorrectionsAskedBy  = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND asked_by = ? LIMIT ?`
+	findCorrectionsReviewed = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND reviewed_by = ? LIMIT ?`
+	forgetReviewer          = `UPDATE tbl_l2_correction_log SET reviewed_by = '' WHERE tenant = ? AND correction_id IN `
+	removeTraces            = `DELETE FROM tbl_l2_message_traces WHERE tenant = ? AND message_id IN `
+	removeMessages          = `DELETE FROM tbl_l2_messages WHERE tenant = ? AND message_id IN `
+	removeTurns             = `DELETE FROM tbl_l2_turns WHERE tenant = ? AND turn_id IN `
+	closeForGood            = `UPDATE tbl_l2_conversations SET archived = 1, open_turn_id = NULL, open_until = NULL WHERE tenant = ? AND conversation_id = ?`
 )
 
 // pass removes everything that is there now.
 func (e *Erasure) pass(ctx context.Context) error {
 	if e.subject.ConversationID != "" {
 		return e.conversation(ctx, e.subject.ConversationID)
+	}
+	user := []any{e.subject.UserID}
+	for _, c := range []chore{ // while the questions of the person still stand where a correction quotes them
+		{findCorrectionsOfOwn, user, e.removeCorrections},
+		{findCorrectionsRecorded, user, e.forgetPerson},
+		{findCorrectionsAskedBy, user, e.forgetPerson},
+		{findCorrectionsReviewed, user, byIDs(forgetReviewer)},
+	} {
+		if err := e.all(ctx, c); err != nil {
+			return err
+		}
 	}
 	for {
 		ids, err := readIDs(ctx, e.store.db, findConversationsOfUser, e.tenant, e.subject.UserID, eraseBatch)
@@ -200,18 +212,33 @@ func (e *Erasure) pass(ctx context.Context) error {
 			}
 		}
 	}
-	if err := e.scope(ctx, memory.Place{Scope: memory.ScopeUser, UserID: e.subject.UserID}.Key()); err != nil {
-		return err
+	return e.scope(ctx, memory.Place{Scope: memory.ScopeUser, UserID: e.subject.UserID}.Key())
+}
+
+// forgetPerson takes a person's name and words out of corrections of a model. Those of which nothing would be left go.
+func (e *Erasure) forgetPerson(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error) {
+	corrections, err := lockCorrections(ctx, tx, tenant, ids)
+	if err != nil {
+		return 0, err
 	}
-	for _, c := range []chore{
-		{findCorrectionsOfOwn, []any{e.subject.UserID}, e.removeCorrections},
-		{findCorrectionsReviewed, []any{e.subject.UserID}, byIDs(forgetRecorder)},
-	} {
-		if err := e.all(ctx, c); err != nil {
-			return err
+	var empty []string
+	for _, k := range corrections {
+		after, rest := k.WithoutPerson(e.subject.UserID)
+		if !rest {
+			empty = append(empty, k.ID)
+			continue
+		}
+		if err := writeRewritten(ctx, tx, k, after); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	removed := int64(0)
+	if len(empty) > 0 {
+		if removed, err = e.removeCorrections(ctx, tx, tenant, empty); err != nil {
+			return 0, err
+		}
+	}
+	return removed + int64(len(corrections)-len(empty)), nil
 }
 
 // conversation removes one conversation: closed first, then its messages from the newest, then the rest.
@@ -236,12 +263,20 @@ func (e *remover) contents(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	return e.scope(ctx, memory.Place{Scope: memory.ScopeConversation, ConversationID: id}.Key())
+	if err := e.scope(ctx, memory.Place{Scope: memory.ScopeConversation, ConversationID: id}.Key()); err != nil {
+		return err
+	}
+	for _, find := range []string{findCorrectionsMadeIn, findCorrectionsAskedIn} {
+		if err := e.all(ctx, chore{find, []any{id}, leave(id)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dropConversation removes the row of an empty conversation.
 func dropConversation(ctx context.Context, tx *database.Tx, tenant, id string) (int64, error) {
-	if _, err := tx.Exec(ctx, detachCorrectionsMadeIn, tenant, id); err != nil {
+	if err := allLeave(ctx, tx, tenant, id); err != nil {
 		return 0, err
 	}
 	return tx.Exec(ctx, deleteConversation, tenant, id)
@@ -301,15 +336,12 @@ func (e *remover) scope(ctx context.Context, key string) error {
 // removeCorrections removes corrections of any scope; the index of a wider scope than the erased one is kept right.
 func (e *remover) removeCorrections(ctx context.Context, tx *database.Tx, tenant string, ids []string) (int64, error) {
 	counts := counter{}
-	for _, id := range ids {
-		k, err := readCorrection(ctx, tx, tenant, id)
-		if err != nil {
-			return 0, err
-		}
+	corrections, err := lockCorrections(ctx, tx, tenant, ids)
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range corrections {
 		if k.Active() {
-			if _, err := lockScope(ctx, tx, tenant, k.Place.Key()); err != nil {
-				return 0, err
-			}
 			if err := unfileCorrection(ctx, tx, k); err != nil {
 				return 0, err
 			}
@@ -338,11 +370,14 @@ var (
 		`SELECT COUNT(*) FROM tbl_l2_facts WHERE tenant = ? AND conversation_id = ?`,
 		`SELECT COUNT(*) FROM tbl_l2_token_bias WHERE tenant = ? AND conversation_id = ?`,
 		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND conversation_id = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND asked_in = ?`,
 		`SELECT COUNT(*) FROM tbl_l2_conversations WHERE tenant = ? AND conversation_id = ?`,
 	}
 	countsOfUser = []string{
 		`SELECT COUNT(*) FROM tbl_l2_conversations WHERE tenant = ? AND user_id = ?`,
 		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND recorded_by = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND asked_by = ?`,
+		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND reviewed_by = ?`,
 	}
 	countsOfScope = []string{
 		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ?`,

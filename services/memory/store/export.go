@@ -15,7 +15,7 @@ import (
 const exportPage = 100
 
 // Export hands out everything stored about a subject, one JSON object a line, each with a "kind": conversation, message, trace,
-// correction, fact, bias. An unknown conversation is NotFound; a person of whom nothing is known has an empty export.
+// correction, fact, bias; of a person also what they recorded for a model, and what corrects an answer to them. An unknown conversation is NotFound; a person of whom nothing is known has an empty export.
 func (s *Store) Export(ctx context.Context, tenant string, subject memory.Subject, line func([]byte) error) error {
 	x := exporter{s, tenant, line}
 	if subject.ConversationID != "" {
@@ -36,7 +36,15 @@ func (s *Store) Export(ctx context.Context, tenant string, subject memory.Subjec
 			break
 		}
 	}
-	return x.scope(ctx, memory.Place{Scope: memory.ScopeUser, UserID: subject.UserID})
+	if err := x.scope(ctx, memory.Place{Scope: memory.ScopeUser, UserID: subject.UserID}); err != nil {
+		return err
+	}
+	for _, query := range []string{exportRecorded, exportAsked} {
+		if err := x.pages(ctx, query, subject.UserID, exportedCorrection); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type exporter struct {
@@ -116,27 +124,19 @@ func (x exporter) message(ctx context.Context, m memory.Message) error {
 
 const (
 	exportCorrections = `SELECT ` + correctionColumns + ` FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ? AND correction_id > ? ORDER BY correction_id LIMIT ?`
+	exportRecorded    = `SELECT ` + correctionColumns + ` FROM tbl_l2_correction_log WHERE tenant = ? AND recorded_by = ? AND correction_id > ? AND scope = 'model' ORDER BY correction_id LIMIT ?`
+	exportAsked       = `SELECT ` + correctionColumns + ` FROM tbl_l2_correction_log WHERE tenant = ? AND asked_by = ? AND correction_id > ? AND scope = 'model' AND recorded_by <> asked_by ORDER BY correction_id LIMIT ?`
 	exportFacts       = `SELECT ` + factColumns + ` FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? AND fact_id > ? ORDER BY fact_id LIMIT ?`
 	exportBiases      = `SELECT ` + biasColumns + ` FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key = ? AND bias_id > ? ORDER BY bias_id LIMIT ?`
 )
 
 // scope writes what holds in a scope: corrections, ended ones too, facts and biases.
 func (x exporter) scope(ctx context.Context, place memory.Place) error {
-	if err := x.pages(ctx, exportCorrections, place, func(row database.Scanner) (string, map[string]any, error) {
-		k, err := scanCorrection(row)
-		if err != nil {
-			return "", nil, err
-		}
-		fact, err := k.Fact.JSON()
-		return "correction", map[string]any{
-			"id": k.ID, "scope": string(k.Scope), "conversation_id": k.ConversationID, "user_id": k.UserID, "error_context": k.ErrorContext,
-			"fact": json.RawMessage(fact), "cue": k.Cue, "times": k.Times, "recorded_by": k.RecordedBy, "created": k.Created, "superseded_by": k.SupersededBy,
-			"superseded": k.Superseded, "revoked": k.Revoked, "revoke_reason": k.RevokeReason, "origin": k.Origin,
-		}, err
-	}); err != nil {
+	key := place.Key()
+	if err := x.pages(ctx, exportCorrections, key, exportedCorrection); err != nil {
 		return err
 	}
-	if err := x.pages(ctx, exportFacts, place, func(row database.Scanner) (string, map[string]any, error) {
+	if err := x.pages(ctx, exportFacts, key, func(row database.Scanner) (string, map[string]any, error) {
 		f, err := scanFact(row)
 		return "fact", map[string]any{
 			"id": f.ID, "scope": string(f.Scope), "conversation_id": f.ConversationID, "user_id": f.UserID, "entity": f.Entity, "attribute": f.Attribute,
@@ -145,7 +145,7 @@ func (x exporter) scope(ctx context.Context, place memory.Place) error {
 	}); err != nil {
 		return err
 	}
-	return x.pages(ctx, exportBiases, place, func(row database.Scanner) (string, map[string]any, error) {
+	return x.pages(ctx, exportBiases, key, func(row database.Scanner) (string, map[string]any, error) {
 		b, err := scanBias(row)
 		return "bias", map[string]any{
 			"id": b.ID, "scope": string(b.Scope), "conversation_id": b.ConversationID, "user_id": b.UserID, "pattern": b.Pattern, "then": b.Then, "gap": b.Gap, "regex": b.Regex,
@@ -155,13 +155,26 @@ func (x exporter) scope(ctx context.Context, place memory.Place) error {
 	})
 }
 
-// pages writes the rows of a query by their id, a page at a time: no statement stays open while a caller reads slowly.
-func (x exporter) pages(ctx context.Context, query string, place memory.Place, read func(database.Scanner) (string, map[string]any, error)) error {
+func exportedCorrection(row database.Scanner) (string, map[string]any, error) {
+	k, err := scanCorrection(row)
+	if err != nil {
+		return "", nil, err
+	}
+	fact, err := k.Fact.JSON()
+	return "correction", map[string]any{
+		"id": k.ID, "scope": string(k.Scope), "conversation_id": k.ConversationID, "user_id": k.UserID, "model": k.Model, "error_context": k.ErrorContext,
+		"fact": json.RawMessage(fact), "cue": k.Cue, "times": k.Times, "recorded_by": k.RecordedBy, "created": k.Created, "superseded_by": k.SupersededBy,
+		"superseded": k.Superseded, "revoked": k.Revoked, "revoke_reason": k.RevokeReason, "origin": k.Origin,
+	}, err
+}
+
+// pages writes the rows of a query that have a key by their id, a page at a time: no statement stays open while a caller reads slowly.
+func (x exporter) pages(ctx context.Context, query, key string, read func(database.Scanner) (string, map[string]any, error)) error {
 	after := ""
 	for {
 		var kind string
 		var page []map[string]any
-		result, err := x.store.db.Query(ctx, query, x.tenant, place.Key(), after, exportPage)
+		result, err := x.store.db.Query(ctx, query, x.tenant, key, after, exportPage)
 		err = rows(result, err, func(row database.Scanner) error {
 			k, fields, err := read(row)
 			kind, page = k, append(page, fields)

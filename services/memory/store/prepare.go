@@ -27,7 +27,7 @@ type TurnRequest struct {
 	CorrectionLimit int
 }
 
-// PreparedTurn is what a reply needs. Of a committed turn only the turn, its messages and the trace are there.
+// PreparedTurn is what a reply needs. Of a committed turn only the turn, its messages, the trace and what it corrected are there.
 type PreparedTurn struct {
 	Turn         memory.Turn
 	Conversation memory.Conversation
@@ -39,8 +39,8 @@ type PreparedTurn struct {
 	Biases       []memory.Bias
 	Reply        *memory.Message
 	Trace        *memory.Trace // nil also when the reply was stored without one
-	// Noticed is the correction that the person's message itself makes of the reply before it, nil when it makes none;
-	// Rule is what recognised it.
+	// Noticed is the correction that the person's message itself makes of the reply before it, or that an earlier one made which
+	// got no reply; nil when there is none. Rule is what recognised it. Its request id is the same whoever finds it.
 	Noticed *memory.Correction
 	Rule    string
 }
@@ -75,6 +75,7 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 	var p PreparedTurn
 	var refusal error
 	var said memory.Said
+	var latest []memory.Message
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		p, refusal = PreparedTurn{}, nil
 		c, err := s.lockConversation(ctx, tx, r.Tenant, r.ConversationID)
@@ -82,8 +83,8 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 			return err
 		}
 		b := bearing{conversation: c, model: r.Pins.Model, text: t, said: memory.Said{Messages: []string{r.Text}, Folded: []string{folded}}, now: now, limit: r.CorrectionLimit}
-		latest, asked, err := readWindowAndRequest(ctx, tx, r, &b)
-		if err != nil {
+		var asked *memory.Message
+		if latest, asked, err = readWindowAndRequest(ctx, tx, r, &b); err != nil {
 			return err
 		}
 		if asked != nil {
@@ -102,7 +103,7 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 			}
 		}
 		if r.Bounds.End(c.Messages()) == c.Messages() {
-			p.Window = r.Bounds.Choose(latest, c.Messages())
+			p.Window = r.Bounds.Choose(r.Bounds.Within(latest, c.Messages(), c.ContentBytes), c.Messages())
 		} else if p.Window, err = readWindow(ctx, tx, r.Tenant, c.ID, r.Bounds, c.Messages(), c.ContentBytes); err != nil {
 			return err
 		}
@@ -136,19 +137,28 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 	}
 	if err == nil && p.Turn.State == memory.TurnOpen {
 		p.chooseBiases(said)
-		if k, rule, ok := noticing.Correction(p.Window.Messages, p.UserMessage); ok {
-			k.Tenant, k.RequestID = r.Tenant, "noticed:"+p.Turn.ID
-			p.Noticed, p.Rule = &k, rule
-		}
+	}
+	if err == nil {
+		p.notice(latest)
 	}
 	return p, err
 }
 
+// notice finds what the message of a turn corrects, among the latest messages of the conversation.
+func (p *PreparedTurn) notice(latest []memory.Message) {
+	before := slices.DeleteFunc(latest, func(m memory.Message) bool { return m.Seq >= p.UserMessage.Seq })
+	if k, by, rule, ok := noticing.Find(before, p.UserMessage); ok {
+		k.Tenant, k.RequestID = p.Turn.Tenant, "noticed:"+by.TurnID
+		p.Noticed, p.Rule = &k, rule
+	}
+}
+
+// readWindowAndRequest returns the latest messages: those that the window may need, and at least those that noticing does.
 func readWindowAndRequest(ctx context.Context, q database.Querier, r TurnRequest, b *bearing) (latest []memory.Message, asked *memory.Message, err error) {
 	c := b.conversation
 	condition, words := frequencyCondition(c, b.model, b.text)
 	result, err := q.Query(ctx, selectWindowAndRequest+condition, append([]any{
-		r.Tenant, c.ID, c.Messages() - r.Bounds.Messages(), c.ContentBytes - r.Bounds.Bytes(),
+		r.Tenant, c.ID, c.Messages() - max(r.Bounds.Messages(), noticing.Messages), c.ContentBytes - max(r.Bounds.Bytes(), noticing.Bytes),
 		r.Tenant, c.ID, r.RequestID,
 	}, words...)...)
 	b.frequencies = frequencies{}

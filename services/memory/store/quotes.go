@@ -7,7 +7,6 @@ import (
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
 	"dbslm/services/memory"
-	"dbslm/services/memory/folding"
 )
 
 // What quotes a reply whose words are gone: corrections made in its conversation, those promoted from them, and replies of other
@@ -86,12 +85,14 @@ func (s *Store) quotingCorrections(ctx context.Context, f *memory.Forgetting, m 
 			return nil
 		}
 		for _, place := range wider {
-			promoted, err := scanCorrection(s.db.QueryRow(ctx, selectCorrectionByRequest, f.Tenant, memory.PromotionID(place, id)))
-			if err == nil {
-				err = look(promoted.ID)
-			}
-			if err != nil && !errors.Is(err, database.ErrNoRows) {
+			promoted, err := promotions(ctx, s.db, f.Tenant, id, place)
+			if err != nil {
 				return err
+			}
+			for _, k := range promoted {
+				if err := look(k.ID); err != nil {
+					return err
+				}
 			}
 		}
 		ids = append(ids, id)
@@ -99,9 +100,6 @@ func (s *Store) quotingCorrections(ctx context.Context, f *memory.Forgetting, m 
 	}
 	return ids, s.eachID(ctx, selectCorrectionsMadeIn, f.Tenant, m.ConversationID, look)
 }
-
-const updateQuoting = `UPDATE tbl_l2_correction_log SET error_context = ?, error_context_pattern = ?, corrected_fact_json = ?, subject = ?, version = ?
-WHERE tenant = ? AND correction_id = ?`
 
 // shortenCorrection stores what is left of a correction, and files it anew under its words.
 func (s *Store) shortenCorrection(ctx context.Context, f *memory.Forgetting, id string, gone memory.Gone, now time.Time) error {
@@ -113,32 +111,10 @@ func (s *Store) shortenCorrection(ctx context.Context, f *memory.Forgetting, id 
 			return nil
 		}
 		shortened = true
-		if current.Active() {
-			if err := unfileCorrection(ctx, tx, current); err != nil {
-				return err
-			}
-		}
-		fact, err := k.Fact.JSON()
-		if err != nil {
+		if err := writeRewritten(ctx, tx, current, k); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, updateQuoting, k.ErrorContext, folding.LikePattern(k.Key().Phrase()), fact, k.Subject, k.Version, k.Tenant, k.ID)
-		if err != nil {
-			return err
-		}
-		switch {
-		case k.Active():
-			err = fileCorrection(ctx, tx, k, k.Key().Terms())
-		case current.Active():
-			counts := counter{k.ConversationID: -1}
-			if err = counts.write(ctx, tx, k.Tenant); err == nil {
-				_, err = tx.Exec(ctx, endCorrection, nil, nil, nullMicros(k.Revoked), k.RevokeReason, k.Version, k.Tenant, k.ID, k.Version)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, moveForgettingCorrections, f.Tenant, f.RequestID)
+		_, err := tx.Exec(ctx, moveForgettingCorrections, f.Tenant, f.RequestID)
 		return err
 	})
 	switch {

@@ -21,7 +21,7 @@ func TestMigrations(t *testing.T) {
 
 func testOneActiveEntryPerSubject(t *testing.T, s *Store) {
 	insert := func(id string, key any) error {
-		_, err := s.db.Exec(t.Context(), insertCorrection, "t", id, nil, "model", "m:x", nil, "", "x", nil, nil, "", " p ", "{}", "s", key, "", 1, nil, 1, nil, nil)
+		_, err := s.db.Exec(t.Context(), insertCorrection, "t", id, nil, "model", "m:x", nil, "", "x", nil, nil, "", " p ", "{}", "s", key, "", 1, nil, 1, nil, nil, nil, nil)
 		return err
 	}
 	if err := insert("a", "k"); err != nil {

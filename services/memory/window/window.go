@@ -91,6 +91,14 @@ type Window struct {
 	FirstCut bool  // the first message begins with Mark instead of its own beginning
 }
 
+// Within returns those of the latest messages of a conversation that Messages() and Bytes() say may be needed.
+func (b Bounds) Within(latest []memory.Message, messages, contentBytes int64) []memory.Message {
+	for len(latest) > 0 && (latest[0].Seq <= messages-b.Messages() || latest[0].End <= contentBytes-b.Bytes()) {
+		latest = latest[1:]
+	}
+	return latest
+}
+
 // Choose makes the window of a conversation of total messages. latest holds the last of them in order, at least Messages()
 // messages or Bytes() bytes of them if there are so many. A message that does not fit is cut if half of the budget would
 // stay unused without it, else left out.

@@ -193,7 +193,7 @@ func (g *Generator) clone() *Generator {
 	c.cache, c.steering, c.required, c.balance = g.cache.clone(), g.steering.clone(), g.required.clone(), g.balance.clone()
 	c.writer = writer{joiner: g.writer.joiner.Clone(), spell: g.writer.spell, steered: c.steering, pending: slices.Clone(g.writer.pending)}
 	c.copied.tail = slices.Clone(g.copied.tail)
-	c.tokens, c.seen, c.text, c.room = slices.Clone(g.tokens), slices.Clone(g.seen), slices.Clone(g.text), nil
+	c.tokens, c.before, c.seen, c.text, c.room = slices.Clone(g.tokens), slices.Clone(g.before), slices.Clone(g.seen), slices.Clone(g.text), nil
 	c.sentence.open = slices.Clone(g.sentence.open)
 	return &c
 }

@@ -14,6 +14,7 @@ import "dbslm/services/ngram/lookup"
 // The end of a sentence is none of the text, here and there.
 type copied struct {
 	limit int // 0: none
+	order int // of the model
 	run   int
 	text  Copies   // nil: the run decides
 	tail  []uint32 // the newest tokens that were said, with those of the prompt and of the reply before; at least limit of them
@@ -27,7 +28,7 @@ type Copies interface {
 }
 
 func newCopied(setup Setup) copied {
-	c := copied{limit: setup.Params.MaxCopied, run: min(len(setup.Prompt), setup.Order-1), text: setup.Copies}
+	c := copied{limit: setup.Params.MaxCopied, order: setup.Order, run: min(len(setup.Prompt), setup.Order-1), text: setup.Copies}
 	for _, tokens := range [][]uint32{setup.ReplySoFar, setup.Prompt} {
 		for _, token := range tokens {
 			c.remember(token)
@@ -53,6 +54,13 @@ func (c *copied) apply(d *Distribution, contexts []*lookup.Context) {
 
 // bound bans the tokens that would make the run too long.
 func (c *copied) bound(d *Distribution, contexts []*lookup.Context) {
+	if c.order == 1 && c.run == c.limit { // every word may be the next one of the text
+		for _, token := range d.unigrams.Sorted() {
+			if token != lookup.End {
+				d.Ban(token)
+			}
+		}
+	}
 	for i, context := range contexts {
 		run := len(contexts) - i + 1
 		if whole(run, contexts) {

@@ -99,6 +99,9 @@ type Generator struct {
 	balance  *balance
 	stopper  stopper
 	tokens   []uint32 // since the last <s>, which is the first
+	given    int      // how many of them the request gave: <s> and the prompt
+	before   []uint32 // what a reader sees before them in the sentence: lines that ended where no sentence did
+	sighted  []uint32 // of sight, until it is asked again
 	seen     []uint32 // the same as the model sees them
 	sentence sentence
 	ended    int // sentences
@@ -149,7 +152,7 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 		cache:    setup.Cache.clone(),
 		chooser:  &chooser{},
 		steering: newSteering(setup),
-		required: newRequired(setup.Required, setup.ReplySoFar),
+		required: newRequired(setup),
 		copied:   newCopied(setup),
 		balance:  &balance{},
 		stopper:  stopper{stops: setup.Params.Stop},
@@ -160,6 +163,7 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 	for _, token := range setup.Prompt {
 		g.append(token)
 	}
+	g.given = len(g.tokens)
 	if setup.Params.BalanceMarks {
 		g.balance = newBalance(setup.Find)
 	}
@@ -183,6 +187,7 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 func (g *Generator) begin() {
 	g.tokens = append(g.tokens[:0], lookup.Start)
 	g.seen = append(g.seen[:0], lookup.Start)
+	g.given = 1
 }
 
 func (g *Generator) append(token uint32) {
@@ -221,10 +226,9 @@ func (g *Generator) Step(contexts []*lookup.Context) Event {
 // take says the kept token at that index.
 func (g *Generator) take(contexts []*lookup.Context, choice Choice, at int) Event {
 	if g.beginsUnwanted(choice.Kept[at].Token) {
-		if g.required.done() {
+		if choice, at = g.force(), 0; choice.Total() == 0 {
 			return g.finish(Event{}, Stopped)
 		}
-		choice, at = g.force(), 0
 	}
 	candidate := choice.Kept[at]
 	event := Event{Chosen: g.newChosen()}
@@ -259,14 +263,31 @@ func (g *Generator) newChosen() *Chosen {
 // distribution returns what the next token is drawn from.
 func (g *Generator) distribution(contexts []*lookup.Context) Choice {
 	g.stage(contexts)
-	if token, must := g.required.next(g.tokens, g.setup.Params.MaxTokens-g.chosen); must {
+	if token, must := g.must(); must {
 		return g.chooser.only(g.candidate(token))
 	}
-	choice := g.chooser.choose(g.dist, g.setup.Params)
-	if choice.Total() == 0 && !g.required.done() {
-		return g.force()
+	if choice := g.chooser.choose(g.dist, g.setup.Params); choice.Total() > 0 {
+		return choice
 	}
-	return choice
+	return g.force()
+}
+
+// must returns the token that has to come next, if one has to.
+func (g *Generator) must() (token uint32, must bool) {
+	if g.required.done() {
+		return 0, false
+	}
+	ends := len(g.tokens) > 1 && (g.setup.Breaks != BreakLine || g.sentence.complete())
+	return g.required.next(g.tokens[g.given:], g.sight(), g.setup.Params.MaxTokens-g.chosen, ends)
+}
+
+// sight is the sentence as a reader sees it: a line that ends where no sentence does is no end.
+func (g *Generator) sight() []uint32 {
+	if len(g.before) == 0 {
+		return g.tokens
+	}
+	g.sighted = append(append(g.sighted[:0], g.before...), g.tokens[1:]...)
+	return g.sighted
 }
 
 // stage makes the distribution of the next token, before truncation.
@@ -276,11 +297,13 @@ func (g *Generator) stage(contexts []*lookup.Context) {
 	}
 }
 
-// force says what is required where the reply would have ended.
+// force says what is required where the reply would have ended. The Choice is empty when nothing is, or nothing can be said.
 func (g *Generator) force() Choice {
 	g.required.ending = true
-	token, _ := g.required.next(g.tokens, 0)
-	return g.chooser.only(g.candidate(token))
+	if token, must := g.must(); must {
+		return g.chooser.only(g.candidate(token))
+	}
+	return Choice{}
 }
 
 func (g *Generator) candidate(token uint32) Candidate {
@@ -308,7 +331,8 @@ func (g *Generator) accept(event Event, token uint32) Event {
 		g.begin()
 	} else {
 		if g.beginsInLine(token) {
-			piece = g.endSentence()
+			g.ended++
+			piece = g.newSentence()
 		}
 		written, replaced := g.writer.add(token)
 		piece += written
@@ -324,16 +348,16 @@ func (g *Generator) accept(event Event, token uint32) Event {
 		return event
 	}
 	g.text = append(g.text, event.Text...)
-	switch {
-	case g.setup.Params.MaxSentences > 0 && g.ended >= g.setup.Params.MaxSentences:
-		if g.required.done() {
-			return g.finish(event, Stopped)
-		}
-		g.required.ending = true
-	case g.chosen >= g.setup.Params.MaxTokens && g.ended+1 == g.setup.Params.MaxSentences && g.sentence.complete():
+	enough := g.setup.Params.MaxSentences > 0 && g.ended >= g.setup.Params.MaxSentences
+	switch full := g.chosen >= g.setup.Params.MaxTokens; {
+	case enough && g.required.done():
 		return g.finish(event, Stopped)
-	case g.chosen >= g.setup.Params.MaxTokens:
+	case full && g.ended+1 == g.setup.Params.MaxSentences && g.sentence.complete():
+		return g.finish(event, Stopped)
+	case full:
 		return g.finish(event, LengthReached)
+	case enough:
+		g.required.ending = true
 	}
 	return event
 }
@@ -341,23 +365,23 @@ func (g *Generator) accept(event Event, token uint32) Event {
 // endLine handles </s>. Where sentence marks are in use, a line that ends without one is not a sentence: verse goes on
 // in the next line, and a heading is followed by a sentence.
 func (g *Generator) endLine() string {
-	if g.setup.Breaks == BreakAlways || g.sentence.complete() {
-		return g.endSentence()
-	}
-	if g.setup.Breaks == BreakSentence {
+	switch {
+	case g.setup.Breaks == BreakAlways || g.sentence.complete():
+		g.ended++
+	case g.setup.Breaks == BreakSentence:
 		g.joined++
-		g.sentence = sentence{}
-		return g.writer.endSentence()
+	default:
+		g.before = append(g.before, g.tokens[1:]...)
+		return ""
 	}
-	return ""
-}
-
-func (g *Generator) endSentence() string {
-	g.ended++
-	g.sentence = sentence{}
 	if g.ended == g.setup.Params.MaxSentences && g.required.done() {
 		return "" // finish ends it, after the marks that are still open
 	}
+	return g.newSentence()
+}
+
+func (g *Generator) newSentence() string {
+	g.sentence, g.before = sentence{}, nil
 	return g.writer.endSentence()
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"dbslm/pkg/exactmath"
+	"dbslm/services/ngram/lookup"
 )
 
 // requiredStrength makes the first token of a sequence that must be said likelier until it has been said, in log10 units.
@@ -11,17 +12,26 @@ const requiredStrength = 2
 
 // required sees to it that sequences are said. Where the first token of one is drawn, which is made likelier, the rest of it
 // follows. What was not said when the reply would end, or when the tokens that are left are just enough, is said then.
+//
+// A ban comes first: what would complete a banned sequence together with the words before it is not said here, but in the next
+// sentence.
 type required struct {
 	unsaid [][]uint32 // in the order of the request
-	forced int        // sequences that were begun because the reply would have ended
-	ending bool       // nothing but what is required is said any more
+	bans   [][]uint32
+	forced int  // sequences that were begun because the reply would have ended
+	ending bool // nothing but what is required is said any more
 }
 
-func newRequired(sequences [][]uint32, said []uint32) *required {
+func newRequired(setup Setup) *required {
 	r := &required{}
-	for _, sequence := range sequences {
-		if !holds(said, sequence) {
+	for _, sequence := range setup.Required {
+		if !holds(setup.ReplySoFar, sequence) {
 			r.unsaid = append(r.unsaid, sequence)
+		}
+	}
+	for _, sequence := range setup.Sequences {
+		if sequence.Ban {
+			r.bans = append(r.bans, sequence.Tokens)
 		}
 	}
 	return r
@@ -38,23 +48,53 @@ func holds(tokens, sequence []uint32) bool {
 
 func (r *required) done() bool { return len(r.unsaid) == 0 }
 
-// next returns the token that must come next after the context, when room tokens are left; ok is false when it is free.
-func (r *required) next(context []uint32, room int) (token uint32, ok bool) {
+// next returns the token that must come next, when room tokens are left; ok is false when it is free. said is what the reply has
+// said in this line, sentence all that a reader sees before the token in the sentence, and ends is whether </s> would end that.
+func (r *required) next(said, sentence []uint32, room int, ends bool) (token uint32, ok bool) {
 	longest, need := 0, 0
 	for _, sequence := range r.unsaid {
-		if n := begun(context, sequence); n > longest {
+		if n := begun(said, sequence); n > longest && r.allowed(sentence, sequence[n:]) {
 			longest, token = n, sequence[n]
 		}
-		need += len(sequence)
+		need += len(sequence) + r.apart(sequence)
 	}
 	switch {
 	case longest > 0:
 		return token, true
-	case !r.done() && (r.ending || room <= need):
-		r.forced++
-		return r.unsaid[0][0], true
+	case r.done() || !r.ending && room > need:
+		return 0, false
 	}
-	return 0, false
+	for _, sequence := range r.unsaid {
+		if r.allowed(sentence, sequence) {
+			r.forced++
+			return sequence[0], true
+		}
+	}
+	return lookup.End, ends
+}
+
+// allowed reports whether the tokens may be said behind the sentence without completing a banned sequence.
+func (r *required) allowed(sentence, tokens []uint32) bool {
+	for _, ban := range r.bans {
+		for n := range tokens {
+			if endsWith(tokens[:n+1], ban) || len(ban) > n+1 && endsWith(tokens[:n+1], ban[len(ban)-n-1:]) && endsWith(sentence, ban[:len(ban)-n-1]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// apart is 1 if a ban may part the sequence from what is said before it, so that an end of sentence must stand between.
+func (r *required) apart(sequence []uint32) int {
+	for _, ban := range r.bans {
+		for n := range min(len(sequence), len(ban)-1) {
+			if endsWith(ban, sequence[:n+1]) {
+				return 1
+			}
+		}
+	}
+	return 0
 }
 
 // favour makes the first tokens likelier.

@@ -13,7 +13,7 @@ var stages = [...]struct {
 	{"continuation", func(g *Generator, _ []*lookup.Context) { g.steering.carryOn(g.dist, g.tokens) }},
 	{"ban", (*Generator).ban},
 	{"bias", func(g *Generator, _ []*lookup.Context) {
-		g.steering.bias(g.dist, g.tokens)
+		g.steering.bias(g.dist, g.tokens, g.sight())
 		g.required.favour(g.dist)
 	}},
 	{"penalty", func(g *Generator, _ []*lookup.Context) { g.steering.penalise(g.dist) }},

@@ -123,14 +123,14 @@ func (s *steering) wants(token uint32, context []uint32) bool {
 }
 
 // bias makes first tokens of preferred sequences likelier, last tokens of suppressed ones less likely, and takes banned
-// ones out.
-func (s *steering) bias(d *Distribution, context []uint32) {
+// ones out: sight is the context and what a reader sees before it in the sentence.
+func (s *steering) bias(d *Distribution, context, sight []uint32) {
 	for i, sequence := range s.sequences {
 		last := len(sequence.Tokens) - 1
 		switch {
 		case !s.active[i] || len(sequence.InsteadOf) > 0:
 		case sequence.Ban:
-			if endsWith(context, sequence.Tokens[:last]) {
+			if endsWith(sight, sequence.Tokens[:last]) {
 				d.Ban(sequence.Tokens[last])
 			}
 		case sequence.Strength > 0:

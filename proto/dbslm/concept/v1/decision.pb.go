@@ -73,7 +73,7 @@ func (x Lesson_Change) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Lesson_Change.Descriptor instead.
 func (Lesson_Change) EnumDescriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16, 0}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Utterance is one message of the window.
@@ -665,7 +665,8 @@ type Span struct {
 	LanguageCode string `protobuf:"bytes,5,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
 	// Payload that filled it, as a JSON object.
 	PayloadJson string `protobuf:"bytes,6,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
-	// Source of each slot: "signal", "request", "provider", "correction", "fact", "built_in", "static", "default".
+	// Source of each slot: "signal", "request", "provider", "correction", "fact", "built_in", "static", "default",
+	// "trace" (of an earlier reply that the person asked about).
 	SlotSources map[string]string `protobuf:"bytes,7,rep,name=slot_sources,json=slotSources,proto3" json:"slot_sources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Signal that asked for it; absent when it was predicted.
 	Signal *Signal `protobuf:"bytes,8,opt,name=signal,proto3" json:"signal,omitempty"`
@@ -831,7 +832,10 @@ type PayloadNeeded struct {
 	// Address of the provider.
 	ProviderAddress string `protobuf:"bytes,2,opt,name=provider_address,json=providerAddress,proto3" json:"provider_address,omitempty"`
 	// Slots that are still empty.
-	Slots         []string `protobuf:"bytes,3,rep,name=slots,proto3" json:"slots,omitempty"`
+	Slots []string `protobuf:"bytes,3,rep,name=slots,proto3" json:"slots,omitempty"`
+	// Set instead of an address when the caller itself shall answer: with what it knows of how an earlier reply came about, in the
+	// built-in slots whose names begin with "reply_".
+	AskedReply    *AskedReply `protobuf:"bytes,40,opt,name=asked_reply,json=askedReply,proto3" json:"asked_reply,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -887,6 +891,68 @@ func (x *PayloadNeeded) GetSlots() []string {
 	return nil
 }
 
+func (x *PayloadNeeded) GetAskedReply() *AskedReply {
+	if x != nil {
+		return x.AskedReply
+	}
+	return nil
+}
+
+// AskedReply is a reply that a person asks about, as "Why did you say that?".
+type AskedReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many messages back in the window the reply stands; 1 is the newest.
+	MessagesBack uint32 `protobuf:"varint,1,opt,name=messages_back,json=messagesBack,proto3" json:"messages_back,omitempty"`
+	// The words that are asked about, as the reply has them; the whole reply when none in particular are.
+	Words         string `protobuf:"bytes,2,opt,name=words,proto3" json:"words,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskedReply) Reset() {
+	*x = AskedReply{}
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskedReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskedReply) ProtoMessage() {}
+
+func (x *AskedReply) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskedReply.ProtoReflect.Descriptor instead.
+func (*AskedReply) Descriptor() ([]byte, []int) {
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AskedReply) GetMessagesBack() uint32 {
+	if x != nil {
+		return x.MessagesBack
+	}
+	return 0
+}
+
+func (x *AskedReply) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
 // NextResponse is the decision.
 type NextResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -913,7 +979,7 @@ type NextResponse struct {
 
 func (x *NextResponse) Reset() {
 	*x = NextResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +991,7 @@ func (x *NextResponse) String() string {
 func (*NextResponse) ProtoMessage() {}
 
 func (x *NextResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1004,7 @@ func (x *NextResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextResponse.ProtoReflect.Descriptor instead.
 func (*NextResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *NextResponse) GetDecision() isNextResponse_Decision {
@@ -1047,7 +1113,7 @@ type RenderRequest struct {
 
 func (x *RenderRequest) Reset() {
 	*x = RenderRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1125,7 @@ func (x *RenderRequest) String() string {
 func (*RenderRequest) ProtoMessage() {}
 
 func (x *RenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1138,7 @@ func (x *RenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderRequest.ProtoReflect.Descriptor instead.
 func (*RenderRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RenderRequest) GetTenant() string {
@@ -1121,7 +1187,7 @@ type RenderResponse struct {
 
 func (x *RenderResponse) Reset() {
 	*x = RenderResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1199,7 @@ func (x *RenderResponse) String() string {
 func (*RenderResponse) ProtoMessage() {}
 
 func (x *RenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1212,7 @@ func (x *RenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderResponse.ProtoReflect.Descriptor instead.
 func (*RenderResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RenderResponse) GetText() string {
@@ -1181,7 +1247,7 @@ type ObserveRequest struct {
 
 func (x *ObserveRequest) Reset() {
 	*x = ObserveRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1259,7 @@ func (x *ObserveRequest) String() string {
 func (*ObserveRequest) ProtoMessage() {}
 
 func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1272,7 @@ func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveRequest.ProtoReflect.Descriptor instead.
 func (*ObserveRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ObserveRequest) GetTenant() string {
@@ -1274,7 +1340,7 @@ type ObserveResponse struct {
 
 func (x *ObserveResponse) Reset() {
 	*x = ObserveResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1286,7 +1352,7 @@ func (x *ObserveResponse) String() string {
 func (*ObserveResponse) ProtoMessage() {}
 
 func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1299,7 +1365,7 @@ func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveResponse.ProtoReflect.Descriptor instead.
 func (*ObserveResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{14}
 }
 
 // LearnRequest merges observations.
@@ -1319,7 +1385,7 @@ type LearnRequest struct {
 
 func (x *LearnRequest) Reset() {
 	*x = LearnRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1331,7 +1397,7 @@ func (x *LearnRequest) String() string {
 func (*LearnRequest) ProtoMessage() {}
 
 func (x *LearnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1344,7 +1410,7 @@ func (x *LearnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnRequest.ProtoReflect.Descriptor instead.
 func (*LearnRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LearnRequest) GetTenant() string {
@@ -1391,7 +1457,7 @@ type LearnResponse struct {
 
 func (x *LearnResponse) Reset() {
 	*x = LearnResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1469,7 @@ func (x *LearnResponse) String() string {
 func (*LearnResponse) ProtoMessage() {}
 
 func (x *LearnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1482,7 @@ func (x *LearnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnResponse.ProtoReflect.Descriptor instead.
 func (*LearnResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LearnResponse) GetAdded() uint64 {
@@ -1459,7 +1525,7 @@ type Lesson struct {
 
 func (x *Lesson) Reset() {
 	*x = Lesson{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1537,7 @@ func (x *Lesson) String() string {
 func (*Lesson) ProtoMessage() {}
 
 func (x *Lesson) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1550,7 @@ func (x *Lesson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lesson.ProtoReflect.Descriptor instead.
 func (*Lesson) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Lesson) GetConcept() string {
@@ -1545,7 +1611,7 @@ type ConceptBuild struct {
 
 func (x *ConceptBuild) Reset() {
 	*x = ConceptBuild{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1623,7 @@ func (x *ConceptBuild) String() string {
 func (*ConceptBuild) ProtoMessage() {}
 
 func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1636,7 @@ func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConceptBuild.ProtoReflect.Descriptor instead.
 func (*ConceptBuild) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ConceptBuild) GetBuildId() uint32 {
@@ -1637,7 +1703,7 @@ type CreateConceptBuildRequest struct {
 
 func (x *CreateConceptBuildRequest) Reset() {
 	*x = CreateConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1715,7 @@ func (x *CreateConceptBuildRequest) String() string {
 func (*CreateConceptBuildRequest) ProtoMessage() {}
 
 func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1728,7 @@ func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateConceptBuildRequest) GetTenant() string {
@@ -1697,7 +1763,7 @@ type CreateConceptBuildResponse struct {
 
 func (x *CreateConceptBuildResponse) Reset() {
 	*x = CreateConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1775,7 @@ func (x *CreateConceptBuildResponse) String() string {
 func (*CreateConceptBuildResponse) ProtoMessage() {}
 
 func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1788,7 @@ func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -1749,7 +1815,7 @@ type ListConceptBuildsRequest struct {
 
 func (x *ListConceptBuildsRequest) Reset() {
 	*x = ListConceptBuildsRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1827,7 @@ func (x *ListConceptBuildsRequest) String() string {
 func (*ListConceptBuildsRequest) ProtoMessage() {}
 
 func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1840,7 @@ func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsRequest.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListConceptBuildsRequest) GetTenant() string {
@@ -1818,7 +1884,7 @@ type ListConceptBuildsResponse struct {
 
 func (x *ListConceptBuildsResponse) Reset() {
 	*x = ListConceptBuildsResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1896,7 @@ func (x *ListConceptBuildsResponse) String() string {
 func (*ListConceptBuildsResponse) ProtoMessage() {}
 
 func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1909,7 @@ func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsResponse.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListConceptBuildsResponse) GetBuilds() []*ConceptBuild {
@@ -1875,7 +1941,7 @@ type PublishConceptBuildRequest struct {
 
 func (x *PublishConceptBuildRequest) Reset() {
 	*x = PublishConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1953,7 @@ func (x *PublishConceptBuildRequest) String() string {
 func (*PublishConceptBuildRequest) ProtoMessage() {}
 
 func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +1966,7 @@ func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PublishConceptBuildRequest) GetTenant() string {
@@ -1935,7 +2001,7 @@ type PublishConceptBuildResponse struct {
 
 func (x *PublishConceptBuildResponse) Reset() {
 	*x = PublishConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2013,7 @@ func (x *PublishConceptBuildResponse) String() string {
 func (*PublishConceptBuildResponse) ProtoMessage() {}
 
 func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2026,7 @@ func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PublishConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -1985,7 +2051,7 @@ type EraseSubjectRequest struct {
 
 func (x *EraseSubjectRequest) Reset() {
 	*x = EraseSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2063,7 @@ func (x *EraseSubjectRequest) String() string {
 func (*EraseSubjectRequest) ProtoMessage() {}
 
 func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2076,7 @@ func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectRequest.ProtoReflect.Descriptor instead.
 func (*EraseSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EraseSubjectRequest) GetTenant() string {
@@ -2045,7 +2111,7 @@ type EraseSubjectResponse struct {
 
 func (x *EraseSubjectResponse) Reset() {
 	*x = EraseSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2123,7 @@ func (x *EraseSubjectResponse) String() string {
 func (*EraseSubjectResponse) ProtoMessage() {}
 
 func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2136,7 @@ func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectResponse.ProtoReflect.Descriptor instead.
 func (*EraseSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EraseSubjectResponse) GetRows() uint64 {
@@ -2095,7 +2161,7 @@ type ExportSubjectRequest struct {
 
 func (x *ExportSubjectRequest) Reset() {
 	*x = ExportSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2173,7 @@ func (x *ExportSubjectRequest) String() string {
 func (*ExportSubjectRequest) ProtoMessage() {}
 
 func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2186,7 @@ func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectRequest.ProtoReflect.Descriptor instead.
 func (*ExportSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExportSubjectRequest) GetTenant() string {
@@ -2155,7 +2221,7 @@ type ExportSubjectResponse struct {
 
 func (x *ExportSubjectResponse) Reset() {
 	*x = ExportSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2167,7 +2233,7 @@ func (x *ExportSubjectResponse) String() string {
 func (*ExportSubjectResponse) ProtoMessage() {}
 
 func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2180,7 +2246,7 @@ func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectResponse.ProtoReflect.Descriptor instead.
 func (*ExportSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExportSubjectResponse) GetChunk() []byte {
@@ -2215,7 +2281,7 @@ type ProvidePayloadRequest struct {
 
 func (x *ProvidePayloadRequest) Reset() {
 	*x = ProvidePayloadRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2293,7 @@ func (x *ProvidePayloadRequest) String() string {
 func (*ProvidePayloadRequest) ProtoMessage() {}
 
 func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2306,7 @@ func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadRequest.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ProvidePayloadRequest) GetTenant() string {
@@ -2310,7 +2376,7 @@ type ProvidePayloadResponse struct {
 
 func (x *ProvidePayloadResponse) Reset() {
 	*x = ProvidePayloadResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2322,7 +2388,7 @@ func (x *ProvidePayloadResponse) String() string {
 func (*ProvidePayloadResponse) ProtoMessage() {}
 
 func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2335,7 +2401,7 @@ func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadResponse.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ProvidePayloadResponse) GetPayloadJson() string {
@@ -2415,11 +2481,17 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
 	"\n" +
 	"Abstention\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"j\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xa9\x01\n" +
 	"\rPayloadNeeded\x12\x18\n" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12)\n" +
 	"\x10provider_address\x18\x02 \x01(\tR\x0fproviderAddress\x12\x14\n" +
-	"\x05slots\x18\x03 \x03(\tR\x05slots\"\xfe\x02\n" +
+	"\x05slots\x18\x03 \x03(\tR\x05slots\x12=\n" +
+	"\vasked_reply\x18( \x01(\v2\x1c.dbslm.concept.v1.AskedReplyR\n" +
+	"askedReply\"G\n" +
+	"\n" +
+	"AskedReply\x12#\n" +
+	"\rmessages_back\x18\x01 \x01(\rR\fmessagesBack\x12\x14\n" +
+	"\x05words\x18\x02 \x01(\tR\x05words\"\xfe\x02\n" +
 	"\fNextResponse\x12,\n" +
 	"\x04span\x18\x01 \x01(\v2\x16.dbslm.concept.v1.SpanH\x00R\x04span\x12>\n" +
 	"\n" +
@@ -2558,7 +2630,7 @@ func file_dbslm_concept_v1_decision_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_concept_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_dbslm_concept_v1_decision_proto_goTypes = []any{
 	(Lesson_Change)(0),                  // 0: dbslm.concept.v1.Lesson.Change
 	(*Utterance)(nil),                   // 1: dbslm.concept.v1.Utterance
@@ -2570,76 +2642,78 @@ var file_dbslm_concept_v1_decision_proto_goTypes = []any{
 	(*Span)(nil),                        // 7: dbslm.concept.v1.Span
 	(*Abstention)(nil),                  // 8: dbslm.concept.v1.Abstention
 	(*PayloadNeeded)(nil),               // 9: dbslm.concept.v1.PayloadNeeded
-	(*NextResponse)(nil),                // 10: dbslm.concept.v1.NextResponse
-	(*RenderRequest)(nil),               // 11: dbslm.concept.v1.RenderRequest
-	(*RenderResponse)(nil),              // 12: dbslm.concept.v1.RenderResponse
-	(*ObserveRequest)(nil),              // 13: dbslm.concept.v1.ObserveRequest
-	(*ObserveResponse)(nil),             // 14: dbslm.concept.v1.ObserveResponse
-	(*LearnRequest)(nil),                // 15: dbslm.concept.v1.LearnRequest
-	(*LearnResponse)(nil),               // 16: dbslm.concept.v1.LearnResponse
-	(*Lesson)(nil),                      // 17: dbslm.concept.v1.Lesson
-	(*ConceptBuild)(nil),                // 18: dbslm.concept.v1.ConceptBuild
-	(*CreateConceptBuildRequest)(nil),   // 19: dbslm.concept.v1.CreateConceptBuildRequest
-	(*CreateConceptBuildResponse)(nil),  // 20: dbslm.concept.v1.CreateConceptBuildResponse
-	(*ListConceptBuildsRequest)(nil),    // 21: dbslm.concept.v1.ListConceptBuildsRequest
-	(*ListConceptBuildsResponse)(nil),   // 22: dbslm.concept.v1.ListConceptBuildsResponse
-	(*PublishConceptBuildRequest)(nil),  // 23: dbslm.concept.v1.PublishConceptBuildRequest
-	(*PublishConceptBuildResponse)(nil), // 24: dbslm.concept.v1.PublishConceptBuildResponse
-	(*EraseSubjectRequest)(nil),         // 25: dbslm.concept.v1.EraseSubjectRequest
-	(*EraseSubjectResponse)(nil),        // 26: dbslm.concept.v1.EraseSubjectResponse
-	(*ExportSubjectRequest)(nil),        // 27: dbslm.concept.v1.ExportSubjectRequest
-	(*ExportSubjectResponse)(nil),       // 28: dbslm.concept.v1.ExportSubjectResponse
-	(*ProvidePayloadRequest)(nil),       // 29: dbslm.concept.v1.ProvidePayloadRequest
-	(*ProvidePayloadResponse)(nil),      // 30: dbslm.concept.v1.ProvidePayloadResponse
-	nil,                                 // 31: dbslm.concept.v1.Span.SlotSourcesEntry
-	(*timestamppb.Timestamp)(nil),       // 32: google.protobuf.Timestamp
-	(*Signal)(nil),                      // 33: dbslm.concept.v1.Signal
+	(*AskedReply)(nil),                  // 10: dbslm.concept.v1.AskedReply
+	(*NextResponse)(nil),                // 11: dbslm.concept.v1.NextResponse
+	(*RenderRequest)(nil),               // 12: dbslm.concept.v1.RenderRequest
+	(*RenderResponse)(nil),              // 13: dbslm.concept.v1.RenderResponse
+	(*ObserveRequest)(nil),              // 14: dbslm.concept.v1.ObserveRequest
+	(*ObserveResponse)(nil),             // 15: dbslm.concept.v1.ObserveResponse
+	(*LearnRequest)(nil),                // 16: dbslm.concept.v1.LearnRequest
+	(*LearnResponse)(nil),               // 17: dbslm.concept.v1.LearnResponse
+	(*Lesson)(nil),                      // 18: dbslm.concept.v1.Lesson
+	(*ConceptBuild)(nil),                // 19: dbslm.concept.v1.ConceptBuild
+	(*CreateConceptBuildRequest)(nil),   // 20: dbslm.concept.v1.CreateConceptBuildRequest
+	(*CreateConceptBuildResponse)(nil),  // 21: dbslm.concept.v1.CreateConceptBuildResponse
+	(*ListConceptBuildsRequest)(nil),    // 22: dbslm.concept.v1.ListConceptBuildsRequest
+	(*ListConceptBuildsResponse)(nil),   // 23: dbslm.concept.v1.ListConceptBuildsResponse
+	(*PublishConceptBuildRequest)(nil),  // 24: dbslm.concept.v1.PublishConceptBuildRequest
+	(*PublishConceptBuildResponse)(nil), // 25: dbslm.concept.v1.PublishConceptBuildResponse
+	(*EraseSubjectRequest)(nil),         // 26: dbslm.concept.v1.EraseSubjectRequest
+	(*EraseSubjectResponse)(nil),        // 27: dbslm.concept.v1.EraseSubjectResponse
+	(*ExportSubjectRequest)(nil),        // 28: dbslm.concept.v1.ExportSubjectRequest
+	(*ExportSubjectResponse)(nil),       // 29: dbslm.concept.v1.ExportSubjectResponse
+	(*ProvidePayloadRequest)(nil),       // 30: dbslm.concept.v1.ProvidePayloadRequest
+	(*ProvidePayloadResponse)(nil),      // 31: dbslm.concept.v1.ProvidePayloadResponse
+	nil,                                 // 32: dbslm.concept.v1.Span.SlotSourcesEntry
+	(*timestamppb.Timestamp)(nil),       // 33: google.protobuf.Timestamp
+	(*Signal)(nil),                      // 34: dbslm.concept.v1.Signal
 }
 var file_dbslm_concept_v1_decision_proto_depIdxs = []int32{
-	32, // 0: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
+	33, // 0: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
 	1,  // 1: dbslm.concept.v1.NextRequest.window:type_name -> dbslm.concept.v1.Utterance
 	2,  // 2: dbslm.concept.v1.NextRequest.facts:type_name -> dbslm.concept.v1.KnownFact
 	2,  // 3: dbslm.concept.v1.NextRequest.corrections:type_name -> dbslm.concept.v1.KnownFact
 	3,  // 4: dbslm.concept.v1.NextRequest.figures:type_name -> dbslm.concept.v1.ConversationFigures
 	5,  // 5: dbslm.concept.v1.NextRequest.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	32, // 6: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
-	31, // 7: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
-	33, // 8: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
-	7,  // 9: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
-	8,  // 10: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
-	9,  // 11: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
-	6,  // 12: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	17, // 13: dbslm.concept.v1.LearnResponse.lessons:type_name -> dbslm.concept.v1.Lesson
-	0,  // 14: dbslm.concept.v1.Lesson.change:type_name -> dbslm.concept.v1.Lesson.Change
-	32, // 15: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
-	18, // 16: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	18, // 17: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
-	18, // 18: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	4,  // 19: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
-	11, // 20: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
-	13, // 21: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
-	15, // 22: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
-	19, // 23: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
-	21, // 24: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
-	23, // 25: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
-	25, // 26: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
-	27, // 27: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
-	29, // 28: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
-	10, // 29: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
-	12, // 30: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
-	14, // 31: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
-	16, // 32: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
-	20, // 33: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
-	22, // 34: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
-	24, // 35: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
-	26, // 36: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
-	28, // 37: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
-	30, // 38: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
-	29, // [29:39] is the sub-list for method output_type
-	19, // [19:29] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	33, // 6: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
+	32, // 7: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
+	34, // 8: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
+	10, // 9: dbslm.concept.v1.PayloadNeeded.asked_reply:type_name -> dbslm.concept.v1.AskedReply
+	7,  // 10: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
+	8,  // 11: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
+	9,  // 12: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
+	6,  // 13: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	18, // 14: dbslm.concept.v1.LearnResponse.lessons:type_name -> dbslm.concept.v1.Lesson
+	0,  // 15: dbslm.concept.v1.Lesson.change:type_name -> dbslm.concept.v1.Lesson.Change
+	33, // 16: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
+	19, // 17: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	19, // 18: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
+	19, // 19: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	4,  // 20: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
+	12, // 21: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
+	14, // 22: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
+	16, // 23: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
+	20, // 24: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
+	22, // 25: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
+	24, // 26: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
+	26, // 27: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
+	28, // 28: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
+	30, // 29: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
+	11, // 30: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
+	13, // 31: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
+	15, // 32: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
+	17, // 33: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
+	21, // 34: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
+	23, // 35: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
+	25, // 36: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
+	27, // 37: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
+	29, // 38: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
+	31, // 39: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
+	30, // [30:40] is the sub-list for method output_type
+	20, // [20:30] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_concept_v1_decision_proto_init() }
@@ -2648,7 +2722,7 @@ func file_dbslm_concept_v1_decision_proto_init() {
 		return
 	}
 	file_dbslm_concept_v1_signal_proto_init()
-	file_dbslm_concept_v1_decision_proto_msgTypes[9].OneofWrappers = []any{
+	file_dbslm_concept_v1_decision_proto_msgTypes[10].OneofWrappers = []any{
 		(*NextResponse_Span)(nil),
 		(*NextResponse_Abstention)(nil),
 		(*NextResponse_PayloadNeeded)(nil),
@@ -2659,7 +2733,7 @@ func file_dbslm_concept_v1_decision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_concept_v1_decision_proto_rawDesc), len(file_dbslm_concept_v1_decision_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -585,7 +585,8 @@ type RespondResponse struct {
 	FinishReason v11.FinishReason `protobuf:"varint,3,opt,name=finish_reason,json=finishReason,proto3,enum=dbslm.ngram.v1.FinishReason" json:"finish_reason,omitempty"`
 	// How it came about.
 	Trace *Trace `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
-	// The correction that the person's text made; absent when it made none, and in the repetition of a stored turn.
+	// The correction that the person's text made; absent when it made none, and in the repetition of a stored turn,
+	// unless that is what records it.
 	Noticed *Noticed `protobuf:"bytes,5,opt,name=noticed,proto3" json:"noticed,omitempty"`
 	// The other candidates in order, when more than one were asked for. They are not stored: the repetition of a stored turn has
 	// none.

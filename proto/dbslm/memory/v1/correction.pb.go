@@ -195,7 +195,7 @@ type Correction struct {
 	// Version of the record; grows when its state changes.
 	Version uint32 `protobuf:"varint,19,opt,name=version,proto3" json:"version,omitempty"`
 	// The person's message that was answered wrongly, at most 2 KiB of it, when error_message_id names a reply: a later
-	// text that asks for the same matches. Empty otherwise.
+	// text that asks for the same matches. Once its conversation is gone, the question's words alone, sorted. Empty otherwise.
 	Cue string `protobuf:"bytes,20,opt,name=cue,proto3" json:"cue,omitempty"`
 	// How often this value was recorded for the subject with no other value in between, from 1.
 	Times uint32 `protobuf:"varint,21,opt,name=times,proto3" json:"times,omitempty"`

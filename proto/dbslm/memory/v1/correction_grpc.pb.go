@@ -45,7 +45,8 @@ type CorrectionServiceClient interface {
 	// RevokeCorrection ends a correction. FAILED_PRECONDITION when it was superseded.
 	RevokeCorrection(ctx context.Context, in *RevokeCorrectionRequest, opts ...grpc.CallOption) (*RevokeCorrectionResponse, error)
 	// PromoteCorrection copies an active correction into a wider scope, after review; it supersedes the one of that
-	// scope and subject. The narrower one stays. Promoting again to the same place returns the same correction.
+	// scope and subject. The narrower one stays. Promoting again to the same place returns the same correction
+	// while it holds, and records it anew after it ended. FAILED_PRECONDITION when the narrower one has ended.
 	PromoteCorrection(ctx context.Context, in *PromoteCorrectionRequest, opts ...grpc.CallOption) (*PromoteCorrectionResponse, error)
 	// ListCorrections returns corrections, newest first.
 	ListCorrections(ctx context.Context, in *ListCorrectionsRequest, opts ...grpc.CallOption) (*ListCorrectionsResponse, error)
@@ -150,7 +151,8 @@ type CorrectionServiceServer interface {
 	// RevokeCorrection ends a correction. FAILED_PRECONDITION when it was superseded.
 	RevokeCorrection(context.Context, *RevokeCorrectionRequest) (*RevokeCorrectionResponse, error)
 	// PromoteCorrection copies an active correction into a wider scope, after review; it supersedes the one of that
-	// scope and subject. The narrower one stays. Promoting again to the same place returns the same correction.
+	// scope and subject. The narrower one stays. Promoting again to the same place returns the same correction
+	// while it holds, and records it anew after it ended. FAILED_PRECONDITION when the narrower one has ended.
 	PromoteCorrection(context.Context, *PromoteCorrectionRequest) (*PromoteCorrectionResponse, error)
 	// ListCorrections returns corrections, newest first.
 	ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error)

@@ -426,7 +426,8 @@ type PrepareTurnResponse struct {
 	// Active corrections of the conversation, newest first, at most 5, whether or not they bear on the message.
 	RecentCorrections []*Correction `protobuf:"bytes,11,rep,name=recent_corrections,json=recentCorrections,proto3" json:"recent_corrections,omitempty"`
 	// The correction of the previous reply that the message itself makes ("No, it's Paris"), by the rules of its language;
-	// absent when it makes none. Nothing is recorded by noticing.
+	// or that an earlier message made whose turn got no reply. It is looked for in the latest 12 messages whatever the window, and
+	// in a committed turn too. Absent when there is none. Nothing is recorded by noticing.
 	Noticed       *NoticedCorrection `protobuf:"bytes,12,opt,name=noticed,proto3" json:"noticed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -549,8 +550,8 @@ func (x *PrepareTurnResponse) GetNoticed() *NoticedCorrection {
 // NoticedCorrection is a correction that a message makes in the person's own words.
 type NoticedCorrection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The correction as it can be recorded: scope CONVERSATION, with both message ids; request_id is made from the turn's
-	// id, so that a retry records it once.
+	// The correction as it can be recorded: scope CONVERSATION, with both message ids; request_id is made from the
+	// correcting message's turn, so that a retry records it once.
 	Correction *RecordCorrectionRequest `protobuf:"bytes,1,opt,name=correction,proto3" json:"correction,omitempty"`
 	// Name of the rule that recognised it, such as "en/no-its".
 	Rule          string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`

@@ -423,8 +423,9 @@ type PrivacyServiceClient interface {
 	// message, trace, correction, fact, bias. NOT_FOUND for an unknown conversation.
 	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error)
 	// Erase removes everything stored about the subject, in bounded batches, until a count finds nothing left. The same
-	// request id goes on with an erasure that was interrupted. What stays is a row that says that it happened, and a
-	// reviewed correction of a whole model, without the person's name.
+	// request id goes on with an erasure that was interrupted. What stays is a row that says that it happened; of a
+	// reviewed correction of a whole model its entity, attribute and value; and of a conversation the corrections of wider scopes
+	// that were made in it, which quote it no more.
 	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EraseResponse], error)
 }
 
@@ -484,8 +485,9 @@ type PrivacyServiceServer interface {
 	// message, trace, correction, fact, bias. NOT_FOUND for an unknown conversation.
 	Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error
 	// Erase removes everything stored about the subject, in bounded batches, until a count finds nothing left. The same
-	// request id goes on with an erasure that was interrupted. What stays is a row that says that it happened, and a
-	// reviewed correction of a whole model, without the person's name.
+	// request id goes on with an erasure that was interrupted. What stays is a row that says that it happened; of a
+	// reviewed correction of a whole model its entity, attribute and value; and of a conversation the corrections of wider scopes
+	// that were made in it, which quote it no more.
 	Erase(*EraseRequest, grpc.ServerStreamingServer[EraseResponse]) error
 	mustEmbedUnimplementedPrivacyServiceServer()
 }

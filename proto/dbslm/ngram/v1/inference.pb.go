@@ -1489,7 +1489,8 @@ type DecodeParameters struct {
 	// from the counts: text is refused too that is new but whose n-grams are all known. Default 0.
 	MaxCopied *uint32 `protobuf:"varint,21,opt,name=max_copied,json=maxCopied,proto3,oneof" json:"max_copied,omitempty"`
 	// Sequences that the reply says, in any order: where their first word comes, else at the end. At most 16, each 1 to 1024
-	// bytes and at least one token, together at most max_tokens. Only a stop sequence ends a reply without them.
+	// bytes and at least one token, together at most max_tokens. Only a stop sequence ends a reply without them, or
+	// bans that leave no place for them.
 	Required []string `protobuf:"bytes,22,rep,name=required,proto3" json:"required,omitempty"`
 	// Words that may be drawn although the model never saw them. At most 64.
 	Extension []*ExtensionWord `protobuf:"bytes,23,rep,name=extension,proto3" json:"extension,omitempty"`
