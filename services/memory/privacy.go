@@ -52,6 +52,9 @@ func (c Correction) WithoutPerson(id string) (Correction, bool) {
 	if c.RecordedBy == id {
 		c.ErrorContext, c.Fact.Extra, c.RevokeReason, c.RecordedBy = "", "", "", ""
 	}
+	if c.ErrorContext == "" {
+		c.Subject = subject(c.Fact.Entity, c.Fact.Attribute)
+	}
 	c.Version++
 	return c, c.Key().Phrase() != ""
 }
