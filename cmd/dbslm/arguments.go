@@ -28,6 +28,16 @@ func oneArg(what string) cobra.PositionalArgs {
 	}
 }
 
+// someArgs wants one argument or more; what says what each is.
+func someArgs(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usagef("%s is missing; see: %s --help", what, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
 // atMostOneArg takes one argument or none.
 func atMostOneArg(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {

@@ -229,6 +229,13 @@ func refusals() map[string][]badInput {
 			{given: "a prompt longer than 1 MiB", args: in("store", "chat", "--prompt", strings.Repeat("boat ", 1<<20/5+1))},
 			{given: "a prompt with a NUL byte", args: in("store", "chat", "--prompt", "The \x00 boat")},
 			{given: "a prompt that is not UTF-8", args: in("store", "chat", "--prompt", "The caf\xe9")},
+			{given: "no file of conversations", args: in("store", "converse")},
+			{given: "a missing file of conversations", args: in("store", "converse", "nothere.yaml")},
+			{given: "a file of conversations with an unknown expectation", prepare: []string{"c.yaml", "conversations:\n  - turns:\n      - {say: Hello, expect: {contain: x}}\n"}, args: in("store", "converse", "c.yaml")},
+			{given: "a file that holds no conversations", prepare: []string{"c.yaml", "- say: Hello\n"}, args: in("store", "concepts", "test", "c.yaml")},
+			{given: "a share above 1", args: in("store", "converse", "c.yaml", "--min", "95")},
+			{given: "texts that are missing", args: in("store", "converse", "c.yaml", "--texts", "nothere")},
+			{given: "a run of no words", args: in("store", "converse", "c.yaml", "--texts", "harbour.txt", "--copied", "0")},
 		},
 	}
 }

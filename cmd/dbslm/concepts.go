@@ -35,7 +35,7 @@ func newConcepts(a *app) *cobra.Command {
 	}
 	cmd.AddCommand(newConceptsApply(a), newConceptsExport(a), newConceptsList(a), newConceptsShow(a), newConceptsDelete(a), newConceptsHistory(a),
 		newConceptsImport(a), newConceptsExamples(a), newConceptsLearn(a), newConceptsPredict(a), newConceptsEval(a),
-		newConceptsBuild(a), newConceptsBuilds(a), newConceptsPublish(a), newConceptsRollback(a))
+		newConceptsBuild(a), newConceptsBuilds(a), newConceptsPublish(a), newConceptsRollback(a), newConceptsTest(a))
 	return cmd
 }
 

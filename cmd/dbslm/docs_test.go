@@ -58,7 +58,7 @@ func checkSection(t *testing.T, document, name, got string) {
 
 // TestDocument runs every command of documents in order and compares what it prints with what they show.
 func TestDocument(t *testing.T) {
-	for _, name := range []string{"cli.md", "formats.md", "audit.md"} {
+	for _, name := range []string{"cli.md", "formats.md", "audit.md", "conversations.md"} {
 		t.Run(name, func(t *testing.T) { checkDocument(t, name) })
 	}
 }
@@ -118,6 +118,13 @@ func newDocument(t *testing.T) *document {
 	t.Chdir(t.TempDir())
 	if err := os.CopyFS(filepath.Join("examples", "sail-loft", "corpus"), os.DirFS(corpus())); err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range []string{"bot.yaml", "conversations.yaml", "freely.yaml"} {
+		data, err := os.ReadFile(filepath.Join(corpus(), "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join("examples", "sail-loft", name), string(data))
 	}
 	binary, err := os.Executable()
 	if err != nil {

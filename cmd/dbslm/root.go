@@ -83,7 +83,7 @@ a checkpoint (the same command goes on), 130 interrupted.`,
 	root.AddCommand(newServe(a), newMigrate(a), newTrain(a), newChat(a), newEval(a), newEvaluations(a), newExport(a), newImport(a), newScore(a), newPredict(a), newContexts(a), newModels(a), newDocuments(a), newForget(a), newCopy(a), newBuilds(a), newBuild(a), newPrune(a),
 		atTop(newBuildsPublish, a, "  dbslm publish 7 --model harbour"), atTop(newBuildsRollback, a, "  dbslm rollback --model harbour"), newJobs(a),
 		newExplain(a), newReplay(a), newContext(a), newHistory(a), newCorrect(a), newCorrections(a), newRemember(a), newFacts(a), newBiases(a), newErase(a), newExportUser(a), newRetention(a),
-		newGenerate(a), newProfiles(a), newBans(a), newConcepts(a), newSignals(a),
+		newGenerate(a), newProfiles(a), newBans(a), newConcepts(a), newSignals(a), newConverse(a),
 		newVersion(a), newCompletion(a))
 	root.SetHelpCommand(newHelp())
 	root.CompletionOptions.DisableDefaultCmd = true
