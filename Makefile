@@ -116,8 +116,9 @@ mariadb: ## Make sure that the tests find a MariaDB (root on Debian: installs it
 	@tools/ensure-mariadb
 
 .PHONY: clients
-clients: ## Make sure that the tests find the clients of other languages (root on Debian: installs Node, npm, Python; else says what is missing)
+clients: ## Make sure that the tests find the clients of other languages (root on Debian: installs Node, npm, Python, protoc; else says what is missing)
 	@tools/ensure-clients
+	@$(MAKE) --no-print-directory bin/dbslm-protos.tar.gz
 
 .PHONY: qemu
 qemu: ## Make sure that the arm64 emulator is there (root on Debian: installs it; else says what is missing)
@@ -167,7 +168,9 @@ proto-lint: bin/buf ## Lint the protos with buf
 	bin/buf lint
 
 .PHONY: proto-bundle
-proto-bundle: ## Pack the protos with what they import, and a descriptor set, into bin/dbslm-protos.tar.gz; protoc compiles them
+proto-bundle: bin/dbslm-protos.tar.gz ## Pack the protos with what they import, and a descriptor set, into bin/dbslm-protos.tar.gz; protoc compiles them
+
+bin/dbslm-protos.tar.gz: tools/proto-bundle $(shell find proto third_party -name '*.proto')
 	@tools/proto-bundle
 
 .PHONY: k8s-schemas
