@@ -107,6 +107,11 @@ bench: ## Run the Go benchmarks; the figures of the whole system are in docs/ben
 smoke: build mariadb bin/grpcurl ## Run the four services as four processes on MariaDB and compare with one process on SQLite
 	tools/smoke
 
+.PHONY: web-test
+web-test: build ## Use the web page in a headless Chromium: talk, correct, look inside, by keyboard, on a phone, with hostile texts; axe-core looks too
+	@tools/ensure-clients web
+	tools/web-test
+
 .PHONY: smoke-arm64
 smoke-arm64: build build-arm64 mariadb qemu bin/grpcurl ## The same, and the conversation once more as an arm64 program under emulation
 	tools/smoke bin/dbslm-arm64

@@ -14,7 +14,8 @@ export const follow = (id) => shown === (id ?? "");
 
 export function view(main, [id = ""], failed) {
   shown = id;
-  const log = h("ol", { class: "log", role: "log", "aria-label": "Messages" });
+  const log = h("ol", { class: "log" });
+  const heard = h("div", { role: "log", "aria-label": "Messages" }, log);
   const earlier = h("p", { class: "actions" });
   const heading = h("h1", { tabindex: "-1" }, "New conversation");
   const input = h("textarea", { rows: 1, name: "message", placeholder: "Say something", "aria-label": "Message", maxlength: 1 << 20, enterkeyhint: "send" });
@@ -22,7 +23,7 @@ export function view(main, [id = ""], failed) {
   const stop = button("Stop", () => running?.abort(), { hidden: true });
   const form = h("form", { class: "composer", onsubmit: (event) => { event.preventDefault(); submit(); } }, input, send, stop);
   const aside = list(() => shown, failed);
-  show(main, aside.node, h("section", { class: "talk", "aria-label": "Conversation" }, heading, h("div", { class: "roll" }, earlier, log), form));
+  show(main, aside.node, h("section", { class: "talk", "aria-label": "Conversation" }, heading, h("div", { class: "roll" }, earlier, heard), form));
   const roll = main.querySelector(".roll");
   let running = null; // of the turn that is being answered
   let left = false;
@@ -85,7 +86,7 @@ export function view(main, [id = ""], failed) {
     running = new AbortController();
     stop.hidden = false;
     send.hidden = true;
-    log.setAttribute("aria-busy", "true"); // a screen reader is told the whole reply, not its pieces
+    heard.setAttribute("aria-busy", "true"); // a screen reader is told the whole reply, not its pieces
     say("Answering");
     let reply = null;
     try {
@@ -124,7 +125,7 @@ export function view(main, [id = ""], failed) {
       running = null;
       stop.hidden = true;
       send.hidden = false;
-      log.removeAttribute("aria-busy");
+      heard.removeAttribute("aria-busy");
       down();
     }
   }
