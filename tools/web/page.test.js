@@ -311,9 +311,15 @@ test("compare two builds, and see what is running", async (t) => {
   await page.goto(`${url}#/system`);
   await page.waitForFunction(() => /build 2 answers/.test(document.querySelector("main").innerText));
   await accessible(page, "system");
-  // What is trained meanwhile appears by itself.
-  const chunk = Buffer.from("The dog barks at the gate. ".repeat(2000)).toString("base64");
-  await rpc("gateway.v1.GatewayService/Train", [{ header: { ingest: { model: "second" } } }, { start: { label: "dog" } }, { chunk }, { end: {} }]);
+  // What is trained meanwhile appears by itself, with its progress.
+  let n = 7;
+  const word = () => `w${(n = (n * 48271) % 2147483647) % 5000}`;
+  const chunks = Array.from({ length: 2 }, () => ({ chunk: Buffer.from(Array.from({ length: 8000 }, () => `${Array.from({ length: 10 }, word).join(" ")}.`).join(" ")).toString("base64") }));
+  const trained = rpc("gateway.v1.GatewayService/Train", [{ header: { ingest: { model: "second" } } }, { start: { label: "words" } }, ...chunks, { end: {} }]);
+  await page.waitForSelector("progress", { timeout: 30_000 });
+  await shot(page, "progress");
+  await accessible(page, "a running job");
+  await trained;
   await page.waitForFunction(() => /second[^]*build 3 answers/.test(document.querySelector("main").innerText), { timeout: 15_000 });
   await shot(page, "system");
 });

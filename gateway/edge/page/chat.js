@@ -15,7 +15,7 @@ export const follow = (id) => shown === (id ?? "");
 export function view(main, [id = ""], failed) {
   shown = id;
   const log = h("ol", { class: "log" });
-  const heard = h("div", { role: "log", "aria-label": "Messages" }, log);
+  const heard = h("div", { role: "log", "aria-label": "Messages", "aria-live": "off" }, log); // the status says each reply, once and whole
   const earlier = h("p", { class: "actions" });
   const heading = h("h1", { tabindex: "-1" }, "New conversation");
   const input = h("textarea", { rows: 1, name: "message", placeholder: "Say something", "aria-label": "Message", maxlength: 1 << 20, enterkeyhint: "send" });
@@ -86,7 +86,7 @@ export function view(main, [id = ""], failed) {
     running = new AbortController();
     stop.hidden = false;
     send.hidden = true;
-    heard.setAttribute("aria-busy", "true"); // a screen reader is told the whole reply, not its pieces
+    heard.setAttribute("aria-busy", "true");
     say("Answering");
     let reply = null;
     try {

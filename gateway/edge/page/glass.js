@@ -31,13 +31,14 @@ export async function open(message, at, from) {
   box.hidden = false;
   box.scrollTop = 0;
   heading.focus({ preventScroll: true });
-  const request = { ...tenant(), messageId: message.messageId, candidates: 10, rows: { maxTokens: 1000, sql: true } };
+  const long = (message.content ?? "").length > 8000; // an answer has to fit into one message
+  const request = { ...tenant(), messageId: message.messageId, candidates: long ? 2 : 10, rows: { maxTokens: 300, sql: true } };
   try {
     const told = await ask("gateway/Explain", request, signal);
     // The documents are searched for once, when they are first wanted.
     let searched = null;
     const sources = (segment) => {
-      searched ??= ask("gateway/Explain", { ...request, candidates: 1, rows: { maxTokens: 1000, documents: true } }, signal);
+      searched ??= ask("gateway/Explain", { ...request, candidates: 1, rows: { maxTokens: 300, documents: true } }, signal);
       return searched.then((all) => all.segments[segment]?.explained ?? {});
     };
     reply(body, told, at, sources);
@@ -49,13 +50,14 @@ export async function open(message, at, from) {
 
 // reply shows a whole reply: its pieces in a row, of which one can be looked into, and below what they share.
 function reply(body, told, at, sources) {
-  const detail = h("div", { class: "part", "aria-live": "polite" });
+  const detail = h("div", { class: "part" });
   const pieces = cut(told);
   const strip = h("div", { class: "strip", role: "toolbar", "aria-label": "Words of the reply; arrow keys move, Enter looks inside" });
   const pick = (piece) => {
     for (const p of pieces) p.node.setAttribute("aria-pressed", String(p === piece));
     rove(piece);
     show(detail, piece.span ? spanPart(piece, told) : tokenPart(piece, told, sources));
+    say([...detail.querySelectorAll("h3, .sentence")].slice(0, 2).map((n) => n.textContent).join(". "));
   };
   const rove = (piece) => { for (const p of pieces) p.node.tabIndex = p === piece ? 0 : -1; };
   for (const piece of pieces) {
@@ -73,7 +75,7 @@ function reply(body, told, at, sources) {
   });
   show(body,
     told.notReplayable && h("p", { class: "note" }, `It cannot be made again: ${told.notReplayable.detail || told.notReplayable.reason}. What its trace still says is below.`),
-    pieces.length > 0 && h("div", {}, strip, h("p", { class: "hint" }, "A darker line under a word: found after more words of context. A double line: said by a concept.")),
+    pieces.length > 0 && h("div", {}, strip, h("p", { class: "hint" }, "A darker line under a word: found after more words of context. A double line: said by a concept, or written by a correction.")),
     detail, about(told));
   if (!pieces.length) return;
   rove(pieces[0]);
@@ -86,34 +88,44 @@ function reply(body, told, at, sources) {
 }
 
 // cut finds the pieces of a reply in its text: a span of level 3 is one, of level 1 each token. Tokens are folded and know no spaces,
-// so each is looked for behind the one before; those that are not written (the end of a sentence) have no length.
+// so each is looked for behind the one before, not farther than what could not be found in between; those that are not written (the
+// end of a sentence, what a correction replaced) have no length.
 function cut(told) {
   const out = [];
+  const all = (told.segments ?? []).flatMap((s) => s.tokens ?? []);
+  const longest = Math.max(1, ...all.slice(0, 300).map((t) => t.explanation?.orders?.length ?? 0), ...all.slice(0, 300).map((t) => t.matchedOrder ?? 0));
   let from = 0;
   (told.segments ?? []).forEach((segment, index) => {
     const text = segment.text ?? "";
-    if (segment.span) out.push({ segment, index, span: true, label: text.trim(), kind: "span", hint: `Concept ${segment.span.concept}`, end: from + text.length });
     const low = text.toLowerCase();
-    const orders = Math.max(1, told.segments.reduce((most, s) => (s.tokens ?? []).reduce((m, t) => Math.max(m, t.explanation?.orders?.length ?? t.matchedOrder ?? 1), most), 1));
-    let place = 0;
     const tokens = segment.tokens ?? [];
+    let place = 0;
+    let slack = 3;
+    const find = (word) => {
+      const at = low.indexOf(word.toLowerCase(), place);
+      if (at < 0 || at > place + slack) {
+        slack += 2 * word.length + 3;
+        return word;
+      }
+      place = at + word.length;
+      slack = 3;
+      return text.slice(at, place);
+    };
+    if (segment.span) out.push({ segment, index, span: true, label: text.trim(), kind: "span", hint: `Concept ${segment.span.concept}`, end: from + text.length });
     tokens.forEach((token, i) => {
       const word = token.token?.text ?? "";
       const mark = /^<\/?s>$/.test(word);
-      const replaced = tokens.slice(i).findIndex((t) => t.replaced);
-      const gone = replaced >= 0 && replaced < tokens[i + replaced].replaced.tokens;
-      let found = mark || gone ? -1 : low.indexOf(word.toLowerCase(), place);
-      if (found > place + 3 || (token.replaced && gone)) found = token.replaced ? low.indexOf(token.replaced.text.toLowerCase(), place) : -1;
-      const length = token.replaced && gone ? token.replaced.text.length : word.length;
-      if (found >= 0) place = found + length;
+      const ahead = tokens.slice(i, i + 64).findIndex((t) => t.replaced);
+      const gone = ahead >= 0 && ahead < tokens[i + ahead].replaced.tokens;
       out.push({
-        segment, index, token, end: from + (mark ? place : Math.max(place, 0)),
-        label: mark ? (word === "</s>" ? "end" : "start") : found >= 0 && !gone ? text.slice(found, place) : word,
+        segment, index, token,
+        label: mark ? (word === "</s>" ? "end" : "start") : gone ? word : find(word),
         kind: mark ? "mark" : gone ? "replaced" : "",
-        share: (token.matchedOrder ?? 0) / orders,
+        share: (token.matchedOrder ?? 0) / longest,
         hint: gone ? "drawn, but a correction was written in its place" : `found as ${token.matchedOrder ?? 0}-gram, ${percent(10 ** (token.log10Drawn ?? 0))} when drawn`,
+        end: from + place,
       });
-      if (token.replaced && gone) out.push({ segment, index, token, correction: token.replaced, label: text.slice(Math.max(found, 0), place) || token.replaced.text, kind: "span", hint: "written by a correction", end: from + place });
+      if (token.replaced) out.push({ segment, index, token, correction: token.replaced, label: find(token.replaced.text), kind: "span", hint: "written by a correction", end: from + place });
     });
     from += text.length;
   });

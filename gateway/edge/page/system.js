@@ -42,7 +42,7 @@ export function view(main) {
       if (error.name === "AbortError") return;
       show(trouble, problem(error));
     }
-    timer = setTimeout(() => (document.hidden ? null : look()), busy ? 1000 : 5000);
+    timer = setTimeout(() => (document.hidden ? null : look()), busy ? 500 : 2000);
   }
   const seen = () => { if (!document.hidden) { clearTimeout(timer); look(); } };
   document.addEventListener("visibilitychange", seen);

@@ -16,7 +16,7 @@ export function tokenPart({ segment, index, token, correction, label }, told, so
     token.replaced && h("p", { class: "note" }, `A correction wrote “${token.replaced.text}” in its place.`),
     e?.literal && h("p", {}, "No table holds it: the request brought it."),
     runners(token, segment),
-    e && chain(e, segment),
+    e ? chain(e, segment) : h("p", { class: "hint" }, "Rows are shown of the first 300 words of a reply."),
     e && !e.literal && documents(index, matched, e.token, sources),
     e?.statements?.length > 0 && statements("SQL of this word", [...e.statements, ...(segment.explained?.statements ?? [])]),
   ];
