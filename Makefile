@@ -109,7 +109,7 @@ smoke: build mariadb bin/grpcurl ## Run the four services as four processes on M
 
 .PHONY: web-test
 web-test: build ## Use the web page in a headless Chromium: talk, correct, look inside, by keyboard, on a phone, with hostile texts; axe-core looks too
-	@tools/ensure-clients web
+	@tools/ensure-web
 	tools/web-test
 
 .PHONY: smoke-arm64
