@@ -31,7 +31,7 @@ func (t *Trainer) named(err error) error {
 	if collision.Other != nil {
 		other = "“" + spell(collision.Other) + "”"
 	}
-	return errors.Wrap(err, errors.FailedPrecondition, "CONTEXT_HASH_COLLISION",
+	return errors.Wrap(err, errors.FailedPrecondition, reasonCollision,
 		"two contexts of order %d have the same hash: “%s” and %s. Nothing of this text was counted; leave out the sentence, or train a model of another order",
 		collision.N, spell(collision.Context), other)
 }

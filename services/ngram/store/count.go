@@ -25,6 +25,15 @@ func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document
 	if err := t.storePending(ctx); err != nil {
 		return nil, err
 	}
+	counted, err := t.count(ctx, progress, false)
+	if refused(err) { // which document of the batch it is shows when each has its own
+		counted, err = t.count(ctx, progress, true)
+	}
+	return counted, err
+}
+
+// count is Count of what is stored; alone gives every document batches of its own, and takes back the first that is refused.
+func (t *Trainer) count(ctx context.Context, progress Counted, alone bool) ([]ngram.Document, error) {
 	arriving, leaving, err := t.unfinished(ctx)
 	if err != nil || len(arriving)+len(leaving) == 0 {
 		return nil, err
@@ -35,6 +44,7 @@ func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document
 	}
 	defer decoder.Close()
 	c := &batcher{ctx: ctx, t: t, progress: progress}
+	var withdrawn *stored
 	for _, documents := range [][]stored{arriving, leaving} {
 		for i := range documents {
 			if err == nil {
@@ -42,6 +52,12 @@ func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document
 			}
 			if err == nil {
 				err = c.document(&documents[i], decoder)
+			}
+			if err == nil && alone {
+				err = c.apply()
+			}
+			if alone && refused(err) && withdrawn == nil && !documents[i].leaves() {
+				withdrawn = &documents[i]
 			}
 		}
 	}
@@ -52,6 +68,9 @@ func (t *Trainer) Count(ctx context.Context, progress Counted) ([]ngram.Document
 	}
 	if err != nil {
 		t.words = nil // it may hold words that are not stored
+		if withdrawn != nil {
+			err = t.withdraw(ctx, withdrawn, decoder, err)
+		}
 		if !errors.Is(err, ErrPaused) {
 			return nil, err
 		}
@@ -125,8 +144,7 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 	if d.leaves() {
 		return b.leaving(d, decoder)
 	}
-	from := d.done
-	tokens := int64(0)
+	from, tokens, ended := d.done, int64(0), false
 	reader := &textReader{ctx: b.ctx, store: t.store, decoder: decoder, model: t.model.ID, id: d.ID, offset: from, size: d.size}
 	err := t.tokenizer.Sentences(reader, func(sentence text.Sentence) error {
 		if b.batch == nil {
@@ -141,7 +159,9 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 		if b.batch.Len()*t.model.Settings.Order < t.windows && !t.probing.due() {
 			return nil
 		}
-		b.cursors = append(b.cursors, cursor{document: d, done: from + sentence.End, tokens: tokens})
+		done := from + sentence.End
+		ended = done == d.size // a cursor at the end says that all is counted
+		b.cursors = append(b.cursors, cursor{document: d, done: done, tokens: tokens, complete: ended})
 		if err := b.apply(); err != nil {
 			return err
 		}
@@ -150,7 +170,9 @@ func (b *batcher) document(d *stored, decoder *zstd.Decoder) error {
 	if err != nil {
 		return err
 	}
-	b.cursors = append(b.cursors, cursor{document: d, done: d.size, tokens: tokens, complete: true})
+	if !ended {
+		b.cursors = append(b.cursors, cursor{document: d, done: d.size, tokens: tokens, complete: true})
+	}
 	if p := t.probing; p != nil {
 		if p.documents++; p.due() {
 			return b.apply()
@@ -189,7 +211,7 @@ func (b *batcher) apply() error {
 		}
 	}
 	if size := t.words.size(); size > ngram.MaxTokens {
-		return errors.New(errors.ResourceExhausted, "VOCABULARY_FULL", "model %q would have %d different tokens, and %d is the most; the text of this batch is not counted", t.model.Name, size, ngram.MaxTokens).
+		return errors.New(errors.ResourceExhausted, reasonVocabulary, "model %q would have %d different tokens, and %d is the most; the text of this batch is not counted", t.model.Name, size, ngram.MaxTokens).
 			With("model", t.model.Name)
 	}
 	err := t.store.db.InTx(b.ctx, func(tx *database.Tx) error {
