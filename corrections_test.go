@@ -176,6 +176,14 @@ func (p *player) corrects(at, command, rest string) {
 		})
 	case "free":
 		p.record(&memoryv1.RecordCorrectionRequest{ErrorContext: left, Fact: &memoryv1.CorrectedFact{Value: right}})
+	case "imported":
+		_, err := memoryv1.NewCorrectionServiceClient(p.s.Conn()).RecordCorrection(p.t.Context(), &memoryv1.RecordCorrectionRequest{
+			RequestId: fmt.Sprint(p.prefix, " imported ", p.turns), ConversationId: p.conversation, Origin: "elsewhere",
+			ErrorContext: left, Fact: &memoryv1.CorrectedFact{Value: right},
+		})
+		if err != nil {
+			p.t.Fatal(at, err)
+		}
 	case "correct":
 		p.record(&memoryv1.RecordCorrectionRequest{
 			ErrorContext: left, Fact: &memoryv1.CorrectedFact{Value: right}, ErrorMessageId: p.reply.Message.MessageId,

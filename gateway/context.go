@@ -45,7 +45,7 @@ func (g *Gateway) CompileContext(ctx context.Context, req *gatewayv1.CompileCont
 		return nil, err
 	}
 	resp := &gatewayv1.CompileContextResponse{
-		Window: t.prepared.Window, Corrections: bearing(t.prepared), Facts: t.prepared.Facts, Span: d.span, Abstained: d.abstained,
+		Window: t.prepared.Window, Corrections: t.prepared.Corrections, Facts: t.prepared.Facts, Span: d.span, Abstained: d.abstained,
 		Degradations: t.trace.Degradations,
 	}
 	resp.Prompt = prompt(resp, req.Text)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -28,8 +28,6 @@ const (
 	steeringLimit = 16
 	// steeringBytes bounds their texts together.
 	steeringBytes = 8 << 10
-	// erroneousWords bounds what is suppressed: a longer error context is a description, not a value.
-	erroneousWords = 6
 )
 
 // Correct implements GatewayService. Both steps carry the same request id, so that a repeated call does what
@@ -94,48 +92,38 @@ func (t *turn) notice(ctx context.Context) {
 	if !recorded.Correction.GetActive() { // superseded since an earlier attempt at this turn
 		return
 	}
-	ended := func(c *memoryv1.Correction) bool { return slices.Contains(recorded.SupersededIds, c.GetCorrectionId()) }
-	t.prepared.RecentCorrections = slices.Insert(slices.DeleteFunc(t.prepared.RecentCorrections, ended), 0, recorded.Correction)
-	t.prepared.Corrections = slices.DeleteFunc(t.prepared.Corrections, func(m *memoryv1.CorrectionMatch) bool { return ended(m.Correction) })
+	if err := t.prepareAgain(ctx); err != nil {
+		t.degrade(serviceMemory, err, "the correction in the text was recorded; what it overrules may still be said")
+		t.prepared.RecentCorrections = slices.Insert(t.prepared.RecentCorrections, 0, recorded.Correction)
+	}
 	if _, err := t.gateway.replay(ctx, noticed.Correction, recorded.Correction, t.req.Bot); err != nil {
 		t.degrade(serviceConcept, err, "the correction in the text was recorded; the reply does not say so")
 	}
 }
 
-// bearing lists the corrections that bear on the turn, the one that counts most first: of the narrowest scope, then the
-// strongest match, then memory's order. Of one subject only the narrowest scope's is left.
-func bearing(p *memoryv1.PrepareTurnResponse) []*memoryv1.CorrectionMatch {
-	matches := slices.Clone(p.Corrections)
-	slices.SortStableFunc(matches, func(a, b *memoryv1.CorrectionMatch) int {
-		return cmp.Or(cmp.Compare(a.Correction.GetScope(), b.Correction.GetScope()), cmp.Compare(b.Score, a.Score))
-	})
-	seen := map[string]bool{}
-	return slices.DeleteFunc(matches, func(m *memoryv1.CorrectionMatch) bool {
-		subject := m.Correction.GetSubject()
-		again := seen[subject]
-		seen[subject] = subject != ""
-		return again
-	})
+// prepareAgain learns what holds after a correction was recorded in the turn.
+func (t *turn) prepareAgain(ctx context.Context) error {
+	if t.prepared.Turn.State == memoryv1.Turn_STATE_COMMITTED { // an earlier request did not come to recording it
+		return nil
+	}
+	again, err := t.gateway.turns.PrepareTurn(ctx, t.opening)
+	if err != nil {
+		return err
+	}
+	t.prepared.Corrections, t.prepared.RecentCorrections = again.Corrections, again.RecentCorrections
+	t.trace.Corrections = correctionIDs(t.prepared)
+	return nil
 }
 
-// knownCorrections lists the corrections that bear on the turn, then the recent ones, each once; of one subject only those
-// of the narrowest scope, since a wider one does not hold here.
+// knownCorrections lists the corrections that bear on the turn, the one that counts most first, then the recent ones, each once. Memory
+// has left of each fact the one that stands for it.
 func knownCorrections(p *memoryv1.PrepareTurnResponse) (known []*memoryv1.Correction, bear int) {
-	seen := map[string]bool{}
-	narrowest := map[string]memoryv1.Scope{}
-	for _, m := range bearing(p) {
-		seen[m.Correction.CorrectionId] = true
-		narrowest[m.Correction.Subject] = m.Correction.Scope
+	for _, m := range p.Corrections {
 		known = append(known, m.Correction)
 	}
 	bear = len(known)
 	for _, c := range p.RecentCorrections {
-		if scope, ok := narrowest[c.Subject]; !ok || c.Scope < scope {
-			narrowest[c.Subject] = c.Scope
-		}
-	}
-	for _, c := range p.RecentCorrections {
-		if !seen[c.CorrectionId] && (c.Subject == "" || c.Scope == narrowest[c.Subject]) {
+		if !slices.ContainsFunc(known, func(k *memoryv1.Correction) bool { return k.CorrectionId == c.CorrectionId }) {
 			known = append(known, c)
 		}
 	}
@@ -162,9 +150,10 @@ func erroneous(c *memoryv1.Correction) string {
 	return c.ErrorContext
 }
 
-// steer turns corrections into biases of level 1, before the stored ones. Where the erroneous value is known, the corrected
-// one is written in its place wherever the reply would say it, and a reply that does not say it stays as it is; so this holds
-// for the conversation's recent corrections too. Where it is not, the value of a correction that bears on the turn is preferred.
+// steer turns corrections into biases of level 1, before the stored ones. Where an erroneous value is known, the corrected one is
+// written in its place wherever the reply would say it, and a reply that does not say it stays as it is: of corrections that bear on the
+// turn, and of the conversation's recent ones for which no context is known, so that they hold wherever their value is said. Where
+// none is, the value of a correction that bears on the turn is preferred.
 func (t *turn) steer(params *ngramv1.DecodeParameters) {
 	steering := t.req.CorrectionSteering
 	strength := float64(steeringStrength)
@@ -177,22 +166,33 @@ func (t *turn) steer(params *ngramv1.DecodeParameters) {
 	room, bytes := min(len(params.Biases)+steeringLimit, biasLimit), steeringBytes
 	known, bear := knownCorrections(t.prepared)
 	for i, c := range known {
-		bias := &ngramv1.SequenceBias{Text: c.Fact.GetValue(), Source: c.CorrectionId}
-		wrong := erroneous(c)
-		switch {
-		case wrong != "" && len(strings.Fields(wrong)) <= erroneousWords && fits(&ngramv1.SequenceBias{Text: wrong}):
-			bias.InsteadOf = wrong
-		case i < bear:
-			bias.StrengthLog10 = min(strength+float64(max(c.Times, 1)-1), steeringMost)
-		default:
+		if i >= bear && (c.Cue != "" || c.Fact.GetEntity() != "" || c.Fact.GetAttribute() != "") || t.tooOld(c) {
 			continue
 		}
-		bytes -= len(bias.Text) + len(bias.InsteadOf)
-		if !fits(bias) || bytes < 0 || len(params.Biases) >= room || t.tooOld(c) {
-			continue
+		value := &ngramv1.SequenceBias{Text: c.Fact.GetValue(), Source: c.CorrectionId}
+		var biases []*ngramv1.SequenceBias
+		for _, wrong := range c.Wrong {
+			if fits(&ngramv1.SequenceBias{Text: wrong}) {
+				bias := proto.CloneOf(value)
+				bias.InsteadOf = wrong
+				biases = append(biases, bias)
+			}
 		}
-		params.Biases = append(params.Biases, bias)
-		t.trace.Steering = append(t.trace.Steering, &gatewayv1.VersionedId{Id: c.CorrectionId, Version: c.Version})
+		if len(biases) == 0 && i < bear {
+			value.StrengthLog10 = min(strength+float64(max(c.Times, 1)-1), steeringMost)
+			biases = append(biases, value)
+		}
+		steered := false
+		for _, bias := range biases {
+			bytes -= len(bias.Text) + len(bias.InsteadOf)
+			if fits(bias) && bytes >= 0 && len(params.Biases) < room {
+				params.Biases = append(params.Biases, bias)
+				steered = true
+			}
+		}
+		if steered {
+			t.trace.Steering = append(t.trace.Steering, &gatewayv1.VersionedId{Id: c.CorrectionId, Version: c.Version})
+		}
 	}
 }
 

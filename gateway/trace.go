@@ -35,14 +35,20 @@ func newTrace(req *gatewayv1.RespondRequest, p *memoryv1.PrepareTurnResponse, wi
 		trace.WindowBounds = &memoryv1.WindowBounds{}
 	}
 	trace.WindowFirstSeq, trace.WindowLastSeq = seqs(p.Window)
-	known, _ := knownCorrections(p)
-	for _, c := range first(known, correctionLimit) {
-		trace.Corrections = append(trace.Corrections, &gatewayv1.VersionedId{Id: c.CorrectionId, Version: c.Version})
-	}
+	trace.Corrections = correctionIDs(p)
 	for _, f := range first(p.Facts, factLimit) {
 		trace.Facts = append(trace.Facts, &gatewayv1.VersionedId{Id: f.FactId, Version: 1})
 	}
 	return trace
+}
+
+// correctionIDs names the corrections that level 3 is told of.
+func correctionIDs(p *memoryv1.PrepareTurnResponse) (ids []*gatewayv1.VersionedId) {
+	known, _ := knownCorrections(p)
+	for _, c := range first(known, correctionLimit) {
+		ids = append(ids, &gatewayv1.VersionedId{Id: c.CorrectionId, Version: c.Version})
+	}
+	return ids
 }
 
 // packTrace writes a trace as memory stores it: what a replay needs, and apart from it the detail that retention may remove.

@@ -21,6 +21,7 @@ type turn struct {
 	gateway  *Gateway
 	req      *gatewayv1.RespondRequest
 	out      *outlet
+	opening  *memoryv1.PrepareTurnRequest
 	prepared *memoryv1.PrepareTurnResponse
 	trace    *gatewayv1.Trace
 	text     strings.Builder
@@ -98,7 +99,7 @@ func (t *turn) prepare(ctx context.Context) error {
 	}
 	opening, cancel := outliving(ctx, closeGrace)
 	defer cancel()
-	t.prepared, err = t.gateway.turns.PrepareTurn(opening, &memoryv1.PrepareTurnRequest{
+	t.opening = &memoryv1.PrepareTurnRequest{
 		Tenant:         t.req.Tenant,
 		RequestId:      t.req.RequestId,
 		ConversationId: t.req.ConversationId,
@@ -106,8 +107,8 @@ func (t *turn) prepare(ctx context.Context) error {
 		Window:         window,
 		Lease:          durationpb.New(leaseFor(ctx)),
 		Pins:           pins,
-	})
-	if err != nil {
+	}
+	if t.prepared, err = t.gateway.turns.PrepareTurn(opening, t.opening); err != nil {
 		return err
 	}
 	if t.prepared.Turn.Pins.GetModel() != pins.Model { // pinned by an earlier attempt; what was found out is about another one

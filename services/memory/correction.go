@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -81,6 +80,9 @@ func (c Correction) Complete() (Correction, error) {
 
 // SameRequest reports whether other asks for the same correction; who repeats a request id must.
 func (c Correction) SameRequest(other Correction) bool {
+	if strings.Contains(c.Subject, amending) && other.Fact.Entity == "" && other.Fact.Attribute == "" { // taken over from what it amends
+		c.Fact.Entity, c.Fact.Attribute = "", ""
+	}
 	return c.Place.Key() == other.Place.Key() && c.ConversationID == other.ConversationID && c.ErrorContext == other.ErrorContext &&
 		c.Fact == other.Fact && c.Origin == other.Origin && c.ErrorMessageID == other.ErrorMessageID && c.CorrectionMessageID == other.CorrectionMessageID
 }
@@ -110,8 +112,10 @@ func subject(entity, attribute string) string {
 }
 
 // ActiveKey identifies a subject in a place: at most one active correction, and at most one fact that holds, has it.
-func ActiveKey(place Place, subject string) string {
-	sum := sha256.Sum256([]byte(place.Key() + "\x00" + subject))
+func ActiveKey(place Place, subject string) string { return activeKey(place.Key(), subject) }
+
+func activeKey(scope, subject string) string {
+	sum := sha256.Sum256([]byte(scope + "\x00" + subject))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -144,10 +148,7 @@ func (c Correction) Repeats(former Correction) bool {
 // those of this store, then newest; at most limit. frequencies are
 // those of each scope, by its key.
 func MatchCorrections(candidates []Correction, t matching.Text, frequencies map[string]matching.Frequencies, limit int) []CorrectionMatch {
-	slices.SortFunc(candidates, func(a, b Correction) int {
-		return cmp.Or(cmp.Compare(a.Scope.Rank(), b.Scope.Rank()), cmp.Compare(a.originRank(), b.originRank()),
-			b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
-	})
+	slices.SortFunc(candidates, byRank)
 	var matches []CorrectionMatch
 	for _, c := range candidates {
 		if len(matches) == limit {
@@ -165,8 +166,11 @@ const promotedFrom = "promoted:"
 
 // Imported reports whether the correction came from elsewhere: then it never outranks what was said here.
 func (c Correction) Imported() bool {
-	return c.Origin != "" && !strings.HasPrefix(c.Origin, promotedFrom)
+	return c.Origin != "" && !c.Promoted()
 }
+
+// Promoted reports whether the correction is a reviewed copy of one of a narrower scope.
+func (c Correction) Promoted() bool { return strings.HasPrefix(c.Origin, promotedFrom) }
 
 func (c Correction) originRank() int {
 	if c.Imported() {

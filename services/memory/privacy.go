@@ -1,10 +1,12 @@
 package memory
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
 
+	"dbslm/services/memory/folding"
 	"dbslm/services/memory/matching"
 )
 
@@ -52,9 +54,7 @@ func (c Correction) WithoutPerson(id string) (Correction, bool) {
 	if c.RecordedBy == id {
 		c.ErrorContext, c.Fact.Extra, c.RevokeReason, c.RecordedBy = "", "", "", ""
 	}
-	if c.ErrorContext == "" {
-		c.Subject = subject(c.Fact.Entity, c.Fact.Attribute)
-	}
+	c.Subject = cmp.Or(subject(c.Fact.Entity, c.Fact.Attribute), strings.TrimSpace(folding.Text(c.ErrorContext))) // without a digest of the question
 	c.Version++
 	return c, c.Key().Phrase() != ""
 }

@@ -60,6 +60,32 @@ func NewKey(errorContext, entity, attribute, cue string) Key {
 	return k
 }
 
+// SameQuestion reports whether two keys are about the same words of content, politeness aside: one of the sources of each.
+func (k Key) SameQuestion(other Key) bool {
+	if len(k.sources) == 0 || len(other.sources) == 0 {
+		return k.phrase != "" && k.phrase == other.phrase
+	}
+	for _, a := range k.sources {
+		for _, b := range other.sources {
+			if wa, wb := a.asked(k.langs), b.asked(other.langs); len(wa) > 0 && allAmong(wa, wb) && allAmong(wb, wa) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// asked are the words of the source without politeness.
+func (s source) asked(langs []string) []contentWord {
+	return slices.DeleteFunc(slices.Concat(s...), func(w contentWord) bool { return w.filler(langs) })
+}
+
+func allAmong(words, among []contentWord) bool {
+	return !slices.ContainsFunc(words, func(w contentWord) bool {
+		return !slices.ContainsFunc(among, func(other contentWord) bool { return shareTerm(w.terms, other.terms) })
+	})
+}
+
 // Phrase is what a folded text must hold to match literally; empty when nothing can match.
 func (k Key) Phrase() string { return k.phrase }
 

@@ -121,6 +121,15 @@ func NewText(s string) Text {
 	return t
 }
 
+// AsksOnly reports whether all words of content of the text, politeness aside, are among those of others, and there are any.
+func (t Text) AsksOnly(about ...string) bool {
+	var among []contentWord
+	for _, s := range about {
+		among = append(among, contentWords(s, t.langs, math.MaxInt)...)
+	}
+	return len(t.content) > 0 && allAmong(t.content, among)
+}
+
 // Lookup returns the words under which indexes may hold what bears on the text, sorted, at most limit.
 func (t Text) Lookup(limit int) []string {
 	words := folding.IndexWords(t.folded) // indexes of earlier versions hold words as they are

@@ -125,8 +125,26 @@ func toCorrection(c memory.Correction) *memoryv1.Correction {
 		Fact:    &memoryv1.CorrectedFact{Entity: c.Fact.Entity, Attribute: c.Fact.Attribute, Value: c.Fact.Value, ExtraJson: c.Fact.Extra},
 		Subject: c.Subject, SupersededBy: c.SupersededBy, SupersedeTime: timestamp(c.Superseded), RevokeTime: timestamp(c.Revoked),
 		RevokeReason: c.RevokeReason, Active: c.Active(), RecordedBy: c.RecordedBy, CreateTime: timestamp(c.Created), Version: c.Version,
-		Cue: c.Cue, Times: c.Times, Origin: c.Origin, ReviewedBy: c.ReviewedBy,
+		Cue: c.Cue, Times: c.Times, Origin: c.Origin, ReviewedBy: c.ReviewedBy, Wrong: wrongs(c),
 	}
+}
+
+func wrongs(c memory.Correction) []string {
+	if wrong := c.Wrong(); wrong != "" {
+		return []string{wrong}
+	}
+	return nil
+}
+
+// toStanding is a correction with the values that it calls wrong in a turn.
+func toStanding(s memory.Standing) *memoryv1.Correction {
+	k := toCorrection(s.Correction)
+	k.Wrong = s.Wrong
+	return k
+}
+
+func toStandingMatch(s memory.Standing) *memoryv1.CorrectionMatch {
+	return &memoryv1.CorrectionMatch{Correction: toStanding(s), MatchedWords: s.Words, Score: s.Score}
 }
 
 // toProposal is a correction as a request that records it.

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"strconv"
+	"strings"
 
 	"dbslm/pkg/pagetoken"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
@@ -48,6 +50,9 @@ func (s corrections) RecordCorrection(ctx context.Context, req *memoryv1.RecordC
 	}.Complete()
 	if err != nil {
 		return nil, err
+	}
+	if cue := strings.TrimSpace(req.GetCue()); cue != "" {
+		k = k.WithCue(cue, cmp.Or(k.RecordedBy, k.UserID))
 	}
 	k, superseded, err := s.store.RecordCorrection(ctx, k, s.now())
 	if err != nil {

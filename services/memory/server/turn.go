@@ -46,8 +46,8 @@ func (s turns) PrepareTurn(ctx context.Context, req *memoryv1.PrepareTurnRequest
 	}
 	resp := &memoryv1.PrepareTurnResponse{
 		Turn: toTurn(p.Turn), Conversation: toConversation(p.Conversation), UserMessage: toMessage(p.UserMessage), Window: toWindow(p.Window),
-		Corrections: convertAll(p.Corrections, toCorrectionMatch), Facts: convertAll(p.Facts, toFact), Biases: convertAll(p.Biases, toBias),
-		Statistics: toStatistics(p.Conversation.Statistics), RecentCorrections: convertAll(p.Recent, toCorrection),
+		Corrections: convertAll(p.Corrections, toStandingMatch), Facts: convertAll(p.Facts, toFact), Biases: convertAll(p.Biases, toBias),
+		Statistics: toStatistics(p.Conversation.Statistics), RecentCorrections: convertAll(p.Recent, toStanding),
 	}
 	if k := p.Noticed; k != nil {
 		resp.Noticed = &memoryv1.NoticedCorrection{Rule: p.Rule, Correction: toProposal(*k)}

@@ -223,7 +223,7 @@ func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) 
 	}
 	query, args = query+selectScopeBiases+condition+selectScopeBiasesAfter, append(args, micros(b.now), maxBiases, c.Tenant)
 
-	var candidates []memory.Correction
+	var candidates, recent []memory.Correction
 	result, err := q.Query(ctx, query, args...)
 	err = rows(result, err, func(row database.Scanner) error {
 		var part int
@@ -237,7 +237,9 @@ func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) 
 		case 0:
 			candidates = append(candidates, k)
 		case 1:
-			p.Recent = append(p.Recent, k)
+			if k.Scope != memory.ScopeModel || k.Model == b.model {
+				recent = append(recent, k)
+			}
 		case 2:
 			p.Facts = append(p.Facts, memory.Fact{
 				Tenant: k.Tenant, ID: k.ID, Place: place, Entity: k.RecordedBy, Attribute: k.RevokeReason, Value: k.ErrorContext, Created: k.Created,
@@ -254,10 +256,12 @@ func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) 
 	if err != nil {
 		return err
 	}
-	p.Corrections = memory.MatchCorrections(candidates, b.text, b.frequencies, b.limit)
-	slices.SortFunc(p.Recent, func(a, b memory.Correction) int { // neither a join nor a union promises an order
+	slices.SortFunc(recent, func(a, b memory.Correction) int { // neither a join nor a union promises an order
 		return cmp.Or(newestFirst(a.Created, b.Created), strings.Compare(b.ID, a.ID))
 	})
+	if err := p.stand(ctx, q, b, memory.Bearing(candidates, b.text, b.frequencies), recent, scopes[:]); err != nil {
+		return err
+	}
 	slices.SortFunc(p.Facts, func(a, b memory.Fact) int {
 		return cmp.Or(cmp.Compare(a.Scope.Rank(), b.Scope.Rank()), newestFirst(a.Created, b.Created), strings.Compare(b.ID, a.ID))
 	})
@@ -266,6 +270,27 @@ func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) 
 	})
 	p.Facts = memory.NarrowestFacts(p.Facts)
 	p.Facts = p.Facts[:min(len(p.Facts), memory.MaxTurnFacts)]
+	return nil
+}
+
+const selectOverruling = `SELECT ` + correctionColumns + ` FROM tbl_l2_correction_log WHERE tenant = ? AND `
+
+// stand leaves of the corrections of one fact the one that stands for it.
+func (p *PreparedTurn) stand(ctx context.Context, q database.Querier, b bearing, bears []memory.CorrectionMatch, recent []memory.Correction, scopes []string) error {
+	var others []memory.Correction
+	if keys := memory.OverrulingKeys(bears, scopes); len(keys) > 0 {
+		condition, args := wordCondition("active_key", keys, []any{b.conversation.Tenant})
+		result, err := q.Query(ctx, selectOverruling+condition, args...)
+		err = rows(result, err, func(row database.Scanner) error {
+			k, err := scanCorrection(row)
+			others = append(others, k)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	p.Corrections, p.Recent = memory.Stand(bears, others, recent, b.limit)
 	return nil
 }
 

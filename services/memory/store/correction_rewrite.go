@@ -30,15 +30,14 @@ func writeRewritten(ctx context.Context, tx *database.Tx, before, after memory.C
 	if err != nil {
 		return err
 	}
-	key := after.Key()
 	_, err = tx.Exec(ctx, rewriteCorrection, nullString(after.ConversationID), nullString(after.ErrorMessageID), nullString(after.CorrectionMessageID), after.ErrorContext,
-		folding.LikePattern(key.Phrase()), fact, after.Subject, after.RevokeReason, after.RecordedBy, nullString(after.Cue), nullString(after.AskedBy), nullString(after.AskedIn),
+		folding.LikePattern(after.Key().Phrase()), fact, after.Subject, after.RevokeReason, after.RecordedBy, nullString(after.Cue), nullString(after.AskedBy), nullString(after.AskedIn),
 		after.Version, after.Tenant, after.ID)
 	switch {
 	case err != nil || !before.Active():
 		return err
 	case after.Active():
-		return fileCorrection(ctx, tx, after, key.Terms())
+		return fileCorrection(ctx, tx, after, after.Terms())
 	}
 	counts := counter{after.ConversationID: -1}
 	if err := counts.write(ctx, tx, after.Tenant); err != nil {

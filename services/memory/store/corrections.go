@@ -84,17 +84,21 @@ func (s *Store) RecordCorrection(ctx context.Context, k memory.Correction, now t
 		if !errors.Is(err, database.ErrNoRows) {
 			return err
 		}
+		reply := ""
 		if k.ErrorMessageID != "" || k.CorrectionMessageID != "" {
 			if err := checkMessages(ctx, tx, k.Tenant, k.ConversationID, k.ErrorMessageID, k.CorrectionMessageID); err != nil {
 				return err
 			}
-			question, err := questionBefore(ctx, tx, k)
-			if err != nil {
+			var question string
+			if question, reply, err = questionBefore(ctx, tx, k); err != nil {
 				return err
 			}
 			if question != "" {
 				stored = stored.WithCue(question, named.UserID)
 			}
+		}
+		if stored, err = placeAmong(ctx, tx, stored, named, reply); err != nil {
+			return err
 		}
 		stored, superseded, err = supersedeAndAdd(ctx, tx, stored, lastAt, now)
 		return err
@@ -179,15 +183,14 @@ func addCorrection(ctx context.Context, tx *database.Tx, k memory.Correction, ac
 	if err != nil {
 		return err
 	}
-	key := k.Key()
 	_, err = tx.Exec(ctx, insertCorrection, k.Tenant, k.ID, nullString(k.RequestID), string(k.Scope), k.Place.Key(), nullString(k.ConversationID), k.UserID, k.Model,
-		nullString(k.ErrorMessageID), nullString(k.CorrectionMessageID), k.ErrorContext, folding.LikePattern(key.Phrase()), fact, k.Subject, activeKey,
+		nullString(k.ErrorMessageID), nullString(k.CorrectionMessageID), k.ErrorContext, folding.LikePattern(k.Key().Phrase()), fact, k.Subject, activeKey,
 		k.RecordedBy, micros(k.Created), nullString(k.Cue), k.Times, nullString(k.Origin), nullString(k.ReviewedBy),
 		nullString(k.AskedBy), nullString(k.AskedIn))
 	if err != nil {
 		return err
 	}
-	return fileCorrection(ctx, tx, k, key.Terms())
+	return fileCorrection(ctx, tx, k, k.Terms())
 }
 
 // endOne stores the end of an active correction of a locked scope.

@@ -190,3 +190,65 @@ func testPromoteOrRevokeAtOnce(t *testing.T, s *Store) {
 		}
 	}
 }
+
+// A correction that calls wrong what another one says is right stands beside it, is recorded once, and taken back leaves the other.
+func testChains(t *testing.T, s *Store) {
+	c := begin(t, s)
+	_, reply := exchange(t, s, c, "What is the capital of Australia?", "Sydney.", noon)
+	correct := func(request, wrong, right string) memory.Correction {
+		t.Helper()
+		k := correctionIn(t, c, request, wrong, right)
+		k.ErrorMessageID = reply.ID
+		stored, superseded := record(t, s, k, noon)
+		again, _ := record(t, s, k, noon)
+		if again.ID != stored.ID || len(superseded) != 0 {
+			t.Errorf("recorded %v and %v, superseded %v", stored.ID, again.ID, superseded)
+		}
+		return stored
+	}
+	asked := 0
+	stands := func(text, value string, wrong ...string) {
+		t.Helper()
+		asked++
+		p := prepare(t, s, request(t, c, fmt.Sprint("turn", asked), text), noon)
+		commit(t, s, p.Turn, "reply", noon)
+		if len(p.Corrections) != 1 || p.Corrections[0].Fact.Value != value || !slices.Equal(p.Corrections[0].Wrong, wrong) {
+			t.Errorf("%q: %+v", text, p.Corrections)
+		}
+	}
+	correct("first", "Sydney", "Melbourne")
+	second := correct("second", "Melbourne", "Canberra")
+	third := correct("third", "Canberra", "Perth")
+	stands("And what is Australia's capital?", "Perth", "Canberra", "Melbourne", "Sydney")
+	for i, k := range []memory.Correction{third, second} {
+		if _, err := s.RevokeCorrection(t.Context(), c.Tenant, k.ID, "", noon); err != nil {
+			t.Fatal(err)
+		}
+		stands("the capital of Australia?", []string{"Canberra", "Melbourne"}[i], [][]string{{"Melbourne", "Sydney"}, {"Sydney"}}[i]...)
+	}
+	checkCounters(t, s, c)
+}
+
+// A correction of the person is overruled by one of the conversation of the same subject that shares no word with the text and is none of
+// the recent ones.
+func testOverruledBySubject(t *testing.T, s *Store) {
+	c := begin(t, s)
+	k := correctionIn(t, c, "wide", "the kangaroo's town", "Sydney")
+	k.Place, k.Fact.Entity, k.Fact.Attribute = memory.Place{Scope: memory.ScopeUser, ConversationID: c.ID}, "Australia", "capital"
+	record(t, s, complete(t, k), noon)
+	text := "Which is the kangaroo's town?"
+	p := prepare(t, s, request(t, c, "before", text), noon)
+	commit(t, s, p.Turn, "reply", noon)
+	if got := standing(p.Corrections); !slices.Equal(got, []string{"Sydney"}) {
+		t.Fatalf("%v stand", got)
+	}
+	k = capitalIn(t, c, "narrow", "Canberra")
+	k.Fact.Entity = "Australia"
+	record(t, s, complete(t, k), noon)
+	for i := range memory.RecentCorrection {
+		record(t, s, correctionIn(t, c, fmt.Sprint("later", i), fmt.Sprint("topic", i), "x"), noon)
+	}
+	if p = prepare(t, s, request(t, c, "after", text), noon); !slices.Equal(standing(p.Corrections), []string{"Canberra"}) {
+		t.Errorf("%v stand", standing(p.Corrections))
+	}
+}

@@ -231,7 +231,7 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 		result, err := e.Query(ctx, query, args...)
 		check(rows(result, err, func(database.Scanner) error { return nil }))
 	}
-	_, err = questionBefore(ctx, e, memory.Correction{Tenant: c.Tenant, ErrorMessageID: c.ID})
+	_, _, err = questionBefore(ctx, e, memory.Correction{Tenant: c.Tenant, ErrorMessageID: c.ID})
 	check(err)
 	_, err = readWindow(ctx, e, c.Tenant, c.ID, r.Bounds, c.Messages(), c.ContentBytes)
 	check(err)

@@ -238,20 +238,21 @@ func checkMessages(ctx context.Context, q database.Querier, tenant, conversation
 	return nil
 }
 
-const selectQuestionBefore = `SELECT q.content FROM tbl_l2_messages m JOIN tbl_l2_messages q
+const selectQuestionBefore = `SELECT q.content, m.content FROM tbl_l2_messages m JOIN tbl_l2_messages q
 ON q.tenant = m.tenant AND q.conversation_id = m.conversation_id AND q.seq = m.seq - 1
 WHERE m.tenant = ? AND m.message_id = ? AND m.sender = 'assistant' AND q.sender = 'user'`
 
-// questionBefore returns what the person had said before the reply that a correction calls wrong; empty when there is none.
-func questionBefore(ctx context.Context, q database.Querier, k memory.Correction) (question string, err error) {
+// questionBefore returns what the person had said before the reply that a correction calls wrong, and that reply; empty when there
+// is none.
+func questionBefore(ctx context.Context, q database.Querier, k memory.Correction) (question, reply string, err error) {
 	if k.ErrorMessageID == "" {
-		return "", nil
+		return "", "", nil
 	}
-	err = q.QueryRow(ctx, selectQuestionBefore, k.Tenant, k.ErrorMessageID).Scan(&question)
+	err = q.QueryRow(ctx, selectQuestionBefore, k.Tenant, k.ErrorMessageID).Scan(&question, &reply)
 	if errors.Is(err, database.ErrNoRows) {
-		return "", nil
+		return "", "", nil
 	}
-	return question, err
+	return question, reply, err
 }
 
 // addReply logs a reply to a turn as the conversation's last message.

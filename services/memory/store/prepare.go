@@ -32,9 +32,9 @@ type PreparedTurn struct {
 	Turn         memory.Turn
 	Conversation memory.Conversation
 	UserMessage  memory.Message
-	Window       window.Window // before the person's message
-	Corrections  []memory.CorrectionMatch
-	Recent       []memory.Correction
+	Window       window.Window     // before the person's message
+	Corrections  []memory.Standing // that bear on the message
+	Recent       []memory.Standing // made in the conversation
 	Facts        []memory.Fact
 	Biases       []memory.Bias
 	Reply        *memory.Message

@@ -81,6 +81,8 @@ func TestStore(t *testing.T) {
 			{"ClockGoesBackwards", testClockGoesBackwards},
 			{"TurnsAgainstAModel", testTurnsAgainstAModel},
 			{"RecordCorrection", testRecordCorrection},
+			{"Chains", testChains},
+			{"OverruledBySubject", testOverruledBySubject},
 			{"SupersessionUnderContention", testSupersessionUnderContention},
 			{"RecordOnceUnderContention", testRecordOnceUnderContention},
 			{"SupersedeAndRevoke", testSupersedeAndRevoke},

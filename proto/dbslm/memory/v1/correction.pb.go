@@ -176,7 +176,9 @@ type Correction struct {
 	ErrorContext string `protobuf:"bytes,9,opt,name=error_context,json=errorContext,proto3" json:"error_context,omitempty"`
 	// What is right.
 	Fact *CorrectedFact `protobuf:"bytes,10,opt,name=fact,proto3" json:"fact,omitempty"`
-	// Normalised subject: at most one correction per scope and subject is active.
+	// Normalised subject: at most one correction per scope and subject is active. That of a value called wrong is the value and,
+	// after " ? ", a digest of the question; of a correction that calls another one's value wrong it is the other one's subject
+	// and, after " => ", a digest of the value.
 	Subject string `protobuf:"bytes,11,opt,name=subject,proto3" json:"subject,omitempty"`
 	// Correction that replaced this one; empty while none did.
 	SupersededBy string `protobuf:"bytes,12,opt,name=superseded_by,json=supersededBy,proto3" json:"superseded_by,omitempty"`
@@ -202,7 +204,10 @@ type Correction struct {
 	// Where it came from: a name given by an import, or "promoted:" and a correction's id; empty when recorded here.
 	Origin string `protobuf:"bytes,22,opt,name=origin,proto3" json:"origin,omitempty"`
 	// Who reviewed a promoted correction; empty for others.
-	ReviewedBy    string `protobuf:"bytes,23,opt,name=reviewed_by,json=reviewedBy,proto3" json:"reviewed_by,omitempty"`
+	ReviewedBy string `protobuf:"bytes,23,opt,name=reviewed_by,json=reviewedBy,proto3" json:"reviewed_by,omitempty"`
+	// The values that it calls wrong, as replies may say them: its error context, unless that is a question, what the question
+	// was about or longer than six words. In a turn also those that the corrections call wrong in whose place it stands.
+	Wrong         []string `protobuf:"bytes,24,rep,name=wrong,proto3" json:"wrong,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -398,6 +403,13 @@ func (x *Correction) GetReviewedBy() string {
 	return ""
 }
 
+func (x *Correction) GetWrong() []string {
+	if x != nil {
+		return x.Wrong
+	}
+	return nil
+}
+
 // RecordCorrectionRequest is a correction to store.
 type RecordCorrectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -426,7 +438,9 @@ type RecordCorrectionRequest struct {
 	// Name of where an imported correction comes from; empty for one that is said here. An imported correction never
 	// outranks one that was said here: of one scope and subject it is recorded as superseded at once, and matches stand
 	// behind. Must not begin with "promoted:".
-	Origin        string `protobuf:"bytes,12,opt,name=origin,proto3" json:"origin,omitempty"`
+	Origin string `protobuf:"bytes,12,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The question that was answered wrongly, where error_message_id does not tell it: of an import. Empty for none.
+	Cue           string `protobuf:"bytes,13,opt,name=cue,proto3" json:"cue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -541,6 +555,13 @@ func (x *RecordCorrectionRequest) GetRecordedBy() string {
 func (x *RecordCorrectionRequest) GetOrigin() string {
 	if x != nil {
 		return x.Origin
+	}
+	return ""
+}
+
+func (x *RecordCorrectionRequest) GetCue() string {
+	if x != nil {
+		return x.Cue
 	}
 	return ""
 }
@@ -1407,7 +1428,7 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	"\tattribute\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x10R\tattribute\x12\x1e\n" +
 	"\x05value\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x05value\x12(\n" +
 	"\n" +
-	"extra_json\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\textraJson\"\xdb\x06\n" +
+	"extra_json\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\textraJson\"\xf1\x06\n" +
 	"\n" +
 	"Correction\x12#\n" +
 	"\rcorrection_id\x18\x01 \x01(\tR\fcorrectionId\x12\x16\n" +
@@ -1437,7 +1458,8 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	"\x05times\x18\x15 \x01(\rR\x05times\x12\x16\n" +
 	"\x06origin\x18\x16 \x01(\tR\x06origin\x12\x1f\n" +
 	"\vreviewed_by\x18\x17 \x01(\tR\n" +
-	"reviewedBy\"\xc2\x04\n" +
+	"reviewedBy\x12\x14\n" +
+	"\x05wrong\x18\x18 \x03(\tR\x05wrong\"\xde\x04\n" +
 	"\x17RecordCorrectionRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
@@ -1454,7 +1476,8 @@ const file_dbslm_memory_v1_correction_proto_rawDesc = "" +
 	" \x01(\v2\x1e.dbslm.memory.v1.CorrectedFactR\x04fact\x12)\n" +
 	"\vrecorded_by\x18\v \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\n" +
 	"recordedBy\x12 \n" +
-	"\x06origin\x18\f \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06origin\"~\n" +
+	"\x06origin\x18\f \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06origin\x12\x1a\n" +
+	"\x03cue\x18\r \x01(\tB\b\xbaH\x05r\x03(\x80\x10R\x03cue\"~\n" +
 	"\x18RecordCorrectionResponse\x12;\n" +
 	"\n" +
 	"correction\x18\x01 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +

@@ -36,7 +36,8 @@ const (
 // superseded or revoked; its text is never rewritten and its history stays.
 type CorrectionServiceClient interface {
 	// RecordCorrection stores a correction and supersedes, in the same transaction, the active one of its scope and
-	// subject. The same request id records nothing twice.
+	// subject. One that calls wrong what an active one of the same context says is right stands beside it and, while it is
+	// active, in its place in every turn. The same request id records nothing twice.
 	RecordCorrection(ctx context.Context, in *RecordCorrectionRequest, opts ...grpc.CallOption) (*RecordCorrectionResponse, error)
 	// GetCorrection returns one correction.
 	GetCorrection(ctx context.Context, in *GetCorrectionRequest, opts ...grpc.CallOption) (*GetCorrectionResponse, error)
@@ -142,7 +143,8 @@ func (c *correctionServiceClient) MatchCorrections(ctx context.Context, in *Matc
 // superseded or revoked; its text is never rewritten and its history stays.
 type CorrectionServiceServer interface {
 	// RecordCorrection stores a correction and supersedes, in the same transaction, the active one of its scope and
-	// subject. The same request id records nothing twice.
+	// subject. One that calls wrong what an active one of the same context says is right stands beside it and, while it is
+	// active, in its place in every turn. The same request id records nothing twice.
 	RecordCorrection(context.Context, *RecordCorrectionRequest) (*RecordCorrectionResponse, error)
 	// GetCorrection returns one correction.
 	GetCorrection(context.Context, *GetCorrectionRequest) (*GetCorrectionResponse, error)

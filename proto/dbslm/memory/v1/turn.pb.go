@@ -411,7 +411,8 @@ type PrepareTurnResponse struct {
 	UserMessage *Message `protobuf:"bytes,3,opt,name=user_message,json=userMessage,proto3" json:"user_message,omitempty"`
 	// The window before that message.
 	Window *Window `protobuf:"bytes,4,opt,name=window,proto3" json:"window,omitempty"`
-	// Active corrections that bear on the message, narrowest scope first, then newest.
+	// Active corrections that bear on the message, of each fact the one that stands for it: of the narrowest scope, recorded
+	// here before imported, the newest. Narrowest scope first, those recorded here before imported ones, then by score.
 	Corrections []*CorrectionMatch `protobuf:"bytes,5,rep,name=corrections,proto3" json:"corrections,omitempty"`
 	// Facts that apply in the conversation, at most 100.
 	Facts []*Fact `protobuf:"bytes,6,rep,name=facts,proto3" json:"facts,omitempty"`
@@ -423,7 +424,8 @@ type PrepareTurnResponse struct {
 	Trace *Trace `protobuf:"bytes,9,opt,name=trace,proto3" json:"trace,omitempty"`
 	// Figures of the conversation, the person's message included.
 	Statistics *Statistics `protobuf:"bytes,10,opt,name=statistics,proto3" json:"statistics,omitempty"`
-	// Active corrections of the conversation, newest first, at most 5, whether or not they bear on the message.
+	// The newest active corrections of the conversation, at most 5, whether or not they bear on the message; of each fact the
+	// one that stands for it.
 	RecentCorrections []*Correction `protobuf:"bytes,11,rep,name=recent_corrections,json=recentCorrections,proto3" json:"recent_corrections,omitempty"`
 	// The correction of the previous reply that the message itself makes ("No, it's Paris"), by the rules of its language;
 	// or that an earlier message made whose turn got no reply. It is looked for in the latest 12 messages whatever the window, and
