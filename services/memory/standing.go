@@ -95,7 +95,7 @@ func digest(s string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Place among formers, the active corrections of its own and wider scopes, newest first, a correction that calls a value wrong.
+// Among places a correction that calls a value wrong among formers, the active ones of its own and wider scopes, newest first.
 // reply is the reply that said it, empty when none is named. It takes over the subject of one of the same scope that calls the same value
 // wrong in the same context, and will supersede it. If instead the value is what one says is right, it amends that one: it is about the
 // same question and fact and stands beside it, so that what both call wrong is known. Otherwise it is about its own question.
