@@ -84,6 +84,7 @@ func (g *Gateway) PushSignal(ctx context.Context, req *gatewayv1.PushSignalReque
 	resp, err := g.signals.PushSignal(ctx, &conceptv1.PushSignalRequest{
 		Tenant: req.Tenant, RequestId: req.RequestId, ConversationId: req.ConversationId, Bot: req.Bot,
 		Concept: req.Concept, Score: req.Score, Ttl: durationpb.New(seconds(ttl)), PayloadJson: req.PayloadJson,
+		DueTime: req.DueTime, Delay: req.Delay, Repeat: req.Repeat,
 	})
 	if err != nil {
 		return nil, err

@@ -56,4 +56,11 @@ func TestSignals(t *testing.T) {
 	if got := run("signals", "list", "--conversation", conversation); !strings.Contains(got, "no signals") {
 		t.Errorf("live ones: %s", got)
 	}
+	run("signals", "push", "ContextSummary", "--conversation", conversation, "--in", "1d", "--every", "7d", "--json")
+	if got := run("chat", "--conversation", conversation, "--prompt", "A mast."); strings.Contains(got, digest) {
+		t.Errorf("a signal spoke before it was due: %s", got)
+	}
+	if got := run("signals", "list", "--conversation", conversation, "--json"); !strings.Contains(got, `"repeat": "168h0m0s"`) || !strings.Contains(got, `"due": "`) {
+		t.Errorf("scheduled: %s", got)
+	}
 }

@@ -86,14 +86,32 @@ type Signal struct {
 	Score        float64
 	Payload      string // JSON object; "" for none
 	State        SignalState
-	Expires      time.Time // zero for never
-	Turn         string    // that claimed or spoke it
+	Due          time.Time     // before which it does not speak; zero for at once
+	Repeat       time.Duration // after which it is due again; 0 for once
+	Expires      time.Time     // zero for never
+	Turn         string        // that claimed or spoke it
 	Created      time.Time
 }
 
 // Expired reports whether a signal that still waits may no longer speak.
 func (s Signal) Expired(now time.Time) bool {
 	return s.State == SignalWaiting && !s.Expires.IsZero() && !now.Before(s.Expires)
+}
+
+// At is the signal as it waits at a time: a repeated one that expired unheard waits for its next time.
+func (s Signal) At(now time.Time) Signal {
+	if s.Repeat > 0 && s.Expired(now) {
+		missed := now.Sub(s.Expires)/s.Repeat + 1
+		s.Due, s.Expires = s.Due.Add(missed*s.Repeat), s.Expires.Add(missed*s.Repeat)
+	}
+	return s
+}
+
+// Next is the same signal at its next time, after it has spoken.
+func (s Signal) Next() Signal {
+	s.State, s.Turn = SignalWaiting, ""
+	s.Due, s.Expires = s.Due.Add(s.Repeat), s.Expires.Add(s.Repeat)
+	return s
 }
 
 // Fact is what memory knows: told, or corrected when CorrectionID is set.

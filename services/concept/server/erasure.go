@@ -39,6 +39,14 @@ func (s *erasure) EraseSubject(ctx context.Context, req *conceptv1.EraseSubjectR
 	return resp, nil
 }
 
+// formatTime is a time in an export; "" for none.
+func formatTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
+}
+
 // ExportSubject implements ErasureService.
 func (s *erasure) ExportSubject(req *conceptv1.ExportSubjectRequest, stream grpc.ServerStreamingServer[conceptv1.ExportSubjectResponse]) error {
 	for _, conversation := range req.ConversationIds {
@@ -46,6 +54,7 @@ func (s *erasure) ExportSubject(req *conceptv1.ExportSubjectRequest, stream grpc
 			line, err := json.Marshal(map[string]any{
 				"kind": "signal", "signal_id": sig.ID, "conversation_id": sig.Conversation, "bot": sig.Bot, "concept": sig.Concept, "score": sig.Score,
 				"payload": sig.Payload, "state": sig.State, "created": sig.Created.Format(time.RFC3339Nano),
+				"due": formatTime(sig.Due), "expires": formatTime(sig.Expires), "repeat_seconds": sig.Repeat.Seconds(),
 			})
 			if err != nil {
 				return errors.Wrap(err, errors.Internal, "SIGNAL_UNWRITABLE", "a signal cannot be written as JSON")

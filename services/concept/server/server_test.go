@@ -303,6 +303,64 @@ func TestExpiredSignalIsSilent(t *testing.T) {
 	})
 }
 
+// A signal that is due later waits, and its time to live with it; a repeated one waits again once it was heard, and passes over
+// times at which nobody was there.
+func TestScheduledSignals(t *testing.T) {
+	each(t, func(t *testing.T, c clients, _ *database.DB) {
+		c.shop(t)
+		heard := func(turn string, after time.Duration) string {
+			t.Helper()
+			resp := must[*conceptv1.NextResponse](t)(c.Next(t.Context(), &conceptv1.NextRequest{
+				ConversationId: "c", TurnId: turn, Text: "x", Now: timestamppb.New(start.Add(after)),
+			}))
+			id := resp.GetSpan().GetSignal().GetSignalId()
+			must[*conceptv1.ConfirmSignalsResponse](t)(c.ConfirmSignals(t.Context(), &conceptv1.ConfirmSignalsRequest{TurnId: turn, SignalIds: []string{id}}))
+			must[*conceptv1.ConfirmSignalsResponse](t)(c.ConfirmSignals(t.Context(), &conceptv1.ConfirmSignalsRequest{TurnId: turn, SignalIds: []string{id}}))
+			return id
+		}
+		req := func(id string, of func(*conceptv1.PushSignalRequest)) *conceptv1.PushSignalRequest {
+			r := &conceptv1.PushSignalRequest{RequestId: id, ConversationId: "c", Concept: "Hours", Ttl: durationpb.New(time.Minute), PayloadJson: `{"days":"late"}`}
+			of(r)
+			return r
+		}
+		once := must[*conceptv1.PushSignalResponse](t)(c.PushSignal(t.Context(), req("once", func(r *conceptv1.PushSignalRequest) { r.Delay = durationpb.New(time.Hour) }))).Signal
+		if got := once.ExpireTime.AsTime().Sub(start); got != time.Hour+time.Minute || once.DueTime.AsTime().Sub(start) != time.Hour {
+			t.Errorf("due %v, expires after %v", once.DueTime, got)
+		}
+		for _, test := range []struct {
+			after time.Duration
+			want  string
+		}{{0, ""}, {time.Hour - 1000, ""}, {time.Hour + time.Minute, ""}, {time.Hour, once.SignalId}, {time.Hour + time.Second, ""}} {
+			if got := heard("once"+test.after.String(), test.after); got != test.want {
+				t.Errorf("after %v: %q, want %q", test.after, got, test.want)
+			}
+		}
+		daily := must[*conceptv1.PushSignalResponse](t)(c.PushSignal(t.Context(), req("daily", func(r *conceptv1.PushSignalRequest) {
+			r.DueTime, r.Repeat = timestamppb.New(start.Add(2*time.Hour)), durationpb.New(24*time.Hour)
+		}))).Signal
+		const day = 24 * time.Hour
+		var ids []string
+		for _, after := range []time.Duration{time.Hour, 2*time.Hour + time.Minute, day + 2*time.Hour, day + 2*time.Hour + time.Second, 5*day + 2*time.Hour, 5*day + 3*time.Hour} {
+			ids = append(ids, heard("daily"+after.String(), after))
+		}
+		if ids[0] != "" || ids[1] != "" || ids[2] != daily.SignalId || ids[3] != "" || ids[4] == "" || ids[4] == ids[2] || ids[5] != "" {
+			t.Errorf("heard %v, the first is %s", ids, daily.SignalId)
+		}
+		for name, of := range map[string]func(*conceptv1.PushSignalRequest){
+			"two times":       func(r *conceptv1.PushSignalRequest) { r.Delay, r.DueTime = durationpb.New(1), timestamppb.New(start) },
+			"too far":         func(r *conceptv1.PushSignalRequest) { r.DueTime = timestamppb.New(start.AddDate(50, 0, 0)) },
+			"no time":         func(r *conceptv1.PushSignalRequest) { r.DueTime = &timestamppb.Timestamp{Nanos: -1} },
+			"a negative time": func(r *conceptv1.PushSignalRequest) { r.Delay = durationpb.New(-time.Second) },
+			"too often":       func(r *conceptv1.PushSignalRequest) { r.Repeat = durationpb.New(time.Millisecond) },
+			"overlapping":     func(r *conceptv1.PushSignalRequest) { r.Repeat = durationpb.New(time.Second) },
+			"without an end":  func(r *conceptv1.PushSignalRequest) { r.Repeat, r.Ttl = durationpb.New(time.Hour), durationpb.New(0) },
+		} {
+			_, err := c.PushSignal(t.Context(), req(name, of))
+			wantKind(t, err, errors.InvalidArgument, "BAD_SCHEDULE")
+		}
+	})
+}
+
 func TestCorrectionReplay(t *testing.T) {
 	each(t, func(t *testing.T, c clients, _ *database.DB) {
 		must[*conceptv1.PushSignalResponse](t)(c.PushSignal(t.Context(), &conceptv1.PushSignalRequest{

@@ -12,6 +12,8 @@ import (
 	"dbslm/services/concept"
 	"dbslm/services/concept/schema"
 	"dbslm/services/concept/store"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // defaultTTL is how long a signal waits unless told otherwise.
@@ -55,14 +57,64 @@ func (s *signals) PushSignal(ctx context.Context, req *conceptv1.PushSignalReque
 	if sig.Score == 0 {
 		sig.Score = 1
 	}
-	if ttl > 0 {
-		sig.Expires = now.Add(ttl)
+	if err := schedule(&sig, req, ttl, now); err != nil {
+		return nil, err
 	}
 	stored, err := s.store.PushSignal(ctx, sig, req.RequestId)
 	if err != nil {
 		return nil, err
 	}
 	return &conceptv1.PushSignalResponse{Signal: signalProto(stored, now)}, nil
+}
+
+const (
+	// longestSchedule bounds how far ahead a signal may be due.
+	longestSchedule = 10 * 366 * 24 * time.Hour
+	// shortestRepeat is the least time between two times of a repeated signal.
+	shortestRepeat = time.Second
+)
+
+// schedule sets when a signal is due, expires and is due again.
+func schedule(sig *concept.Signal, req *conceptv1.PushSignalRequest, ttl time.Duration, now time.Time) error {
+	bad := func(field, text string, args ...any) error {
+		return errors.New(errors.InvalidArgument, "BAD_SCHEDULE", text, args...).Field(field, "cannot be kept")
+	}
+	from := now
+	switch {
+	case req.DueTime != nil && req.Delay != nil:
+		return bad("delay", "a signal is due at a time or after a delay, not both")
+	case req.DueTime != nil:
+		if req.DueTime.CheckValid() != nil || req.DueTime.AsTime().Sub(now) > longestSchedule {
+			return bad("due_time", "a signal must be due within ten years")
+		}
+		from = req.DueTime.AsTime().UTC().Truncate(time.Microsecond)
+		if from.Before(now) {
+			from = now
+		}
+	case req.Delay != nil:
+		if delay := req.Delay.AsDuration(); req.Delay.CheckValid() != nil || delay < 0 || delay > longestSchedule {
+			return bad("delay", "a signal must be due within ten years, and not in the past")
+		}
+		from = now.Add(req.Delay.AsDuration().Truncate(time.Microsecond))
+	}
+	if from.After(now) {
+		sig.Due = from
+	}
+	if ttl > 0 {
+		sig.Expires = from.Add(ttl)
+	}
+	if req.Repeat == nil || req.Repeat.AsDuration() == 0 {
+		return nil
+	}
+	sig.Repeat = req.Repeat.AsDuration().Truncate(time.Microsecond)
+	if req.Repeat.CheckValid() != nil || sig.Repeat < shortestRepeat || sig.Repeat > longestSchedule {
+		return bad("repeat", "a signal is repeated after at least one second and at most ten years")
+	}
+	if ttl <= 0 || ttl > sig.Repeat {
+		return bad("ttl", "a repeated signal must expire before it is due again: its time to live must be above 0 and at most the time between two")
+	}
+	sig.Due = from
+	return nil
 }
 
 // ListSignals implements SignalService.
@@ -129,7 +181,7 @@ func (s *signals) ClaimSignal(ctx context.Context, req *conceptv1.ClaimSignalReq
 
 // ConfirmSignals implements SignalService.
 func (s *signals) ConfirmSignals(ctx context.Context, req *conceptv1.ConfirmSignalsRequest) (*conceptv1.ConfirmSignalsResponse, error) {
-	confirmed, released, err := s.store.Settle(ctx, tenantOf(req.Tenant), req.TurnId, req.SignalIds)
+	confirmed, released, err := s.store.Settle(ctx, tenantOf(req.Tenant), req.TurnId, req.SignalIds, newID)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +190,7 @@ func (s *signals) ConfirmSignals(ctx context.Context, req *conceptv1.ConfirmSign
 
 // ReleaseSignals implements SignalService.
 func (s *signals) ReleaseSignals(ctx context.Context, req *conceptv1.ReleaseSignalsRequest) (*conceptv1.ReleaseSignalsResponse, error) {
-	_, released, err := s.store.Settle(ctx, tenantOf(req.Tenant), req.TurnId, nil)
+	_, released, err := s.store.Settle(ctx, tenantOf(req.Tenant), req.TurnId, nil, newID)
 	if err != nil {
 		return nil, err
 	}
@@ -154,13 +206,18 @@ var signalStates = map[concept.SignalState]conceptv1.Signal_State{
 }
 
 func signalProto(sig concept.Signal, now time.Time) *conceptv1.Signal {
+	sig = sig.At(now)
 	state := sig.State
 	if sig.Expired(now) {
 		state = concept.SignalExpired
 	}
-	return &conceptv1.Signal{
+	out := &conceptv1.Signal{
 		SignalId: sig.ID, ConversationId: sig.Conversation, Bot: sig.Bot, Concept: sig.Concept, Score: sig.Score,
 		PayloadJson: sig.Payload, State: signalStates[state], ExpireTime: timestamp(sig.Expires), TurnId: sig.Turn,
-		CreateTime: timestamp(sig.Created),
+		CreateTime: timestamp(sig.Created), DueTime: timestamp(sig.Due),
 	}
+	if sig.Repeat > 0 {
+		out.Repeat = durationpb.New(sig.Repeat)
+	}
+	return out
 }

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	signalColumns = `signal_id, tenant, conversation_id, bot, concept_id, score, payload, state, turn_id, expires_at, created_at`
-	insertSignal  = `INSERT INTO tbl_l3_concept_signals (tenant, conversation_id, signal_id, request_id, bot, concept_id, score, payload, state, turn_id, claim_seq, expires_at, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', '', 0, ?, ?)`
+	signalColumns = `signal_id, tenant, conversation_id, bot, concept_id, score, payload, state, turn_id, due_at, repeat_us, expires_at, created_at`
+	insertSignal  = `INSERT INTO tbl_l3_concept_signals (tenant, conversation_id, signal_id, request_id, bot, concept_id, score, payload, state, turn_id, claim_seq, due_at, repeat_us, expires_at, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', '', 0, ?, ?, ?, ?)`
 	selectSignalOfRequest = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals WHERE tenant = ? AND request_id = ? AND concept_id = ?`
 	selectSignal          = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals WHERE tenant = ? AND signal_id = ?`
 )
@@ -40,10 +40,11 @@ func readSignals(ctx context.Context, q database.Querier, query string, args ...
 	defer rows.Close()
 	for rows.Next() {
 		var s concept.Signal
-		var expires, created int64
-		if err := rows.Scan(&s.ID, &s.Tenant, &s.Conversation, &s.Bot, &s.Concept, &s.Score, &s.Payload, &s.State, &s.Turn, &expires, &created); err != nil {
+		var due, repeat, expires, created int64
+		if err := rows.Scan(&s.ID, &s.Tenant, &s.Conversation, &s.Bot, &s.Concept, &s.Score, &s.Payload, &s.State, &s.Turn, &due, &repeat, &expires, &created); err != nil {
 			return nil, err
 		}
+		s.Due, s.Repeat = fromMicros(due), time.Duration(repeat)*time.Microsecond
 		s.Expires, s.Created = fromMicros(expires), fromMicros(created)
 		out = append(out, s)
 	}
@@ -64,9 +65,7 @@ func (s *Store) PushSignal(ctx context.Context, sig concept.Signal, requestID st
 		}
 		stored = sig
 		stored.State = concept.SignalWaiting
-		_, err = tx.Exec(ctx, insertSignal, sig.Tenant, sig.Conversation, sig.ID, requestID, sig.Bot, sig.Concept, sig.Score,
-			sig.Payload, micros(sig.Expires), micros(sig.Created))
-		return err
+		return addSignal(ctx, tx, sig, requestID)
 	})
 	if database.IsDuplicate(err) { // a repetition of the request was quicker
 		old, readErr := readSignals(ctx, s.db, selectSignalOfRequest, sig.Tenant, requestID, sig.Concept)
@@ -77,9 +76,16 @@ func (s *Store) PushSignal(ctx context.Context, sig concept.Signal, requestID st
 	return stored, err
 }
 
+func addSignal(ctx context.Context, tx *database.Tx, sig concept.Signal, requestID string) error {
+	_, err := tx.Exec(ctx, insertSignal, sig.Tenant, sig.Conversation, sig.ID, requestID, sig.Bot, sig.Concept, sig.Score,
+		sig.Payload, micros(sig.Due), sig.Repeat.Microseconds(), micros(sig.Expires), micros(sig.Created))
+	return err
+}
+
 // repeated returns the stored signal if the request that stored it asked for the same one.
 func repeated(stored, asked concept.Signal, requestID string) (concept.Signal, error) {
-	if stored.Conversation != asked.Conversation || stored.Bot != asked.Bot || stored.Score != asked.Score || stored.Payload != asked.Payload {
+	if stored.Conversation != asked.Conversation || stored.Bot != asked.Bot || stored.Score != asked.Score || stored.Payload != asked.Payload ||
+		stored.Repeat != asked.Repeat { // its times are relative to the first request
 		return concept.Signal{}, errors.New(errors.InvalidArgument, "REQUEST_ID_REUSED",
 			"request id %q was used for another signal of this concept; give every request an id of its own, and repeat a request unchanged", requestID).
 			Field("request_id", "was used for another request")
@@ -88,11 +94,11 @@ func repeated(stored, asked concept.Signal, requestID string) (concept.Signal, e
 }
 
 // What can be claimed is chosen without payloads: many signals with large ones may wait.
-const selectClaimable = `SELECT signal_id, tenant, conversation_id, bot, concept_id, score, '', state, turn_id, expires_at, created_at FROM tbl_l3_concept_signals
-WHERE tenant = ? AND conversation_id = ? AND (state = 'claimed' OR state = 'waiting' AND (expires_at = 0 OR expires_at > ?))
+const selectClaimable = `SELECT signal_id, tenant, conversation_id, bot, concept_id, score, '', state, turn_id, due_at, repeat_us, expires_at, created_at FROM tbl_l3_concept_signals
+WHERE tenant = ? AND conversation_id = ? AND (state = 'claimed' OR state = 'waiting' AND due_at <= ? AND (expires_at = 0 OR expires_at > ? OR repeat_us > 0))
 ORDER BY CASE WHEN state = 'claimed' THEN 0 ELSE 1 END, claim_seq, score DESC, created_at DESC, signal_id DESC`
 
-const claimSignal = `UPDATE tbl_l3_concept_signals SET state = 'claimed', turn_id = ?, claim_seq = ?
+const claimSignal = `UPDATE tbl_l3_concept_signals SET state = 'claimed', turn_id = ?, claim_seq = ?, due_at = ?, expires_at = ?
 WHERE tenant = ? AND conversation_id = ? AND signal_id = ? AND state = 'waiting'`
 
 // Claims is what a turn found among the signals of its conversation.
@@ -105,7 +111,7 @@ type Claims struct {
 // that a retry gets the same; then the waiting one with the highest score, the newest of equals. Used ones are
 // passed over. Without a waiting signal nothing is locked or written.
 func (s *Store) Claim(ctx context.Context, bot concept.Bot, conversation, turn string, used []string, now time.Time) (claims Claims, err error) {
-	seen, err := readSignals(ctx, s.db, selectClaimable, bot.Tenant, conversation, now.UnixMicro())
+	seen, err := readSignals(ctx, s.db, selectClaimable, bot.Tenant, conversation, now.UnixMicro(), now.UnixMicro())
 	if err != nil {
 		return Claims{}, err
 	}
@@ -114,7 +120,7 @@ func (s *Store) Claim(ctx context.Context, bot concept.Bot, conversation, turn s
 		return s.withPayload(ctx, bot.Tenant, claims)
 	}
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		seen, err := readSignals(ctx, tx, selectClaimable+tx.Dialect().ForUpdate(), bot.Tenant, conversation, now.UnixMicro())
+		seen, err := readSignals(ctx, tx, selectClaimable+tx.Dialect().ForUpdate(), bot.Tenant, conversation, now.UnixMicro(), now.UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -122,7 +128,7 @@ func (s *Store) Claim(ctx context.Context, bot concept.Bot, conversation, turn s
 		if !write {
 			return nil
 		}
-		n, err := tx.Exec(ctx, claimSignal, turn, len(used), bot.Tenant, conversation, claims.Signal.ID)
+		n, err := tx.Exec(ctx, claimSignal, turn, len(used), micros(claims.Signal.Due), micros(claims.Signal.Expires), bot.Tenant, conversation, claims.Signal.ID)
 		if err == nil && n != 1 {
 			err = errors.New(errors.Aborted, "SIGNAL_TAKEN", "another turn took the signal; try again")
 		}
@@ -136,7 +142,7 @@ func (s *Store) Claim(ctx context.Context, bot concept.Bot, conversation, turn s
 
 // Preview returns the waiting signal that Claim would reserve for a new turn, and reserves nothing.
 func (s *Store) Preview(ctx context.Context, bot concept.Bot, conversation string, used []string, now time.Time) (Claims, error) {
-	seen, err := readSignals(ctx, s.db, selectClaimable, bot.Tenant, conversation, now.UnixMicro())
+	seen, err := readSignals(ctx, s.db, selectClaimable, bot.Tenant, conversation, now.UnixMicro(), now.UnixMicro())
 	if err != nil {
 		return Claims{}, err
 	}
@@ -164,12 +170,13 @@ func (s *Store) withPayload(ctx context.Context, tenant string, claims Claims) (
 // nextClaim decides; write says that the signal is still to be claimed.
 func nextClaim(seen []concept.Signal, bot, turn string, used []string, now time.Time) (claims Claims, write bool) {
 	for _, sig := range seen {
+		sig = sig.At(now)
 		switch {
 		case sig.State == concept.SignalClaimed && sig.Turn != turn:
 			if !slices.Contains(claims.Unsettled, sig.Turn) {
 				claims.Unsettled = append(claims.Unsettled, sig.Turn)
 			}
-		case claims.Signal != nil || sig.Bot != bot || slices.Contains(used, sig.ID) || sig.Expired(now):
+		case claims.Signal != nil || sig.Bot != bot || slices.Contains(used, sig.ID) || sig.Expired(now) || sig.State == concept.SignalWaiting && sig.Due.After(now):
 		default:
 			claims.Signal, write = &sig, sig.State == concept.SignalWaiting
 		}
@@ -183,11 +190,13 @@ const (
 	countConfirmed  = `SELECT COUNT(*) FROM tbl_l3_concept_signals WHERE tenant = ? AND turn_id = ? AND state = 'confirmed'`
 	releaseSignals  = `UPDATE tbl_l3_concept_signals SET state = 'waiting', turn_id = '', claim_seq = 0 WHERE tenant = ? AND turn_id = ? AND state = 'claimed'`
 	cancelSignal    = `UPDATE tbl_l3_concept_signals SET state = 'cancelled' WHERE tenant = ? AND signal_id = ? AND state = 'waiting'`
+	selectRepeated  = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals WHERE tenant = ? AND turn_id = ? AND state = 'claimed' AND repeat_us > 0 AND signal_id IN `
 	lockTurnSignals = `SELECT signal_id FROM tbl_l3_concept_signals WHERE tenant = ? AND turn_id = ? ORDER BY signal_id`
 )
 
-// Settle ends the claims of a turn: those named are confirmed, the others released. It may be repeated.
-func (s *Store) Settle(ctx context.Context, tenant, turn string, spoken []string) (confirmed, released int64, err error) {
+// Settle ends the claims of a turn: those named are confirmed, and wait again under a new id if they are repeated; the
+// others are released. It may be repeated.
+func (s *Store) Settle(ctx context.Context, tenant, turn string, spoken []string, newID func() (string, error)) (confirmed, released int64, err error) {
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		if rows, err := tx.Query(ctx, lockTurnSignals+tx.Dialect().ForUpdate(), tenant, turn); err != nil {
 			return err
@@ -198,6 +207,9 @@ func (s *Store) Settle(ctx context.Context, tenant, turn string, spoken []string
 			args := []any{tenant, turn}
 			for _, id := range spoken {
 				args = append(args, id)
+			}
+			if err := repeat(ctx, tx, args, newID); err != nil {
+				return err
 			}
 			if _, err := tx.Exec(ctx, confirmSignals+database.In(len(spoken)), args...); err != nil {
 				return err
@@ -210,6 +222,24 @@ func (s *Store) Settle(ctx context.Context, tenant, turn string, spoken []string
 		return err
 	})
 	return confirmed, released, err
+}
+
+// repeat stores the next times of the repeated signals among those that a turn confirms.
+func repeat(ctx context.Context, tx *database.Tx, turnAndSpoken []any, newID func() (string, error)) error {
+	spoken, err := readSignals(ctx, tx, selectRepeated+database.In(len(turnAndSpoken)-2), turnAndSpoken...)
+	if err != nil {
+		return err
+	}
+	for _, sig := range spoken {
+		next := sig.Next()
+		if next.ID, err = newID(); err != nil {
+			return err
+		}
+		if err := addSignal(ctx, tx, next, "after:"+sig.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Cancel removes a waiting signal and returns it; one that is claimed or has ended is returned as it is.
@@ -233,7 +263,7 @@ func (s *Store) Cancel(ctx context.Context, tenant, id string) (sig concept.Sign
 
 const (
 	selectLiveSignals = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals
-WHERE tenant = ? AND conversation_id = ? AND state IN ('waiting', 'claimed') AND (expires_at = 0 OR expires_at > ?)
+WHERE tenant = ? AND conversation_id = ? AND state IN ('waiting', 'claimed') AND (expires_at = 0 OR expires_at > ? OR repeat_us > 0)
 AND (score < ? OR score = ? AND (created_at < ? OR created_at = ? AND signal_id < ?))
 ORDER BY score DESC, created_at DESC, signal_id DESC LIMIT ?`
 	selectAllSignals = `SELECT ` + signalColumns + ` FROM tbl_l3_concept_signals

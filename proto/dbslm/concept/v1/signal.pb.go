@@ -111,7 +111,11 @@ type Signal struct {
 	// Turn that claimed or spoke it.
 	TurnId string `protobuf:"bytes,9,opt,name=turn_id,json=turnId,proto3" json:"turn_id,omitempty"`
 	// When it was pushed.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Before this time it does not speak; absent for at once.
+	DueTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
+	// Time after which it is due again once it has spoken, or has expired unheard; absent for never.
+	Repeat        *durationpb.Duration `protobuf:"bytes,12,opt,name=repeat,proto3" json:"repeat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -216,6 +220,20 @@ func (x *Signal) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Signal) GetDueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueTime
+	}
+	return nil
+}
+
+func (x *Signal) GetRepeat() *durationpb.Duration {
+	if x != nil {
+		return x.Repeat
+	}
+	return nil
+}
+
 // PushSignalRequest is a signal to store.
 type PushSignalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -231,10 +249,17 @@ type PushSignalRequest struct {
 	Concept string `protobuf:"bytes,5,opt,name=concept,proto3" json:"concept,omitempty"`
 	// Urgency; 0 means 1.
 	Score float64 `protobuf:"fixed64,6,opt,name=score,proto3" json:"score,omitempty"`
-	// How long it waits. Unset means 300 s; 0 never expires.
+	// How long it waits from when it is due. Unset means 300 s; 0 never expires.
 	Ttl *durationpb.Duration `protobuf:"bytes,7,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// Payload as a JSON object; empty for none.
-	PayloadJson   string `protobuf:"bytes,8,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	PayloadJson string `protobuf:"bytes,8,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	// When it is due; one that has passed is now, at most ten years ahead. Unset means now.
+	DueTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
+	// How long from now it is due, at most ten years; not with due_time. Unset means now.
+	Delay *durationpb.Duration `protobuf:"bytes,10,opt,name=delay,proto3" json:"delay,omitempty"`
+	// Time between two times of a repeated signal, 1 s to ten years, at least ttl, which must not be 0: it waits again under a new
+	// id once it has spoken; a time that expired unheard is passed over. Cancelling the one that waits ends it. Unset or 0 means once.
+	Repeat        *durationpb.Duration `protobuf:"bytes,11,opt,name=repeat,proto3" json:"repeat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -323,6 +348,27 @@ func (x *PushSignalRequest) GetPayloadJson() string {
 		return x.PayloadJson
 	}
 	return ""
+}
+
+func (x *PushSignalRequest) GetDueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueTime
+	}
+	return nil
+}
+
+func (x *PushSignalRequest) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *PushSignalRequest) GetRepeat() *durationpb.Duration {
+	if x != nil {
+		return x.Repeat
+	}
+	return nil
 }
 
 // PushSignalResponse returns the signal.
@@ -961,7 +1007,7 @@ var File_dbslm_concept_v1_signal_proto protoreflect.FileDescriptor
 
 const file_dbslm_concept_v1_signal_proto_rawDesc = "" +
 	"\n" +
-	"\x1ddbslm/concept/v1/signal.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x04\n" +
+	"\x1ddbslm/concept/v1/signal.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x04\n" +
 	"\x06Signal\x12\x1b\n" +
 	"\tsignal_id\x18\x01 \x01(\tR\bsignalId\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x10\n" +
@@ -975,14 +1021,16 @@ const file_dbslm_concept_v1_signal_proto_rawDesc = "" +
 	"\aturn_id\x18\t \x01(\tR\x06turnId\x12;\n" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\x81\x01\n" +
+	"createTime\x125\n" +
+	"\bdue_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x121\n" +
+	"\x06repeat\x18\f \x01(\v2\x19.google.protobuf.DurationR\x06repeat\"\x81\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_WAITING\x10\x01\x12\x11\n" +
 	"\rSTATE_CLAIMED\x10\x02\x12\x13\n" +
 	"\x0fSTATE_CONFIRMED\x10\x03\x12\x13\n" +
 	"\x0fSTATE_CANCELLED\x10\x04\x12\x11\n" +
-	"\rSTATE_EXPIRED\x10\x05\"\xf1\x02\n" +
+	"\rSTATE_EXPIRED\x10\x05\"\x8c\x04\n" +
 	"\x11PushSignalRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
@@ -994,7 +1042,11 @@ const file_dbslm_concept_v1_signal_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\aconcept\x12/\n" +
 	"\x05score\x18\x06 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x80\x84.A)\x00\x00\x00\x00\x00\x00\x00\x00R\x05score\x12+\n" +
 	"\x03ttl\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12,\n" +
-	"\fpayload_json\x18\b \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\"F\n" +
+	"\fpayload_json\x18\b \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\x125\n" +
+	"\bdue_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x12/\n" +
+	"\x05delay\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x05delay\x121\n" +
+	"\x06repeat\x18\v \x01(\v2\x19.google.protobuf.DurationR\x06repeat\"F\n" +
 	"\x12PushSignalResponse\x120\n" +
 	"\x06signal\x18\x01 \x01(\v2\x18.dbslm.concept.v1.SignalR\x06signal\"\xf0\x01\n" +
 	"\x12ListSignalsRequest\x12/\n" +
@@ -1079,28 +1131,33 @@ var file_dbslm_concept_v1_signal_proto_depIdxs = []int32{
 	0,  // 0: dbslm.concept.v1.Signal.state:type_name -> dbslm.concept.v1.Signal.State
 	14, // 1: dbslm.concept.v1.Signal.expire_time:type_name -> google.protobuf.Timestamp
 	14, // 2: dbslm.concept.v1.Signal.create_time:type_name -> google.protobuf.Timestamp
-	15, // 3: dbslm.concept.v1.PushSignalRequest.ttl:type_name -> google.protobuf.Duration
-	1,  // 4: dbslm.concept.v1.PushSignalResponse.signal:type_name -> dbslm.concept.v1.Signal
-	1,  // 5: dbslm.concept.v1.ListSignalsResponse.signals:type_name -> dbslm.concept.v1.Signal
-	1,  // 6: dbslm.concept.v1.CancelSignalResponse.signal:type_name -> dbslm.concept.v1.Signal
-	1,  // 7: dbslm.concept.v1.ClaimSignalResponse.signal:type_name -> dbslm.concept.v1.Signal
-	2,  // 8: dbslm.concept.v1.SignalService.PushSignal:input_type -> dbslm.concept.v1.PushSignalRequest
-	4,  // 9: dbslm.concept.v1.SignalService.ListSignals:input_type -> dbslm.concept.v1.ListSignalsRequest
-	6,  // 10: dbslm.concept.v1.SignalService.CancelSignal:input_type -> dbslm.concept.v1.CancelSignalRequest
-	8,  // 11: dbslm.concept.v1.SignalService.ClaimSignal:input_type -> dbslm.concept.v1.ClaimSignalRequest
-	10, // 12: dbslm.concept.v1.SignalService.ConfirmSignals:input_type -> dbslm.concept.v1.ConfirmSignalsRequest
-	12, // 13: dbslm.concept.v1.SignalService.ReleaseSignals:input_type -> dbslm.concept.v1.ReleaseSignalsRequest
-	3,  // 14: dbslm.concept.v1.SignalService.PushSignal:output_type -> dbslm.concept.v1.PushSignalResponse
-	5,  // 15: dbslm.concept.v1.SignalService.ListSignals:output_type -> dbslm.concept.v1.ListSignalsResponse
-	7,  // 16: dbslm.concept.v1.SignalService.CancelSignal:output_type -> dbslm.concept.v1.CancelSignalResponse
-	9,  // 17: dbslm.concept.v1.SignalService.ClaimSignal:output_type -> dbslm.concept.v1.ClaimSignalResponse
-	11, // 18: dbslm.concept.v1.SignalService.ConfirmSignals:output_type -> dbslm.concept.v1.ConfirmSignalsResponse
-	13, // 19: dbslm.concept.v1.SignalService.ReleaseSignals:output_type -> dbslm.concept.v1.ReleaseSignalsResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	14, // 3: dbslm.concept.v1.Signal.due_time:type_name -> google.protobuf.Timestamp
+	15, // 4: dbslm.concept.v1.Signal.repeat:type_name -> google.protobuf.Duration
+	15, // 5: dbslm.concept.v1.PushSignalRequest.ttl:type_name -> google.protobuf.Duration
+	14, // 6: dbslm.concept.v1.PushSignalRequest.due_time:type_name -> google.protobuf.Timestamp
+	15, // 7: dbslm.concept.v1.PushSignalRequest.delay:type_name -> google.protobuf.Duration
+	15, // 8: dbslm.concept.v1.PushSignalRequest.repeat:type_name -> google.protobuf.Duration
+	1,  // 9: dbslm.concept.v1.PushSignalResponse.signal:type_name -> dbslm.concept.v1.Signal
+	1,  // 10: dbslm.concept.v1.ListSignalsResponse.signals:type_name -> dbslm.concept.v1.Signal
+	1,  // 11: dbslm.concept.v1.CancelSignalResponse.signal:type_name -> dbslm.concept.v1.Signal
+	1,  // 12: dbslm.concept.v1.ClaimSignalResponse.signal:type_name -> dbslm.concept.v1.Signal
+	2,  // 13: dbslm.concept.v1.SignalService.PushSignal:input_type -> dbslm.concept.v1.PushSignalRequest
+	4,  // 14: dbslm.concept.v1.SignalService.ListSignals:input_type -> dbslm.concept.v1.ListSignalsRequest
+	6,  // 15: dbslm.concept.v1.SignalService.CancelSignal:input_type -> dbslm.concept.v1.CancelSignalRequest
+	8,  // 16: dbslm.concept.v1.SignalService.ClaimSignal:input_type -> dbslm.concept.v1.ClaimSignalRequest
+	10, // 17: dbslm.concept.v1.SignalService.ConfirmSignals:input_type -> dbslm.concept.v1.ConfirmSignalsRequest
+	12, // 18: dbslm.concept.v1.SignalService.ReleaseSignals:input_type -> dbslm.concept.v1.ReleaseSignalsRequest
+	3,  // 19: dbslm.concept.v1.SignalService.PushSignal:output_type -> dbslm.concept.v1.PushSignalResponse
+	5,  // 20: dbslm.concept.v1.SignalService.ListSignals:output_type -> dbslm.concept.v1.ListSignalsResponse
+	7,  // 21: dbslm.concept.v1.SignalService.CancelSignal:output_type -> dbslm.concept.v1.CancelSignalResponse
+	9,  // 22: dbslm.concept.v1.SignalService.ClaimSignal:output_type -> dbslm.concept.v1.ClaimSignalResponse
+	11, // 23: dbslm.concept.v1.SignalService.ConfirmSignals:output_type -> dbslm.concept.v1.ConfirmSignalsResponse
+	13, // 24: dbslm.concept.v1.SignalService.ReleaseSignals:output_type -> dbslm.concept.v1.ReleaseSignalsResponse
+	19, // [19:25] is the sub-list for method output_type
+	13, // [13:19] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_concept_v1_signal_proto_init() }

@@ -16,6 +16,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1343,10 +1344,16 @@ type PushSignalRequest struct {
 	Concept string `protobuf:"bytes,5,opt,name=concept,proto3" json:"concept,omitempty"`
 	// Urgency; 0 means 1.
 	Score float64 `protobuf:"fixed64,6,opt,name=score,proto3" json:"score,omitempty"`
-	// Seconds it waits; 0 means 300.
+	// Seconds it waits from when it is due; 0 means 300.
 	TtlSeconds uint32 `protobuf:"varint,7,opt,name=ttl_seconds,json=ttlSeconds,proto3" json:"ttl_seconds,omitempty"`
 	// Payload as a JSON object.
-	PayloadJson   string `protobuf:"bytes,8,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	PayloadJson string `protobuf:"bytes,8,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	// When it is due; one that has passed is now, at most ten years ahead. Unset means now.
+	DueTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
+	// How long from now it is due, at most ten years; not with due_time. Unset means now.
+	Delay *durationpb.Duration `protobuf:"bytes,10,opt,name=delay,proto3" json:"delay,omitempty"`
+	// Time between two times of a repeated signal, as in dbslm.concept.v1.PushSignalRequest. Unset or 0 means once.
+	Repeat        *durationpb.Duration `protobuf:"bytes,11,opt,name=repeat,proto3" json:"repeat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1435,6 +1442,27 @@ func (x *PushSignalRequest) GetPayloadJson() string {
 		return x.PayloadJson
 	}
 	return ""
+}
+
+func (x *PushSignalRequest) GetDueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueTime
+	}
+	return nil
+}
+
+func (x *PushSignalRequest) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *PushSignalRequest) GetRepeat() *durationpb.Duration {
+	if x != nil {
+		return x.Repeat
+	}
+	return nil
 }
 
 // PushSignalResponse returns the signal's id.
@@ -3389,7 +3417,7 @@ var File_dbslm_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
-	"\x1edbslm/gateway/v1/gateway.proto\x12\x10dbslm.gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/gateway/v1/explain.proto\x1a\x1cdbslm/gateway/v1/trace.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1adbslm/memory/v1/fact.proto\x1a\x1adbslm/memory/v1/turn.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1bdbslm/ngram/v1/corpus.proto\x1a\x1cdbslm/ngram/v1/explain.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1egoogle/protobuf/duration.proto\"\x89\x03\n" +
+	"\x1edbslm/gateway/v1/gateway.proto\x12\x10dbslm.gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fdbslm/concept/v1/decision.proto\x1a\x1edbslm/gateway/v1/explain.proto\x1a\x1cdbslm/gateway/v1/trace.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a dbslm/memory/v1/correction.proto\x1a\x1adbslm/memory/v1/fact.proto\x1a\x1adbslm/memory/v1/turn.proto\x1a\x1adbslm/ngram/v1/build.proto\x1a\x1bdbslm/ngram/v1/corpus.proto\x1a\x1cdbslm/ngram/v1/explain.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1adbslm/ngram/v1/model.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x03\n" +
 	"\x18StartConversationRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12'\n" +
 	"\n" +
@@ -3490,7 +3518,7 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"correction\x12%\n" +
 	"\x0esuperseded_ids\x18\x02 \x03(\tR\rsupersededIds\x12\x1b\n" +
 	"\tsignal_id\x18\x03 \x01(\tR\bsignalId\x12\x1a\n" +
-	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"\xe5\x02\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"\x80\x04\n" +
 	"\x11PushSignalRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12)\n" +
 	"\n" +
@@ -3503,7 +3531,11 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x05score\x18\x06 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x80\x84.A)\x00\x00\x00\x00\x00\x00\x00\x00R\x05score\x12\x1f\n" +
 	"\vttl_seconds\x18\a \x01(\rR\n" +
 	"ttlSeconds\x12,\n" +
-	"\fpayload_json\x18\b \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\"1\n" +
+	"\fpayload_json\x18\b \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\x125\n" +
+	"\bdue_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x12/\n" +
+	"\x05delay\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x05delay\x121\n" +
+	"\x06repeat\x18\v \x01(\v2\x19.google.protobuf.DurationR\x06repeat\"1\n" +
 	"\x12PushSignalResponse\x12\x1b\n" +
 	"\tsignal_id\x18\x01 \x01(\tR\bsignalId\"\xce\x02\n" +
 	"\vTrainHeader\x12<\n" +
@@ -3748,33 +3780,34 @@ var file_dbslm_gateway_v1_gateway_proto_goTypes = []any{
 	(*Trace)(nil),                      // 50: dbslm.gateway.v1.Trace
 	(*v11.GeneratedToken)(nil),         // 51: dbslm.ngram.v1.GeneratedToken
 	(*v1.RecordCorrectionRequest)(nil), // 52: dbslm.memory.v1.RecordCorrectionRequest
-	(*v11.IngestHeader)(nil),           // 53: dbslm.ngram.v1.IngestHeader
-	(v11.Storage)(0),                   // 54: dbslm.ngram.v1.Storage
-	(v11.Smoothing)(0),                 // 55: dbslm.ngram.v1.Smoothing
-	(*v11.Pruning)(nil),                // 56: dbslm.ngram.v1.Pruning
-	(*v11.DocumentStart)(nil),          // 57: dbslm.ngram.v1.DocumentStart
-	(*v11.DocumentEnd)(nil),            // 58: dbslm.ngram.v1.DocumentEnd
-	(*v11.IngestOpened)(nil),           // 59: dbslm.ngram.v1.IngestOpened
-	(*v11.IngestProgress)(nil),         // 60: dbslm.ngram.v1.IngestProgress
-	(*v11.DocumentAcknowledged)(nil),   // 61: dbslm.ngram.v1.DocumentAcknowledged
-	(*v11.BuildProgress)(nil),          // 62: dbslm.ngram.v1.BuildProgress
-	(*v11.Build)(nil),                  // 63: dbslm.ngram.v1.Build
-	(*v11.IngestPaused)(nil),           // 64: dbslm.ngram.v1.IngestPaused
-	(*v11.IngestProbe)(nil),            // 65: dbslm.ngram.v1.IngestProbe
-	(*v11.EvaluateRequest)(nil),        // 66: dbslm.ngram.v1.EvaluateRequest
-	(*v11.EvaluateResponse)(nil),       // 67: dbslm.ngram.v1.EvaluateResponse
-	(*v11.ExplainOptions)(nil),         // 68: dbslm.ngram.v1.ExplainOptions
-	(*v1.Window)(nil),                  // 69: dbslm.memory.v1.Window
-	(*ExplainedCorrection)(nil),        // 70: dbslm.gateway.v1.ExplainedCorrection
-	(*v1.Fact)(nil),                    // 71: dbslm.memory.v1.Fact
-	(*ExplainedSegment)(nil),           // 72: dbslm.gateway.v1.ExplainedSegment
-	(*NotReplayable)(nil),              // 73: dbslm.gateway.v1.NotReplayable
-	(*v1.CorrectionMatch)(nil),         // 74: dbslm.memory.v1.CorrectionMatch
-	(*v12.Span)(nil),                   // 75: dbslm.concept.v1.Span
-	(*Degradation)(nil),                // 76: dbslm.gateway.v1.Degradation
-	(*v1.PrivacySubject)(nil),          // 77: dbslm.memory.v1.PrivacySubject
-	(*v11.Model)(nil),                  // 78: dbslm.ngram.v1.Model
-	(*v11.ForgetDocumentResponse)(nil), // 79: dbslm.ngram.v1.ForgetDocumentResponse
+	(*timestamppb.Timestamp)(nil),      // 53: google.protobuf.Timestamp
+	(*v11.IngestHeader)(nil),           // 54: dbslm.ngram.v1.IngestHeader
+	(v11.Storage)(0),                   // 55: dbslm.ngram.v1.Storage
+	(v11.Smoothing)(0),                 // 56: dbslm.ngram.v1.Smoothing
+	(*v11.Pruning)(nil),                // 57: dbslm.ngram.v1.Pruning
+	(*v11.DocumentStart)(nil),          // 58: dbslm.ngram.v1.DocumentStart
+	(*v11.DocumentEnd)(nil),            // 59: dbslm.ngram.v1.DocumentEnd
+	(*v11.IngestOpened)(nil),           // 60: dbslm.ngram.v1.IngestOpened
+	(*v11.IngestProgress)(nil),         // 61: dbslm.ngram.v1.IngestProgress
+	(*v11.DocumentAcknowledged)(nil),   // 62: dbslm.ngram.v1.DocumentAcknowledged
+	(*v11.BuildProgress)(nil),          // 63: dbslm.ngram.v1.BuildProgress
+	(*v11.Build)(nil),                  // 64: dbslm.ngram.v1.Build
+	(*v11.IngestPaused)(nil),           // 65: dbslm.ngram.v1.IngestPaused
+	(*v11.IngestProbe)(nil),            // 66: dbslm.ngram.v1.IngestProbe
+	(*v11.EvaluateRequest)(nil),        // 67: dbslm.ngram.v1.EvaluateRequest
+	(*v11.EvaluateResponse)(nil),       // 68: dbslm.ngram.v1.EvaluateResponse
+	(*v11.ExplainOptions)(nil),         // 69: dbslm.ngram.v1.ExplainOptions
+	(*v1.Window)(nil),                  // 70: dbslm.memory.v1.Window
+	(*ExplainedCorrection)(nil),        // 71: dbslm.gateway.v1.ExplainedCorrection
+	(*v1.Fact)(nil),                    // 72: dbslm.memory.v1.Fact
+	(*ExplainedSegment)(nil),           // 73: dbslm.gateway.v1.ExplainedSegment
+	(*NotReplayable)(nil),              // 74: dbslm.gateway.v1.NotReplayable
+	(*v1.CorrectionMatch)(nil),         // 75: dbslm.memory.v1.CorrectionMatch
+	(*v12.Span)(nil),                   // 76: dbslm.concept.v1.Span
+	(*Degradation)(nil),                // 77: dbslm.gateway.v1.Degradation
+	(*v1.PrivacySubject)(nil),          // 78: dbslm.memory.v1.PrivacySubject
+	(*v11.Model)(nil),                  // 79: dbslm.ngram.v1.Model
+	(*v11.ForgetDocumentResponse)(nil), // 80: dbslm.ngram.v1.ForgetDocumentResponse
 }
 var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	41, // 0: dbslm.gateway.v1.StartConversationRequest.metadata:type_name -> dbslm.gateway.v1.StartConversationRequest.MetadataEntry
@@ -3805,80 +3838,83 @@ var file_dbslm_gateway_v1_gateway_proto_depIdxs = []int32{
 	48, // 25: dbslm.gateway.v1.GetHistoryResponse.messages:type_name -> dbslm.memory.v1.Message
 	52, // 26: dbslm.gateway.v1.CorrectRequest.correction:type_name -> dbslm.memory.v1.RecordCorrectionRequest
 	47, // 27: dbslm.gateway.v1.CorrectResponse.correction:type_name -> dbslm.memory.v1.Correction
-	53, // 28: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
-	54, // 29: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
-	55, // 30: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
-	56, // 31: dbslm.gateway.v1.TrainHeader.pruning:type_name -> dbslm.ngram.v1.Pruning
-	19, // 32: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
-	57, // 33: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
-	58, // 34: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
-	59, // 35: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
-	60, // 36: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
-	61, // 37: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
-	62, // 38: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
-	63, // 39: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
-	64, // 40: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
-	65, // 41: dbslm.gateway.v1.TrainResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
-	66, // 42: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
-	67, // 43: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
-	50, // 44: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	68, // 45: dbslm.gateway.v1.ExplainRequest.rows:type_name -> dbslm.ngram.v1.ExplainOptions
-	50, // 46: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
-	48, // 47: dbslm.gateway.v1.ExplainResponse.message:type_name -> dbslm.memory.v1.Message
-	48, // 48: dbslm.gateway.v1.ExplainResponse.user_message:type_name -> dbslm.memory.v1.Message
-	69, // 49: dbslm.gateway.v1.ExplainResponse.window:type_name -> dbslm.memory.v1.Window
-	70, // 50: dbslm.gateway.v1.ExplainResponse.corrections:type_name -> dbslm.gateway.v1.ExplainedCorrection
-	71, // 51: dbslm.gateway.v1.ExplainResponse.facts:type_name -> dbslm.memory.v1.Fact
-	72, // 52: dbslm.gateway.v1.ExplainResponse.segments:type_name -> dbslm.gateway.v1.ExplainedSegment
-	73, // 53: dbslm.gateway.v1.ExplainResponse.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
-	30, // 54: dbslm.gateway.v1.ReplayResponse.segments:type_name -> dbslm.gateway.v1.ReplayedSegment
-	44, // 55: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
-	69, // 56: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
-	74, // 57: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
-	71, // 58: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
-	75, // 59: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
-	76, // 60: dbslm.gateway.v1.CompileContextResponse.degradations:type_name -> dbslm.gateway.v1.Degradation
-	77, // 61: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
-	36, // 62: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
-	78, // 63: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
-	1,  // 64: dbslm.gateway.v1.ForgetHeader.replies:type_name -> dbslm.gateway.v1.RepliesToForget
-	38, // 65: dbslm.gateway.v1.ForgetRequest.header:type_name -> dbslm.gateway.v1.ForgetHeader
-	79, // 66: dbslm.gateway.v1.ForgetResponse.document:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
-	2,  // 67: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
-	4,  // 68: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
-	9,  // 69: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
-	13, // 70: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
-	15, // 71: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
-	17, // 72: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
-	20, // 73: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
-	22, // 74: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
-	24, // 75: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
-	26, // 76: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
-	28, // 77: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
-	31, // 78: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
-	33, // 79: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
-	39, // 80: dbslm.gateway.v1.GatewayService.Forget:input_type -> dbslm.gateway.v1.ForgetRequest
-	35, // 81: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
-	3,  // 82: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
-	7,  // 83: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
-	12, // 84: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
-	14, // 85: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
-	16, // 86: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
-	18, // 87: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
-	21, // 88: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
-	23, // 89: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
-	25, // 90: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
-	27, // 91: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
-	29, // 92: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
-	32, // 93: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
-	34, // 94: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
-	40, // 95: dbslm.gateway.v1.GatewayService.Forget:output_type -> dbslm.gateway.v1.ForgetResponse
-	37, // 96: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
-	82, // [82:97] is the sub-list for method output_type
-	67, // [67:82] is the sub-list for method input_type
-	67, // [67:67] is the sub-list for extension type_name
-	67, // [67:67] is the sub-list for extension extendee
-	0,  // [0:67] is the sub-list for field type_name
+	53, // 28: dbslm.gateway.v1.PushSignalRequest.due_time:type_name -> google.protobuf.Timestamp
+	45, // 29: dbslm.gateway.v1.PushSignalRequest.delay:type_name -> google.protobuf.Duration
+	45, // 30: dbslm.gateway.v1.PushSignalRequest.repeat:type_name -> google.protobuf.Duration
+	54, // 31: dbslm.gateway.v1.TrainHeader.ingest:type_name -> dbslm.ngram.v1.IngestHeader
+	55, // 32: dbslm.gateway.v1.TrainHeader.storage:type_name -> dbslm.ngram.v1.Storage
+	56, // 33: dbslm.gateway.v1.TrainHeader.smoothing:type_name -> dbslm.ngram.v1.Smoothing
+	57, // 34: dbslm.gateway.v1.TrainHeader.pruning:type_name -> dbslm.ngram.v1.Pruning
+	19, // 35: dbslm.gateway.v1.TrainRequest.header:type_name -> dbslm.gateway.v1.TrainHeader
+	58, // 36: dbslm.gateway.v1.TrainRequest.start:type_name -> dbslm.ngram.v1.DocumentStart
+	59, // 37: dbslm.gateway.v1.TrainRequest.end:type_name -> dbslm.ngram.v1.DocumentEnd
+	60, // 38: dbslm.gateway.v1.TrainResponse.opened:type_name -> dbslm.ngram.v1.IngestOpened
+	61, // 39: dbslm.gateway.v1.TrainResponse.progress:type_name -> dbslm.ngram.v1.IngestProgress
+	62, // 40: dbslm.gateway.v1.TrainResponse.acknowledged:type_name -> dbslm.ngram.v1.DocumentAcknowledged
+	63, // 41: dbslm.gateway.v1.TrainResponse.build_progress:type_name -> dbslm.ngram.v1.BuildProgress
+	64, // 42: dbslm.gateway.v1.TrainResponse.build:type_name -> dbslm.ngram.v1.Build
+	65, // 43: dbslm.gateway.v1.TrainResponse.paused:type_name -> dbslm.ngram.v1.IngestPaused
+	66, // 44: dbslm.gateway.v1.TrainResponse.probe:type_name -> dbslm.ngram.v1.IngestProbe
+	67, // 45: dbslm.gateway.v1.EvaluateRequest.request:type_name -> dbslm.ngram.v1.EvaluateRequest
+	68, // 46: dbslm.gateway.v1.EvaluateResponse.response:type_name -> dbslm.ngram.v1.EvaluateResponse
+	50, // 47: dbslm.gateway.v1.GetTraceResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	69, // 48: dbslm.gateway.v1.ExplainRequest.rows:type_name -> dbslm.ngram.v1.ExplainOptions
+	50, // 49: dbslm.gateway.v1.ExplainResponse.trace:type_name -> dbslm.gateway.v1.Trace
+	48, // 50: dbslm.gateway.v1.ExplainResponse.message:type_name -> dbslm.memory.v1.Message
+	48, // 51: dbslm.gateway.v1.ExplainResponse.user_message:type_name -> dbslm.memory.v1.Message
+	70, // 52: dbslm.gateway.v1.ExplainResponse.window:type_name -> dbslm.memory.v1.Window
+	71, // 53: dbslm.gateway.v1.ExplainResponse.corrections:type_name -> dbslm.gateway.v1.ExplainedCorrection
+	72, // 54: dbslm.gateway.v1.ExplainResponse.facts:type_name -> dbslm.memory.v1.Fact
+	73, // 55: dbslm.gateway.v1.ExplainResponse.segments:type_name -> dbslm.gateway.v1.ExplainedSegment
+	74, // 56: dbslm.gateway.v1.ExplainResponse.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
+	30, // 57: dbslm.gateway.v1.ReplayResponse.segments:type_name -> dbslm.gateway.v1.ReplayedSegment
+	44, // 58: dbslm.gateway.v1.CompileContextRequest.window:type_name -> dbslm.memory.v1.WindowBounds
+	70, // 59: dbslm.gateway.v1.CompileContextResponse.window:type_name -> dbslm.memory.v1.Window
+	75, // 60: dbslm.gateway.v1.CompileContextResponse.corrections:type_name -> dbslm.memory.v1.CorrectionMatch
+	72, // 61: dbslm.gateway.v1.CompileContextResponse.facts:type_name -> dbslm.memory.v1.Fact
+	76, // 62: dbslm.gateway.v1.CompileContextResponse.span:type_name -> dbslm.concept.v1.Span
+	77, // 63: dbslm.gateway.v1.CompileContextResponse.degradations:type_name -> dbslm.gateway.v1.Degradation
+	78, // 64: dbslm.gateway.v1.EraseRequest.subject:type_name -> dbslm.memory.v1.PrivacySubject
+	36, // 65: dbslm.gateway.v1.GetStatusResponse.peers:type_name -> dbslm.gateway.v1.PeerStatus
+	79, // 66: dbslm.gateway.v1.GetStatusResponse.models:type_name -> dbslm.ngram.v1.Model
+	1,  // 67: dbslm.gateway.v1.ForgetHeader.replies:type_name -> dbslm.gateway.v1.RepliesToForget
+	38, // 68: dbslm.gateway.v1.ForgetRequest.header:type_name -> dbslm.gateway.v1.ForgetHeader
+	80, // 69: dbslm.gateway.v1.ForgetResponse.document:type_name -> dbslm.ngram.v1.ForgetDocumentResponse
+	2,  // 70: dbslm.gateway.v1.GatewayService.StartConversation:input_type -> dbslm.gateway.v1.StartConversationRequest
+	4,  // 71: dbslm.gateway.v1.GatewayService.Respond:input_type -> dbslm.gateway.v1.RespondRequest
+	9,  // 72: dbslm.gateway.v1.GatewayService.StreamRespond:input_type -> dbslm.gateway.v1.StreamRespondRequest
+	13, // 73: dbslm.gateway.v1.GatewayService.GetHistory:input_type -> dbslm.gateway.v1.GetHistoryRequest
+	15, // 74: dbslm.gateway.v1.GatewayService.Correct:input_type -> dbslm.gateway.v1.CorrectRequest
+	17, // 75: dbslm.gateway.v1.GatewayService.PushSignal:input_type -> dbslm.gateway.v1.PushSignalRequest
+	20, // 76: dbslm.gateway.v1.GatewayService.Train:input_type -> dbslm.gateway.v1.TrainRequest
+	22, // 77: dbslm.gateway.v1.GatewayService.Evaluate:input_type -> dbslm.gateway.v1.EvaluateRequest
+	24, // 78: dbslm.gateway.v1.GatewayService.GetTrace:input_type -> dbslm.gateway.v1.GetTraceRequest
+	26, // 79: dbslm.gateway.v1.GatewayService.Explain:input_type -> dbslm.gateway.v1.ExplainRequest
+	28, // 80: dbslm.gateway.v1.GatewayService.Replay:input_type -> dbslm.gateway.v1.ReplayRequest
+	31, // 81: dbslm.gateway.v1.GatewayService.CompileContext:input_type -> dbslm.gateway.v1.CompileContextRequest
+	33, // 82: dbslm.gateway.v1.GatewayService.Erase:input_type -> dbslm.gateway.v1.EraseRequest
+	39, // 83: dbslm.gateway.v1.GatewayService.Forget:input_type -> dbslm.gateway.v1.ForgetRequest
+	35, // 84: dbslm.gateway.v1.GatewayService.GetStatus:input_type -> dbslm.gateway.v1.GetStatusRequest
+	3,  // 85: dbslm.gateway.v1.GatewayService.StartConversation:output_type -> dbslm.gateway.v1.StartConversationResponse
+	7,  // 86: dbslm.gateway.v1.GatewayService.Respond:output_type -> dbslm.gateway.v1.RespondResponse
+	12, // 87: dbslm.gateway.v1.GatewayService.StreamRespond:output_type -> dbslm.gateway.v1.StreamRespondResponse
+	14, // 88: dbslm.gateway.v1.GatewayService.GetHistory:output_type -> dbslm.gateway.v1.GetHistoryResponse
+	16, // 89: dbslm.gateway.v1.GatewayService.Correct:output_type -> dbslm.gateway.v1.CorrectResponse
+	18, // 90: dbslm.gateway.v1.GatewayService.PushSignal:output_type -> dbslm.gateway.v1.PushSignalResponse
+	21, // 91: dbslm.gateway.v1.GatewayService.Train:output_type -> dbslm.gateway.v1.TrainResponse
+	23, // 92: dbslm.gateway.v1.GatewayService.Evaluate:output_type -> dbslm.gateway.v1.EvaluateResponse
+	25, // 93: dbslm.gateway.v1.GatewayService.GetTrace:output_type -> dbslm.gateway.v1.GetTraceResponse
+	27, // 94: dbslm.gateway.v1.GatewayService.Explain:output_type -> dbslm.gateway.v1.ExplainResponse
+	29, // 95: dbslm.gateway.v1.GatewayService.Replay:output_type -> dbslm.gateway.v1.ReplayResponse
+	32, // 96: dbslm.gateway.v1.GatewayService.CompileContext:output_type -> dbslm.gateway.v1.CompileContextResponse
+	34, // 97: dbslm.gateway.v1.GatewayService.Erase:output_type -> dbslm.gateway.v1.EraseResponse
+	40, // 98: dbslm.gateway.v1.GatewayService.Forget:output_type -> dbslm.gateway.v1.ForgetResponse
+	37, // 99: dbslm.gateway.v1.GatewayService.GetStatus:output_type -> dbslm.gateway.v1.GetStatusResponse
+	85, // [85:100] is the sub-list for method output_type
+	70, // [70:85] is the sub-list for method input_type
+	70, // [70:70] is the sub-list for extension type_name
+	70, // [70:70] is the sub-list for extension extendee
+	0,  // [0:70] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_gateway_proto_init() }
