@@ -101,8 +101,9 @@ func (s Signal) Expired(now time.Time) bool {
 // At is the signal as it waits at a time: a repeated one that expired unheard waits for its next time.
 func (s Signal) At(now time.Time) Signal {
 	if s.Repeat > 0 && s.Expired(now) {
-		missed := now.Sub(s.Expires)/s.Repeat + 1
-		s.Due, s.Expires = s.Due.Add(missed*s.Repeat), s.Expires.Add(missed*s.Repeat)
+		over := now.Sub(s.Expires)
+		ahead := over - over%s.Repeat + s.Repeat // whole repeats
+		s.Due, s.Expires = s.Due.Add(ahead), s.Expires.Add(ahead)
 	}
 	return s
 }
