@@ -104,7 +104,7 @@ bench: ## Run the Go benchmarks; the figures of the whole system are in docs/ben
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: smoke
-smoke: build mariadb bin/grpcurl ## Run the four services as four processes on MariaDB and compare with one process on SQLite
+smoke: build mariadb clients bin/grpcurl ## Run the four services as four processes on MariaDB and compare with one process on SQLite
 	tools/smoke
 
 .PHONY: web-test
@@ -113,7 +113,7 @@ web-test: build ## Use the web page in a headless Chromium: talk, correct, look 
 	tools/web-test
 
 .PHONY: smoke-arm64
-smoke-arm64: build build-arm64 mariadb qemu bin/grpcurl ## The same, and the conversation once more as an arm64 program under emulation
+smoke-arm64: build build-arm64 mariadb clients qemu bin/grpcurl ## The same, and the conversation once more as an arm64 program under emulation
 	tools/smoke bin/dbslm-arm64
 
 .PHONY: mariadb
