@@ -18,10 +18,11 @@ before(async () => {
 after(() => browser.close());
 
 // visit opens the page with a clean browser, and fails the test on whatever the page did wrong by itself.
-async function visit(t, { width = 1280, height = 860, path = "", dark = false, still = false, settings = {} } = {}) {
+async function visit(t, { width = 1280, height = 860, path = "", dark = false, still = false, settings = {}, expected } = {}) {
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
   const wrong = [];
+  page.expected = expected; // of what the browser itself says of refused requests
   page.on("pageerror", (error) => wrong.push(error.message));
   page.on("console", (m) => { if (m.type() === "error" && !page.expected?.test(m.text() + m.location().url)) wrong.push(m.text()); });
   page.on("request", (r) => { if (!r.url().startsWith(url)) wrong.push(`asked ${r.url()}`); });
@@ -170,8 +171,7 @@ test("a concept's span shows template and slots", async (t) => {
 });
 
 test("what failed is tried again as the same request", async (t) => {
-  const page = await visit(t);
-  page.expected = /net::ERR_FAILED|StreamRespond/;
+  const page = await visit(t, { expected: /net::ERR_FAILED|StreamRespond/ });
   await page.setRequestInterception(true);
   const sent = [];
   const fates = ["abort", "busy", "lost", "go"];
@@ -209,6 +209,28 @@ test("what failed is tried again as the same request", async (t) => {
   await page.$$eval(".composer button", (l) => l.at(-1).click());
   await page.waitForFunction(() => !document.querySelector("[aria-busy]") && document.querySelector(".composer button:last-child").hidden);
   assert.ok(await say(page, "Who works here?"));
+});
+
+test("what cannot be done is said, with what to do", async (t) => {
+  const page = await visit(t, { path: "#/c/nothing", settings: { model: "nothing" }, expected: /404/ });
+  await page.waitForFunction(() => /There is no conversation "nothing"[^]*Begin a new conversation/.test(document.querySelector(".problem")?.innerText));
+  await accessible(page, "an unknown conversation");
+  await press(page, ".problem", "Begin a new conversation");
+  await page.waitForFunction(() => document.querySelector("h1").textContent === "New conversation");
+  await page.focus("textarea");
+  await page.keyboard.type("Tell me about the lantern.\n");
+  await page.waitForFunction(() => /There is no model "nothing"; train it/.test(document.querySelector(".problem")?.innerText));
+  await press(page, ".problem", "Choose another model");
+  await page.waitForSelector("dialog select");
+  await page.select("dialog select", "default");
+  await press(page, "dialog", "Save");
+  await press(page, ".problem", "Try again");
+  await page.waitForSelector(".reply .meta button");
+  await page.goto(`${url}#/compare`);
+  await page.waitForSelector("main option");
+  await page.$eval("main form input", (i) => { i.value = "-1"; });
+  await press(page, "main form", "Compare");
+  await page.waitForFunction(() => /A seed is a whole number/.test(document.querySelector(".problem")?.innerText));
 });
 
 test("with the keyboard alone", async (t) => {

@@ -1,7 +1,7 @@
 // The page: which view is open, by the part of the address behind "#". Nothing is done by opening an address, only shown.
 import * as chat from "./chat.js";
 import * as compare from "./compare.js";
-import { h, problem, show } from "./dom.js";
+import { show } from "./dom.js";
 import * as glass from "./glass.js";
 import * as memory from "./memory.js";
 import { openSettings } from "./settings.js";
@@ -26,13 +26,13 @@ function route(again) {
   open = name;
   main.className = name;
   show(main);
-  const failed = (error) => main.prepend(problem(error, h("a", { href: "#/system" }, "See what is running")));
-  leave = views[name].view(main, first === "c" ? [rest[0]] : rest, failed) ?? null;
+  leave = views[name].view(main, first === "c" ? [rest[0]] : rest) ?? null;
   document.title = `${views[name].title} – DB-SLM`;
   if (moved) (main.querySelector("h1") ?? main).focus();
 }
 
 addEventListener("hashchange", () => { if (location.hash !== "#main") route(false); });
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
-document.getElementById("settings").addEventListener("click", () => openSettings(() => route(true)));
+// A conversation stays as it is, with what could not be sent, unless it is somebody else's now.
+document.getElementById("settings").addEventListener("click", () => openSettings((other) => { if (other || !main.querySelector(".said")) route(true); }));
 route(false);

@@ -12,7 +12,9 @@ let shown = null; // id of the conversation on the page; "" before its first mes
 // follow tells whether the conversation of an address is on the page already.
 export const follow = (id) => shown === (id ?? "");
 
-export function view(main, [id = ""], failed) {
+const unanswerable = new Set(["MODEL_NOT_FOUND", "NO_PUBLISHED_BUILD"]);
+
+export function view(main, [id = ""]) {
   shown = id;
   const log = h("ol", { class: "log" });
   const heard = h("div", { role: "log", "aria-label": "Messages", "aria-live": "off" }, log); // the status says each reply, once and whole
@@ -22,8 +24,10 @@ export function view(main, [id = ""], failed) {
   const send = h("button", { class: "strong" }, "Send");
   const stop = button("Stop", () => running?.abort(), { hidden: true });
   const form = h("form", { class: "composer", onsubmit: (event) => { event.preventDefault(); submit(); } }, input, send, stop);
+  const failed = (error) => show(trouble, problem(error, h("a", { href: "#/" }, "Begin a new conversation"), h("a", { href: "#/system" }, "See what is running")));
+  const trouble = h("div");
   const aside = list(() => shown, failed);
-  show(main, aside.node, h("section", { class: "talk", "aria-label": "Conversation" }, heading, h("div", { class: "roll" }, earlier, heard), form));
+  show(main, aside.node, h("section", { class: "talk", "aria-label": "Conversation" }, heading, h("div", { class: "roll" }, trouble, earlier, heard), form));
   const roll = main.querySelector(".roll");
   let running = null; // of the turn that is being answered
   let left = false;
@@ -57,9 +61,10 @@ export function view(main, [id = ""], failed) {
       if (matchMedia("(pointer: fine)").matches) input.focus();
       return;
     }
+    heading.textContent = "Conversation";
     try {
       const { conversation } = await ask("conversations/GetConversation", { ...tenant(), conversationId: id });
-      heading.textContent = conversation.title || "Conversation";
+      heading.textContent = conversation.title || "Untitled";
       await history("");
     } catch (error) {
       failed(error);
@@ -104,8 +109,9 @@ export function view(main, [id = ""], failed) {
       };
       for await (const event of stream("gateway/StreamRespond", { request }, running.signal)) {
         if (event.delta && !event.delta.candidate) {
+          const end = roll.scrollHeight - roll.scrollTop - roll.clientHeight < 120; // who reads further up stays there
           answer.add(event.delta.text ?? "");
-          down();
+          if (end) down();
         }
         if (event.finished) reply = event.finished;
       }
@@ -117,9 +123,10 @@ export function view(main, [id = ""], failed) {
     } catch (error) {
       if (error.name === "AbortError") await stopped(said, answer);
       else {
-        const retry = () => { said.remove(); answer.node.remove(); turn(text, requestId); };
+        const retry = () => { said.remove(); answer.node.remove(); if (matchMedia("(pointer: fine)").matches) input.focus(); turn(text, requestId); };
         const edit = () => { said.remove(); answer.node.remove(); input.value = text; grow(input); input.focus(); };
-        answer.fail(problem(error, button("Try again", retry, { class: "strong" }), button("Edit", edit)));
+        answer.fail(problem(error, button("Try again", retry, { class: "strong" }), button("Edit", edit),
+          unanswerable.has(error.reason) && button("Choose another model", () => document.getElementById("settings").click())));
       }
     } finally {
       running = null;

@@ -56,7 +56,8 @@ export function list(current, failed) {
           await ask("conversations/DeleteConversation", { ...tenant(), conversationId: id });
           say("Deleted");
           if (id === current()) location.hash = "#/";
-          refresh();
+          else await refresh();
+          document.querySelector(".conversations .new")?.focus();
         } catch (error) {
           failed(error);
         }

@@ -37,7 +37,7 @@ export function say(text) {
 
 // problem shows an error in words. Whatever can be done about it is a button.
 export function problem(error, ...actions) {
-  return h("div", { class: "problem", role: "alert" }, h("p", {}, error.message ?? String(error)), actions.length > 0 && h("p", { class: "actions" }, actions));
+  return h("div", { class: "problem", role: "alert" }, h("p", {}, error.message ?? String(error)), actions.some(Boolean) && h("p", { class: "actions" }, actions));
 }
 
 export const button = (label, onclick, props) => h("button", { type: "button", onclick, ...props }, label);

@@ -25,7 +25,7 @@ export function change(values) {
 // tenant is the field that every request has.
 export const tenant = () => ({ tenant: settings.tenant });
 
-// asNumber reads a seed: a whole number from 0 to 2^64-1, or nothing.
+// asSeed reads a seed: a whole number from 0 to 2^64-1, or nothing.
 export function asSeed(text) {
   if (text === "") return undefined;
   if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 1n << 64n) throw new Error("A seed is a whole number from 0 to 18446744073709551615.");
@@ -37,6 +37,7 @@ export async function models() {
   return (await ask("models/ListModels", { ...tenant(), pageSize: 1000 })).models ?? [];
 }
 
+// openSettings lets them be changed, then calls changed and tells it whether the person or the tenant is another one.
 export async function openSettings(changed) {
   const text = (name, props) => h("input", { value: settings[name], autocomplete: "off", ...props });
   const inputs = {
@@ -69,9 +70,10 @@ export async function openSettings(changed) {
         inputs.seed.focus();
         return;
       }
+      const { user, tenant } = settings;
       change(Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, input.value.trim()])));
       dialog.close();
-      changed();
+      changed(user !== settings.user || tenant !== settings.tenant);
     },
   },
   field("Your name", inputs.user, "Corrections and facts in the scope of a person are kept under it."),
