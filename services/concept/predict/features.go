@@ -80,15 +80,14 @@ func wordsOf(utterance string) []string {
 
 func isPiece(feature string) bool { return strings.HasPrefix(feature, piece) }
 
-// telling reports whether a feature can speak for a concept alone: a pair of words without a mark, or a word with content.
-func telling(feature string) bool {
-	switch {
-	case isPiece(feature), strings.Contains(feature, gap), strings.ContainsRune(feature, '<'):
-		return false
-	case strings.ContainsRune(feature, ' '):
-		return true
+// speaks reports whether a feature can speak for a concept alone, a pair of words without a mark or a word with content, and whether
+// it holds a word with content.
+func speaks(feature string) (alone, content bool) {
+	if isPiece(feature) || strings.Contains(feature, gap) || strings.ContainsRune(feature, '<') {
+		return false, false
 	}
-	return len(text.ContentWords(feature, "")) > 0
+	content = len(text.ContentWords(feature, "")) > 0
+	return content || strings.ContainsRune(feature, ' '), content
 }
 
 // Hash identifies a feature in tables; the empty string is the context without features.

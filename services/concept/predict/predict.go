@@ -41,7 +41,7 @@ type Candidate struct {
 	Evidence    []Evidence // most telling first, as many as asked for; only of the five most probable
 	Found       int        // pieces of evidence, listed or not; only of the five most probable
 	// Weak tells, of the five most probable, that nothing but single words without content ("you were") speaks for it, or that it explains too little
-	// of the utterance, as of a long one in which a common word occurs. Probabilities compare concepts with each other; a weak one should not be
+	// of the utterance, as of a long one in which a common word occurs, or one that shares only "what did" with it. Probabilities compare concepts with each other; a weak one should not be
 	// followed whatever its probability.
 	Weak bool
 }
@@ -61,6 +61,8 @@ const (
 	maxEvidence   = 8
 	// minExplained is the part of an utterance's squared length, in words and pairs, that examples of a concept must hold.
 	minExplained = 0.10
+	// minExplainedEmpty is that part when only words without content speak for a concept, as in "who are you".
+	minExplainedEmpty = 0.20
 )
 
 // Judgement is what a model makes of an utterance, and of what.
@@ -148,7 +150,7 @@ func natural(score int64) float64 { return float64(score) / (one * unit) }
 
 // evidence lists the most of what speaks for a concept, how much does, and whether that is weak.
 func evidence(x []entry, rows []*feature, concept int32, most int) (out []Evidence, found int, weak bool) {
-	weak = true
+	telling, content := false, false
 	var explained, all float64
 	for i, row := range rows {
 		square := 0.0
@@ -164,12 +166,17 @@ func evidence(x []entry, rows []*feature, concept int32, most int) (out []Eviden
 			continue
 		}
 		p := row.postings[at]
-		weak = weak && !telling(x[i].feature)
+		says, holds := speaks(x[i].feature)
+		telling, content = telling || says, content || holds
 		explained += square
 		found++
 		out = keepBest(out, Evidence{x[i].feature, float64(p.count) / one, natural(x[i].x * int64(p.weight))}, most)
 	}
-	return out, found, weak || explained < float64(minExplained*all)
+	least := minExplained
+	if !content {
+		least = minExplainedEmpty
+	}
+	return out, found, !telling || explained < float64(least*all)
 }
 
 // keepBest inserts a piece of evidence into at most so many, the most telling first, the earlier first among equals.
