@@ -28,13 +28,18 @@ var stemmers = map[string]func(*snowballstem.Env) bool{
 func stems(word string, langs []string) []string {
 	terms := []string{Term(word)}
 	for _, lang := range langs {
-		env := snowballstem.NewEnv(word)
-		stemmers[lang](env)
-		if stem := folding.IndexWord(env.Current()); stem != "" && !slices.Contains(terms, stem) {
+		if stem := stemIn(lang, word); stem != "" && !slices.Contains(terms, stem) {
 			terms = append(terms, stem)
 		}
 	}
 	return terms
+}
+
+// stemIn returns the term of a folded word in a language other than English.
+func stemIn(lang, word string) string {
+	env := snowballstem.NewEnv(word)
+	stemmers[lang](env)
+	return folding.IndexWord(env.Current())
 }
 
 // languagesOf returns the languages other than English that a text is in as far as its stop words tell, by its beginning.

@@ -1,6 +1,7 @@
 package matching
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -28,6 +29,53 @@ func ContentTermsOf(s string, limit int) []string {
 	var terms []string
 	for _, w := range contentWords(s, nil, limit) {
 		terms = append(terms, w.terms[0])
+	}
+	return terms
+}
+
+// MessageTerms returns under what a message is found, sorted: its ContentTermsOf, and their terms in the languages that the message is
+// in, marked with these: "rates" and "rat" share a stem in German only.
+func MessageTerms(s string, limit int) []string {
+	terms := ContentTermsOf(s, limit)
+	if langs := languagesOf(s); len(langs) > 0 {
+		for _, w := range contentWords(s, langs, limit) {
+			terms = append(terms, w.marked(langs)[1:]...)
+		}
+	}
+	slices.Sort(terms)
+	return slices.Compact(terms)
+}
+
+// QueryTerms returns for each word of content of a query the terms of which a message must have one. A query that does not tell its
+// language may be in any: it is looked up in all, without what is a stop word somewhere and no English word.
+func QueryTerms(s string) [][]string {
+	own := languagesOf(s)
+	langs := own
+	if len(langs) == 0 {
+		langs = slices.Sorted(maps.Keys(stemmers))
+	}
+	all := contentWords(s, own, math.MaxInt)
+	words := slices.DeleteFunc(slices.Clone(all), func(w contentWord) bool {
+		elided := len(w.folded) == 1 && unicode.IsLetter(rune(w.folded[0])) // "l'école"
+		return elided || len(own) == 0 && len(text.Languages(w.folded)) > 0
+	})
+	if len(words) == 0 {
+		words = all
+	}
+	var terms [][]string
+	for _, w := range words {
+		terms = append(terms, w.marked(langs))
+	}
+	return terms
+}
+
+// marked returns the word's English term, then those of other languages with their marks, which come out of no folding.
+func (w contentWord) marked(langs []string) []string {
+	terms := []string{w.terms[0]}
+	for _, lang := range langs {
+		if stem := stemIn(lang, w.folded); stem != "" {
+			terms = append(terms, folding.IndexWord(lang+":"+stem))
+		}
 	}
 	return terms
 }

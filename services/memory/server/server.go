@@ -75,7 +75,10 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	memoryv1.RegisterForgettingServiceServer(r, forgetting{Service: s})
 	memoryv1.RegisterRetentionServiceServer(r, retention{Service: s})
 	if s.store != nil {
-		s.start.Do(func() { s.background.Go(s.keep) })
+		s.start.Do(func() {
+			s.background.Go(s.keep)
+			s.background.Go(s.reindex)
+		})
 	}
 }
 

@@ -226,7 +226,7 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 	long.add(scope, "harbour", maxListed+1) // more than are read: looked for among the others
 	_, err = readCandidates(ctx, e, c, long, b.text, 5)
 	check(err)
-	for _, words := range [][]string{{"harbour"}, {"harbour", "said"}} {
+	for _, words := range [][][]string{{{"harbour"}}, {{"harbour", "de:harbour"}, {"said", "de:said"}}} {
 		query, args := searchStatement(SearchQuery{Tenant: c.Tenant, ConversationID: c.ID, After: c.ID, Limit: 10}, words)
 		result, err := e.Query(ctx, query, args...)
 		check(rows(result, err, func(database.Scanner) error { return nil }))
@@ -251,6 +251,7 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 		{selectMessagesBackward, []any{c.Tenant, c.ID, 5000, 4900, 0}},
 		{selectMessagesNamed, []any{c.Tenant, c.ID, "a", "b"}},
 		{selectCorrection, []any{c.Tenant, c.ID}},
+		{selectMessagesToIndex, []any{c.Tenant, c.ID, 5000, 10}},
 		{selectCorrectionByRequest, []any{c.Tenant, c.ID}},
 		{selectCorrectionActive, []any{c.Tenant, c.ID}},
 		{selectSuperseded, []any{c.Tenant, c.ID, 1}},

@@ -23,12 +23,8 @@ const (
 	deleteMessageWords = `DELETE FROM tbl_l2_message_words WHERE tenant = ? AND message_id = ? AND word IN `
 )
 
-// messageWords returns the words under which a message is found, sorted.
-func messageWords(content string) []string {
-	words := matching.ContentTermsOf(content, maxMessageWords)
-	slices.Sort(words)
-	return words
-}
+// messageWords returns the terms under which a message is found, sorted.
+func messageWords(content string) []string { return matching.MessageTerms(content, maxMessageWords) }
 
 // indexMessage makes a message findable by its words.
 func indexMessage(ctx context.Context, tx *database.Tx, tenant, id string, words []string) error {
@@ -67,20 +63,23 @@ type SearchQuery struct {
 }
 
 const (
-	selectFound      = `SELECT m.message_id, OCTET_LENGTH(m.content) FROM tbl_l2_message_words w`
-	joinFoundMessage = ` JOIN tbl_l2_messages m ON m.tenant = w.tenant AND m.message_id = w.message_id`
-	joinFoundWord    = ` JOIN tbl_l2_message_words x ON x.tenant = w.tenant AND x.word = ? AND x.message_id = w.message_id`
-	whereFound       = ` WHERE w.tenant = ? AND w.word = ?`
+	selectFound     = `SELECT message_id, size FROM (`
+	selectFoundList = `SELECT message_id, size FROM (SELECT w.message_id, OCTET_LENGTH(m.content) AS size FROM tbl_l2_message_words w
+  JOIN tbl_l2_messages m ON m.tenant = w.tenant AND m.message_id = w.message_id WHERE w.tenant = ? AND w.word = ?`
+	// A scalar: no planner makes a join of it, which would read the whole list of the other word.
+	foundWord        = ` AND (SELECT COUNT(*) FROM tbl_l2_message_words x WHERE x.tenant = w.tenant AND x.message_id = w.message_id AND x.word IN `
 	foundIn          = ` AND m.conversation_id = ?`
 	foundAfter       = ` AND w.message_id < ?`
-	foundNewestFirst = ` ORDER BY w.message_id DESC LIMIT ?`
+	foundListEnd     = ` ORDER BY w.message_id DESC LIMIT ?) listed`
+	foundNewestFirst = `) found ORDER BY message_id DESC LIMIT ?`
 	selectMessagesOf = `SELECT ` + messageColumns + ` FROM tbl_l2_messages WHERE tenant = ? AND message_id IN `
 )
 
 // Search returns a page, which is shorter than Limit when its messages are very long, and whether there is another one after
-// its last message. Words are compared without case, accents and inflection; those that carry no content are left out.
+// its last message. Words are compared without case, accents and inflection, of English and of the languages that query and message are in; those that
+// carry no content are left out.
 func (s *Store) Search(ctx context.Context, q SearchQuery) (page []memory.Message, more bool, err error) {
-	words := matching.ContentTerms(q.Words)
+	words := matching.QueryTerms(q.Words)
 	switch {
 	case len(words) == 0:
 		return nil, false, memory.Invalid("query", "holds no word that carries content; search for a noun, a name or a number")
@@ -91,7 +90,7 @@ func (s *Store) Search(ctx context.Context, q SearchQuery) (page []memory.Messag
 		return nil, false, err
 	}
 	// Long words are rare: their list is walked, the others are only asked.
-	slices.SortStableFunc(words, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	slices.SortStableFunc(words, func(a, b []string) int { return cmp.Compare(len(b[0]), len(a[0])) })
 	query, args := searchStatement(q, words)
 	var ids []string
 	size := 0
@@ -113,24 +112,31 @@ func (s *Store) Search(ctx context.Context, q SearchQuery) (page []memory.Messag
 	return page, more, err
 }
 
-func searchStatement(q SearchQuery, words []string) (string, []any) {
+// searchStatement walks the lists of the first word's terms, each from its newest end, and looks for the other words' terms by key.
+func searchStatement(q SearchQuery, words [][]string) (string, []any) {
 	var query strings.Builder
-	query.WriteString(selectFound + joinFoundMessage)
+	query.WriteString(selectFound)
 	var args []any
-	for i, word := range words[1:] {
-		alias := string(rune('a' + i))
-		query.WriteString(strings.NewReplacer(" x ", " x"+alias+" ", " x.", " x"+alias+".").Replace(joinFoundWord))
-		args = append(args, word)
-	}
-	query.WriteString(whereFound)
-	args = append(args, q.Tenant, words[0])
-	if q.ConversationID != "" {
-		query.WriteString(foundIn)
-		args = append(args, q.ConversationID)
-	}
-	if q.After != "" {
-		query.WriteString(foundAfter)
-		args = append(args, q.After)
+	for i, term := range words[0] {
+		if i > 0 {
+			query.WriteString(" UNION ") // a message may be in several lists
+		}
+		query.WriteString(selectFoundList)
+		args = append(args, q.Tenant, term)
+		for _, terms := range words[1:] {
+			query.WriteString(foundWord + database.In(len(terms)) + ") > 0")
+			args = append(args, anys(terms)...)
+		}
+		if q.ConversationID != "" {
+			query.WriteString(foundIn)
+			args = append(args, q.ConversationID)
+		}
+		if q.After != "" {
+			query.WriteString(foundAfter)
+			args = append(args, q.After)
+		}
+		query.WriteString(foundListEnd)
+		args = append(args, q.Limit+1)
 	}
 	query.WriteString(foundNewestFirst)
 	return query.String(), append(args, q.Limit+1)

@@ -97,6 +97,7 @@ func TestStore(t *testing.T) {
 			{"CuesOfCorrections", testCuesOfCorrections},
 			{"Search", testSearch},
 			{"SearchAgainstReading", testSearchAgainstReading},
+			{"Reindex", testReindex},
 			{"EraseConversation", testEraseConversation},
 			{"EraseWhatAPersonSaidToAModel", testEraseWhatAPersonSaidToAModel},
 			{"CorrectionsOutliveTheirConversation", testCorrectionsOutliveTheirConversation},
