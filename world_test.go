@@ -63,6 +63,7 @@ var faults = []struct {
 	{"ParallelConversations", testParallelConversations},
 	{"PublishingIsSeenAtOnce", testPublishingIsSeenAtOnce},
 	{"DecayingBias", testDecayingBias},
+	{"ErasedOverAllLevels", testErasedOverAllLevels},
 }
 
 // Nothing that can happen to a gateway, its peers, its callers or its providers loses or doubles a message, holds a

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"io"
 
 	"dbslm/pkg/errors"
@@ -12,78 +11,116 @@ import (
 	"google.golang.org/grpc"
 )
 
-// eraseConversations bounds the conversations named to level 3 at once.
-const eraseConversations = 100
+const (
+	// eraseConversations bounds the conversations named to level 3 at once.
+	eraseConversations = 100
+	// eraseRounds bounds how often an erasure begins again because the person began other conversations meanwhile.
+	eraseRounds = 3
+)
 
-// Erase implements GatewayService. Level 3 only knows conversations, so they are asked for first and its signals removed
-// while memory still knows whose they are; then memory; then what level 3 was told meanwhile. Killed in between, the same
-// request goes on. Level 1 knows documents, not people.
+// Erase implements GatewayService. Level 3 only knows conversations. So memory first closes and empties all of them, but keeps their
+// rows; then, a page at a time, level 3's signals go, and after them the rows. A conversation that has a row has not been looked
+// through, so killed anywhere the same request goes on, and one begun meanwhile is found. Level 1 knows documents, not people.
 func (g *Gateway) Erase(req *gatewayv1.EraseRequest, stream grpc.ServerStreamingServer[gatewayv1.EraseResponse]) error {
-	ctx := stream.Context()
-	conversations, err := g.conversationsOf(ctx, req.Tenant, req.Subject)
+	e := &erasing{gateway: g, req: req, stream: stream}
+	for range eraseRounds {
+		finished, err := e.memory(nil)
+		if err != nil {
+			return err
+		}
+		if finished { // what was observed of the person outside of conversations, or of a conversation that memory does not know
+			if err := e.signals(e.named()); err != nil {
+				return err
+			}
+			return stream.Send(&gatewayv1.EraseResponse{Service: serviceMemory, Rows: e.removed, Finished: true})
+		}
+		if err := e.release(); err != nil {
+			return err
+		}
+	}
+	return errors.New(errors.Aborted, "CHANGED_MEANWHILE", "somebody goes on writing what is being erased; stop that and repeat the erasure with the same request id")
+}
+
+// erasing is an erasure in progress.
+type erasing struct {
+	gateway *Gateway
+	req     *gatewayv1.EraseRequest
+	stream  grpc.ServerStreamingServer[gatewayv1.EraseResponse]
+	// removed are rows of memory, in earlier attempts too; signalled those of level 3.
+	removed, signalled uint64
+}
+
+// named is the conversation that the request names, if it does.
+func (e *erasing) named() []string {
+	if id := e.req.Subject.GetConversationId(); id != "" {
+		return []string{id}
+	}
+	return nil
+}
+
+// memory has level 2 remove what it has, or the rows of the released conversations.
+func (e *erasing) memory(released []string) (finished bool, err error) {
+	stream, err := e.gateway.privacy.Erase(e.stream.Context(), &memoryv1.EraseRequest{
+		Tenant: e.req.Tenant, Subject: e.req.Subject, RequestId: e.req.RequestId, HoldConversations: true, ReleasedConversationIds: released,
+	})
 	if err != nil {
-		return err
+		return false, err
 	}
-	rows, err := g.eraseSignals(ctx, req.Tenant, req.Subject, conversations)
-	if err != nil {
-		return err
-	}
-	if err := stream.Send(&gatewayv1.EraseResponse{Service: serviceConcept, Rows: rows}); err != nil {
-		return err
-	}
-	erasing, err := g.privacy.Erase(ctx, &memoryv1.EraseRequest{Tenant: req.Tenant, Subject: req.Subject, RequestId: req.RequestId})
-	if err != nil {
-		return err
-	}
-	removed := uint64(0)
 	for {
-		resp, err := erasing.Recv()
+		resp, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			break
+			return finished, nil
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		removed = resp.Rows
-		if err := stream.Send(&gatewayv1.EraseResponse{Service: serviceMemory, Rows: removed}); err != nil {
-			return err
+		e.removed, finished = resp.Rows, resp.Finished
+		if err := e.stream.Send(&gatewayv1.EraseResponse{Service: serviceMemory, Rows: e.removed}); err != nil {
+			return false, err
 		}
 	}
-	if _, err := g.eraseSignals(ctx, req.Tenant, req.Subject, conversations); err != nil {
-		return err
-	}
-	return stream.Send(&gatewayv1.EraseResponse{Service: serviceMemory, Rows: removed, Finished: true})
 }
 
-func (g *Gateway) conversationsOf(ctx context.Context, tenant string, subject *memoryv1.PrivacySubject) (ids []string, err error) {
-	if id := subject.GetConversationId(); id != "" {
-		return []string{id}, nil
-	}
+// release removes level 3's part of the conversations that memory keeps, then their rows.
+func (e *erasing) release() error {
 	for token := ""; ; {
-		resp, err := g.conversations.ListConversations(ctx, &memoryv1.ListConversationsRequest{
-			Tenant: tenant, UserId: subject.GetUserId(), IncludeArchived: true, PageSize: 1000, PageToken: token,
-		})
-		if err != nil {
-			return nil, err
+		ids := e.named()
+		if len(ids) == 0 {
+			resp, err := e.gateway.conversations.ListConversations(e.stream.Context(), &memoryv1.ListConversationsRequest{
+				Tenant: e.req.Tenant, UserId: e.req.Subject.GetUserId(), IncludeArchived: true, PageSize: 1000, PageToken: token,
+			})
+			if err != nil {
+				return err
+			}
+			for _, c := range resp.Conversations {
+				ids = append(ids, c.ConversationId)
+			}
+			token = resp.NextPageToken
 		}
-		for _, c := range resp.Conversations {
-			ids = append(ids, c.ConversationId)
+		if err := e.signals(ids); err != nil {
+			return err
 		}
-		if token = resp.NextPageToken; token == "" {
-			return ids, nil
+		if len(ids) > 0 {
+			if _, err := e.memory(ids); err != nil {
+				return err
+			}
+		}
+		if token == "" {
+			return nil
 		}
 	}
 }
 
-func (g *Gateway) eraseSignals(ctx context.Context, tenant string, subject *memoryv1.PrivacySubject, conversations []string) (rows uint64, err error) {
+// signals has level 3 remove what it has of conversations and of the person.
+func (e *erasing) signals(conversations []string) error {
 	for begin := 0; begin == 0 || begin < len(conversations); begin += eraseConversations { // a person may have been observed outside of conversations
-		resp, err := g.erasure.EraseSubject(ctx, &conceptv1.EraseSubjectRequest{
-			Tenant: tenant, UserId: subject.GetUserId(), ConversationIds: conversations[begin:min(begin+eraseConversations, len(conversations))],
+		resp, err := e.gateway.erasure.EraseSubject(e.stream.Context(), &conceptv1.EraseSubjectRequest{
+			Tenant: e.req.Tenant, UserId: e.req.Subject.GetUserId(), ConversationIds: conversations[begin:min(begin+eraseConversations, len(conversations))],
 		})
 		if err != nil {
-			return rows, err
+			return err
 		}
-		rows += resp.Rows
+		e.signalled += resp.Rows
 	}
-	return rows, nil
+	return e.stream.Send(&gatewayv1.EraseResponse{Service: serviceConcept, Rows: e.signalled})
 }

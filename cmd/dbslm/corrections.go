@@ -415,7 +415,7 @@ func (s correctionSummary) request(tenant, origin string, to scopeFlags) (*memor
 	sum := sha256.Sum256([]byte(strings.Join([]string{origin, s.ID, scope.String(), to.conversation, to.user, to.model}, "\x00")))
 	return &memoryv1.RecordCorrectionRequest{
 		Tenant: tenant, RequestId: "import:" + hex.EncodeToString(sum[:16]), Scope: scope, ConversationId: to.conversation, UserId: to.user, Model: to.model,
-		ErrorContext: s.ErrorContext, RecordedBy: s.RecordedBy, Origin: origin,
+		ErrorContext: s.ErrorContext, Cue: s.Cue, RecordedBy: s.RecordedBy, Origin: origin,
 		Fact: &memoryv1.CorrectedFact{Entity: s.Entity, Attribute: s.Attribute, Value: s.Value, ExtraJson: string(s.Extra)},
 	}, nil
 }

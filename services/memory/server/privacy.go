@@ -3,6 +3,7 @@ package server
 import (
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
 	"dbslm/services/memory"
+	"dbslm/services/memory/store"
 
 	"google.golang.org/grpc"
 )
@@ -69,11 +70,17 @@ func (s privacy) Erase(req *memoryv1.EraseRequest, stream grpc.ServerStreamingSe
 	if err := checkNames("request_id", req.GetRequestId()); err != nil {
 		return err
 	}
-	e, err := s.store.Erase(stream.Context(), tenant, subject, req.GetRequestId(), s.now(), func(rows int64) error {
-		return stream.Send(&memoryv1.EraseResponse{Rows: uint64(rows)})
-	})
+	progress := func(rows int64) error { return stream.Send(&memoryv1.EraseResponse{Rows: uint64(rows)}) }
+	var e store.Erasure
+	if released := req.GetReleasedConversationIds(); req.GetHoldConversations() {
+		e, err = s.store.EraseHolding(stream.Context(), tenant, subject, req.GetRequestId(), released, s.now(), progress)
+	} else if len(released) > 0 {
+		return memory.Invalid("released_conversation_ids", "go with hold_conversations")
+	} else {
+		e, err = s.store.Erase(stream.Context(), tenant, subject, req.GetRequestId(), s.now(), progress)
+	}
 	if err != nil {
 		return err
 	}
-	return stream.Send(&memoryv1.EraseResponse{Rows: uint64(e.Rows), Finished: true})
+	return stream.Send(&memoryv1.EraseResponse{Rows: uint64(e.Rows), Finished: e.Finished})
 }

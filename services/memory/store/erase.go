@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"dbslm/pkg/database"
@@ -27,6 +28,8 @@ type Erasure struct {
 	subject  memory.Subject
 	id       string
 	Finished bool
+	holding  bool // conversations are kept until they are released
+	released bool // only some were looked at
 }
 
 // remover removes rows in bounded transactions.
@@ -43,7 +46,21 @@ type remover struct {
 // already. What remains of a person is a row that says that it happened; and of corrections of a whole model that somebody
 // reviewed entity, attribute and value. What remains of a conversation are its person's and model's corrections, which do not quote it.
 func (s *Store) Erase(ctx context.Context, tenant string, subject memory.Subject, requestID string, now time.Time, progress func(rows int64) error) (Erasure, error) {
-	e := Erasure{remover: remover{store: s, tenant: tenant, progress: progress}, subject: subject}
+	return s.erase(ctx, Erasure{remover: remover{store: s, tenant: tenant, progress: progress}, subject: subject}, requestID, now, (*Erasure).pass)
+}
+
+// EraseHolding does the same, but keeps the rows of conversations, closed and empty, until they are released; it has not finished while
+// there are any. With released conversations it looks at nothing else: those that were closed before go, the others are closed and kept.
+func (s *Store) EraseHolding(ctx context.Context, tenant string, subject memory.Subject, requestID string, released []string, now time.Time, progress func(rows int64) error) (Erasure, error) {
+	e := Erasure{remover: remover{store: s, tenant: tenant, progress: progress}, subject: subject, holding: true}
+	if len(released) == 0 {
+		return s.erase(ctx, e, requestID, now, (*Erasure).pass)
+	}
+	return s.erase(ctx, e, requestID, now, func(e *Erasure, ctx context.Context) error { return e.release(ctx, released) })
+}
+
+func (s *Store) erase(ctx context.Context, e Erasure, requestID string, now time.Time, pass func(*Erasure, context.Context) error) (Erasure, error) {
+	tenant, subject := e.tenant, e.subject
 	e.note = func(ctx context.Context, tx *database.Tx, removed int64) error {
 		_, err := tx.Exec(ctx, updateErasure, removed, nil, tenant, e.id)
 		return err
@@ -52,7 +69,7 @@ func (s *Store) Erase(ctx context.Context, tenant string, subject memory.Subject
 		return e, err
 	}
 	for range maxErasePasses {
-		if err := e.pass(ctx); err != nil {
+		if err := pass(&e, ctx); err != nil || e.released {
 			return e, err
 		}
 		left, err := s.CountSubject(ctx, tenant, subject)
@@ -62,6 +79,13 @@ func (s *Store) Erase(ctx context.Context, tenant string, subject memory.Subject
 		if left == 0 {
 			e.Finished = true
 			_, err := s.db.Exec(ctx, updateErasure, 0, micros(now), tenant, e.id)
+			return e, err
+		}
+		if !e.holding {
+			continue
+		}
+		kept, err := s.countConversations(ctx, tenant, subject)
+		if err != nil || left == kept {
 			return e, err
 		}
 	}
@@ -160,7 +184,8 @@ func withIDs(tenant string, ids []string) []any {
 }
 
 const (
-	findConversationsOfUser = `SELECT conversation_id FROM tbl_l2_conversations WHERE tenant = ? AND user_id = ? ORDER BY updated_at, conversation_id LIMIT ?`
+	findConversationsOfUser = `SELECT conversation_id, updated_at FROM tbl_l2_conversations
+WHERE tenant = ? AND user_id = ? AND (updated_at > ? OR updated_at = ? AND conversation_id > ?) ORDER BY updated_at, conversation_id LIMIT ?`
 	findBiasesOfScope       = `SELECT bias_id FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key = ? LIMIT ?`
 	findFactsOfScope        = `SELECT fact_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? LIMIT ?`
 	findCorrectionsOfScope  = `SELECT correction_id FROM tbl_l2_correction_log WHERE tenant = ? AND scope_key = ? LIMIT ?`
@@ -185,7 +210,7 @@ const (
 // pass removes everything that is there now.
 func (e *Erasure) pass(ctx context.Context) error {
 	if e.subject.ConversationID != "" {
-		return e.conversation(ctx, e.subject.ConversationID)
+		return e.conversation(ctx, e.subject.ConversationID, !e.holding)
 	}
 	user := []any{e.subject.UserID}
 	for _, c := range []chore{ // while the questions of the person still stand where a correction quotes them
@@ -198,8 +223,15 @@ func (e *Erasure) pass(ctx context.Context) error {
 			return err
 		}
 	}
+	at, after := int64(math.MinInt64), ""
 	for {
-		ids, err := readIDs(ctx, e.store.db, findConversationsOfUser, e.tenant, e.subject.UserID, eraseBatch)
+		var ids []string
+		result, err := e.store.db.Query(ctx, findConversationsOfUser, e.tenant, e.subject.UserID, at, at, after, eraseBatch)
+		err = rows(result, err, func(row database.Scanner) error {
+			err := row.Scan(&after, &at)
+			ids = append(ids, after)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -207,7 +239,7 @@ func (e *Erasure) pass(ctx context.Context) error {
 			break
 		}
 		for _, id := range ids {
-			if err := e.conversation(ctx, id); err != nil {
+			if err := e.conversation(ctx, id, !e.holding); err != nil {
 				return err
 			}
 		}
@@ -241,12 +273,32 @@ func (e *Erasure) forgetPerson(ctx context.Context, tx *database.Tx, tenant stri
 	return removed + int64(len(corrections)-len(empty)), nil
 }
 
-// conversation removes one conversation: closed first, then its messages from the newest, then the rest.
-func (e *Erasure) conversation(ctx context.Context, id string) error {
+// release removes conversations of which nothing is left elsewhere. One that was not closed before may have got something new there.
+func (e *Erasure) release(ctx context.Context, ids []string) error {
+	e.released = true
+	for _, id := range ids {
+		c, err := e.store.Conversation(ctx, e.tenant, id)
+		switch {
+		case errors.KindOf(err) == errors.NotFound: // released before
+			continue
+		case err != nil:
+			return err
+		case e.subject.ConversationID != "" && e.subject.ConversationID != id, e.subject.UserID != "" && e.subject.UserID != c.UserID:
+			return memory.Invalid("released_conversation_ids", "%s is not of the subject", id)
+		}
+		if err := e.conversation(ctx, id, c.Archived); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conversation removes one conversation: closed first, then its messages from the newest, then the rest; and if it may go, its row.
+func (e *Erasure) conversation(ctx context.Context, id string, goes bool) error {
 	if _, err := e.store.db.Exec(ctx, closeForGood, e.tenant, id); err != nil {
 		return err
 	}
-	if err := e.contents(ctx, id); err != nil {
+	if err := e.contents(ctx, id); err != nil || !goes {
 		return err
 	}
 	_, err := e.batch(ctx, func(tx *database.Tx) (int64, error) { return dropConversation(ctx, tx, e.tenant, id) })
@@ -371,10 +423,10 @@ var (
 		`SELECT COUNT(*) FROM tbl_l2_token_bias WHERE tenant = ? AND conversation_id = ?`,
 		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND conversation_id = ?`,
 		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND asked_in = ?`,
-		`SELECT COUNT(*) FROM tbl_l2_conversations WHERE tenant = ? AND conversation_id = ?`,
+		countConversation,
 	}
 	countsOfUser = []string{
-		`SELECT COUNT(*) FROM tbl_l2_conversations WHERE tenant = ? AND user_id = ?`,
+		countConversationsOfUser,
 		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND recorded_by = ?`,
 		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND asked_by = ?`,
 		`SELECT COUNT(*) FROM tbl_l2_correction_log WHERE tenant = ? AND reviewed_by = ?`,
@@ -388,6 +440,20 @@ var (
 		`SELECT COUNT(*) FROM tbl_l2_scopes WHERE tenant = ? AND scope_key = ?`,
 	}
 )
+
+const (
+	countConversation        = `SELECT COUNT(*) FROM tbl_l2_conversations WHERE tenant = ? AND conversation_id = ?`
+	countConversationsOfUser = `SELECT COUNT(*) FROM tbl_l2_conversations WHERE tenant = ? AND user_id = ?`
+)
+
+func (s *Store) countConversations(ctx context.Context, tenant string, subject memory.Subject) (n int64, err error) {
+	query, key := countConversation, subject.ConversationID
+	if subject.UserID != "" {
+		query, key = countConversationsOfUser, subject.UserID
+	}
+	err = s.db.QueryRow(ctx, query, tenant, key).Scan(&n)
+	return n, err
+}
 
 // CountSubject counts the rows about a subject, over all tables.
 func (s *Store) CountSubject(ctx context.Context, tenant string, subject memory.Subject) (total int64, err error) {

@@ -1480,9 +1480,16 @@ type EraseRequest struct {
 	// Whose data.
 	Subject *PrivacySubject `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	// Caller's id of this erasure.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Keep the conversations themselves, closed for good and empty, until they are released: who removes more about them
+	// elsewhere finds them in ListConversations as long as that is not done. The stream then ends without finished while
+	// some are kept. Default false.
+	HoldConversations bool `protobuf:"varint,4,opt,name=hold_conversations,json=holdConversations,proto3" json:"hold_conversations,omitempty"`
+	// With hold_conversations: of these conversations of the subject nothing is left elsewhere; they go if they were closed before,
+	// else they are closed and kept. Nothing else is looked at. Empty looks at everything.
+	ReleasedConversationIds []string `protobuf:"bytes,5,rep,name=released_conversation_ids,json=releasedConversationIds,proto3" json:"released_conversation_ids,omitempty"`
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
 }
 
 func (x *EraseRequest) Reset() {
@@ -1536,12 +1543,26 @@ func (x *EraseRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *EraseRequest) GetHoldConversations() bool {
+	if x != nil {
+		return x.HoldConversations
+	}
+	return false
+}
+
+func (x *EraseRequest) GetReleasedConversationIds() []string {
+	if x != nil {
+		return x.ReleasedConversationIds
+	}
+	return nil
+}
+
 // EraseResponse reports progress.
 type EraseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Rows removed so far.
 	Rows uint64 `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`
-	// True on the last message.
+	// True on the last message, when nothing is left.
 	Finished      bool `protobuf:"varint,2,opt,name=finished,proto3" json:"finished,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1709,13 +1730,15 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12A\n" +
 	"\asubject\x18\x02 \x01(\v2\x1f.dbslm.memory.v1.PrivacySubjectB\x06\xbaH\x03\xc8\x01\x01R\asubject\"&\n" +
 	"\x0eExportResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xad\x01\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xab\x02\n" +
 	"\fEraseRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12A\n" +
 	"\asubject\x18\x02 \x01(\v2\x1f.dbslm.memory.v1.PrivacySubjectB\x06\xbaH\x03\xc8\x01\x01R\asubject\x12)\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\"?\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x01R\trequestId\x12-\n" +
+	"\x12hold_conversations\x18\x04 \x01(\bR\x11holdConversations\x12M\n" +
+	"\x19released_conversation_ids\x18\x05 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\xe8\a\"\x06r\x04\x10\x01(@R\x17releasedConversationIds\"?\n" +
 	"\rEraseResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x04R\x04rows\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished2\xf1\x02\n" +
