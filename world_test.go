@@ -53,6 +53,7 @@ var faults = []struct {
 	{"DyingAtEveryStep", testDyingAtEveryStep},
 	{"MisbehavingProviders", testMisbehavingProviders},
 	{"SeveralProviders", testSeveralProviders},
+	{"TurnsAreObservedOnce", testTurnsAreObservedOnce},
 	{"SignalRequestIDIsNotReused", testSignalRequestIDIsNotReused},
 	{"MegabyteMessages", testMegabyteMessages},
 	{"WidestWindow", testWidestWindow},

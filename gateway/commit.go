@@ -37,6 +37,7 @@ func (t *turn) commit(work context.Context) (*gatewayv1.RespondResponse, error) 
 	}
 	other := resp.Message.GetContent() != content || resp.Message.GetFinishReason() != finish
 	if !other && len(t.used.signals) == 0 {
+		t.observe(ctx, t.trace)
 		return reply, nil
 	}
 	// What was stored first counts: another attempt at this turn may have been quicker, and only the signals in
@@ -45,6 +46,7 @@ func (t *turn) commit(work context.Context) (*gatewayv1.RespondResponse, error) 
 	switch {
 	case err == nil:
 		t.confirmNow(ctx, stored)
+		t.observe(ctx, stored)
 		reply.Trace, reply.FinishReason = stored, finishOf(resp.Message, stored)
 		return reply, nil
 	case other:
@@ -66,6 +68,7 @@ func (t *turn) repeat(ctx context.Context) (*gatewayv1.RespondResponse, error) {
 	if trace.GetNoticedRule() != "" && trace.GetNoticedCorrectionId() == "" { // noticed, and not recorded then
 		t.notice(ctx)
 	}
+	t.observe(ctx, trace) // nor may it have told level 3
 	t.announce()
 	_ = t.out.put(&gatewayv1.StreamRespondResponse{Event: &gatewayv1.StreamRespondResponse_Delta{
 		Delta: &gatewayv1.RespondDelta{Text: t.prepared.Reply.GetContent()},

@@ -69,6 +69,7 @@ type Gateway struct {
 
 	published publishedBuilds
 	providers providers
+	observing observer
 }
 
 // New returns a gateway over the given peers. It dials nothing and starts nothing.
@@ -123,5 +124,9 @@ func (g *Gateway) Register(r grpc.ServiceRegistrar) {
 // their own health checks, and a missing one degrades replies instead of refusing them.
 func (g *Gateway) Ready(context.Context) error { return nil }
 
-// Close ends the connections to payload providers. The peers' connections belong to the caller.
-func (g *Gateway) Close() error { return g.providers.close() }
+// Close waits for what is still being told to level 3, at most two seconds, and ends the connections to payload providers. The
+// peers' connections belong to the caller.
+func (g *Gateway) Close() error {
+	g.observing.close()
+	return g.providers.close()
+}

@@ -16,6 +16,8 @@ const (
 	correctionConcept    = "CorrectionReplay"
 	correctionScore      = 2
 	correctionTTLSeconds = 900
+	// correctedConcept answers where a correction bears on the text and no other concept holds it.
+	correctedConcept = "CorrectedFact"
 	// signalTTLSeconds is how long a pushed signal waits by default.
 	signalTTLSeconds = 300
 )

@@ -92,7 +92,7 @@ func TestLearningIsReviewedAndErasable(t *testing.T) {
 		if n := len(c.builds(t, "")); n != 0 || export("ana") != "" {
 			t.Errorf("%d builds still hold what was erased, export %q", n, export("ana"))
 		}
-		last.Right = true
+		last.Utterance += " today"
 		_, err := c.Observe(ctx, last)
 		wantKind(t, err, errors.InvalidArgument, "REQUEST_ID_REUSED")
 		_, err = c.Observe(ctx, &conceptv1.ObserveRequest{RequestId: "x", Utterance: "x", Concept: "Nobody"})

@@ -15,6 +15,7 @@ const learnBatch = 5000
 const (
 	observationColumns = `tenant, request_id, bot, conversation_id, user_id, concept_id, utterance, was_right, created_at, learnt_by, learnt_at, learnt_as`
 	selectObservation  = `SELECT ` + observationColumns + ` FROM tbl_l3_concept_observations WHERE tenant = ? AND request_id = ?`
+	turnWrong          = `UPDATE tbl_l3_concept_observations SET was_right = 0 WHERE tenant = ? AND request_id = ? AND was_right = 1 AND learnt_at = 0`
 	insertObservation  = `INSERT INTO tbl_l3_concept_observations (` + observationColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0)`
 )
 
@@ -37,12 +38,13 @@ func readObservations(ctx context.Context, q database.Querier, query string, arg
 	return out, rows.Err()
 }
 
-// Observe stores an observation; repeating it changes nothing. It trains nothing. A request id that came with another
+// Observe stores an observation; repeating it changes nothing. One that was right may turn out wrong until it is reviewed, and
+// never the other way. It trains nothing. A request id that came with another
 // observation is InvalidArgument, a concept that the bot does not have NotFound.
 func (s *Store) Observe(ctx context.Context, o concept.Observation, builtIn func(string) bool) error {
 	err := s.db.InTx(ctx, func(tx *database.Tx) error {
 		if known, err := readObservations(ctx, tx, selectObservation, o.Bot.Tenant, o.RequestID); err != nil || len(known) == 1 {
-			return sameObservation(known, o, err)
+			return observeAgain(ctx, tx, known, o, err)
 		}
 		if err := checkConcepts(ctx, tx, o.Bot, []concept.Example{{Concept: o.Concept, Utterance: o.Utterance}}, builtIn); err != nil {
 			return err
@@ -51,11 +53,22 @@ func (s *Store) Observe(ctx context.Context, o concept.Observation, builtIn func
 		return err
 	})
 	if database.IsDuplicate(err) { // a repetition of the request was quicker
-		known, readErr := readObservations(ctx, s.db, selectObservation, o.Bot.Tenant, o.RequestID)
-		if readErr == nil && len(known) == 1 {
-			return sameObservation(known, o, nil)
-		}
+		err = s.db.InTx(ctx, func(tx *database.Tx) error {
+			known, err := readObservations(ctx, tx, selectObservation, o.Bot.Tenant, o.RequestID)
+			if err == nil && len(known) == 0 {
+				err = errors.New(errors.Aborted, "OBSERVATION_GONE", "the observation was erased meanwhile; try again")
+			}
+			return observeAgain(ctx, tx, known, o, err)
+		})
 	}
+	return err
+}
+
+func observeAgain(ctx context.Context, tx *database.Tx, known []concept.Observation, o concept.Observation, err error) error {
+	if err = sameObservation(known, o, err); err != nil || o.Right {
+		return err
+	}
+	_, err = tx.Exec(ctx, turnWrong, o.Bot.Tenant, o.RequestID)
 	return err
 }
 
@@ -64,7 +77,7 @@ func sameObservation(known []concept.Observation, o concept.Observation, err err
 		return err
 	}
 	k := known[0]
-	if k.Bot != o.Bot || k.Conversation != o.Conversation || k.User != o.User || k.Concept != o.Concept || k.Utterance != o.Utterance || k.Right != o.Right {
+	if k.Bot != o.Bot || k.Conversation != o.Conversation || k.User != o.User || k.Concept != o.Concept || k.Utterance != o.Utterance {
 		return errors.New(errors.InvalidArgument, "REQUEST_ID_REUSED",
 			"request id %q was used for another observation; give every request an id of its own, and repeat a request unchanged", o.RequestID).
 			Field("request_id", "was used for another request")

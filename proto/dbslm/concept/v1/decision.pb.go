@@ -586,7 +586,7 @@ type ConsideredConcept struct {
 	Probability float64 `protobuf:"fixed64,2,opt,name=probability,proto3" json:"probability,omitempty"`
 	// Why it was not chosen; empty for the chosen one.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Features that spoke for it, most telling first, at most 16.
+	// Features that spoke for it, most telling first, at most 8.
 	Features      []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1239,7 +1239,8 @@ type ObserveRequest struct {
 	Utterance string `protobuf:"bytes,6,opt,name=utterance,proto3" json:"utterance,omitempty"`
 	// Concept that spoke, or should have.
 	Concept string `protobuf:"bytes,7,opt,name=concept,proto3" json:"concept,omitempty"`
-	// True when it was right.
+	// True when it was right. The same request with false after true, before it was reviewed, says that it turned out wrong; true
+	// after false changes nothing.
 	Right         bool `protobuf:"varint,8,opt,name=right,proto3" json:"right,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
