@@ -87,6 +87,10 @@ test-hybrid: mariadb clients ## Run the tests of the stores and services on a hy
 crash-rounds: mariadb ## Kill commands, the service and the database ROUNDS (100) times on each engine; SEED repeats a run
 	DBSLM_CRASH_ROUNDS=$(ROUNDS) DBSLM_CRASH_SEED=$(SEED) go test -timeout 4h -v -count 1 -run TestCrashRounds ./cmd/dbslm
 
+.PHONY: signals-long
+signals-long: mariadb ## 50 consumers hear 10,000 signals while service and database are killed five times each, on each engine
+	DBSLM_SIGNALS=10000 DBSLM_SIGNAL_CONSUMERS=50 DBSLM_SIGNAL_KILLS=5 go test -timeout 2h -v -count 1 -run TestSignalsUnderKills ./cmd/dbslm
+
 .PHONY: train-large
 train-large: build ## Train ten times the corpora of DBSLM_DATA_DIR at orders 3 and 5 within MEMORY (512) MiB
 	MEMORY=$(or $(MEMORY),512) tools/train-large $(DBSLM_DATA_DIR)/warandpeace.train.txt $(DBSLM_DATA_DIR)/shakespeare.train.txt
