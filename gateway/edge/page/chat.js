@@ -12,7 +12,8 @@ let shown = null; // id of the conversation on the page; "" before its first mes
 // follow tells whether the conversation of an address is on the page already.
 export const follow = (id) => shown === (id ?? "");
 
-const unanswerable = new Set(["MODEL_NOT_FOUND", "NO_PUBLISHED_BUILD"]);
+// Refusals that other settings end.
+const settled = new Set(["MODEL_NOT_FOUND", "NO_PUBLISHED_BUILD", "BOT_NOT_FOUND", "PROFILE_NOT_FOUND", "INVALID_REQUEST"]);
 
 export function view(main, [id = ""]) {
   shown = id;
@@ -126,7 +127,7 @@ export function view(main, [id = ""]) {
         const retry = () => { said.remove(); answer.node.remove(); if (matchMedia("(pointer: fine)").matches) input.focus(); turn(text, requestId); };
         const edit = () => { said.remove(); answer.node.remove(); input.value = text; grow(input); input.focus(); };
         answer.fail(problem(error, button("Try again", retry, { class: "strong" }), button("Edit", edit),
-          unanswerable.has(error.reason) && button("Choose another model", () => document.getElementById("settings").click())));
+          settled.has(error.reason) && button("Change the settings", () => document.getElementById("settings").click())));
       }
     } finally {
       running = null;

@@ -82,6 +82,7 @@ function correction(below, m, marked, context, opener) {
     ["SCOPE_USER", `in all conversations of ${settings.user}`],
     ["SCOPE_MODEL", `in all that use the model ${settings.model}`],
   ], "SCOPE_CONVERSATION");
+  const everywhere = h("input", { type: "checkbox" });
   const said = h("div");
   const close = () => { show(below); opener.setAttribute("aria-expanded", "false"); opener.focus(); };
   const form = h("form", {
@@ -99,7 +100,7 @@ function correction(below, m, marked, context, opener) {
         const answer = await ask("gateway/Correct", {
           bot: settings.bot,
           correction: {
-            ...tenant(), requestId: id, scope: scope.value, conversationId: m.conversationId, errorMessageId: m.messageId, errorContext: wrong.value.trim(),
+            ...tenant(), requestId: id, scope: scope.value, conversationId: m.conversationId, errorMessageId: everywhere.checked ? "" : m.messageId, errorContext: wrong.value.trim(),
             model: scope.value === "SCOPE_MODEL" ? settings.model : "",
             fact: { entity: about.value.trim(), attribute: property.value.trim(), value: right.value.trim() },
           },
@@ -120,6 +121,7 @@ function correction(below, m, marked, context, opener) {
   h("div", { class: "pair" }, field("Wrong words", wrong), field("Right words", right)),
   h("details", {}, h("summary", {}, "What it is about"), h("div", { class: "pair" }, field("About", about, "Such as: the apple cake"), field("Which property", property, "Such as: baker"))),
   field("It holds", scope),
+  h("p", {}, h("label", {}, everywhere, " Whatever is asked: wherever the wrong words would be said")),
   said,
   h("p", { class: "actions" }, h("button", { class: "strong" }, "Save the correction"), button("Cancel", close)));
   show(below, form);

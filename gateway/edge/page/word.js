@@ -58,17 +58,18 @@ function chain(e, segment) {
   const rows = e.orders.map((o) => ({
     "aria-current": o.role === "ROLE_MATCHED" && "true", class: o.role === "ROLE_ABSENT" ? "out" : "",
     cells: [
-      written(o.context) || "(no context)", h("span", { class: "whole" }, roles[o.role] ?? o.role), o.count ? `${count(o.count.raw)} of ${o.contextRow ? count(o.contextRow.adjustedTotal) : "?"}` : "–",
+      written(o.context) || "(no context)", h("span", { class: "whole" }, roles[o.role] ?? o.role), o.count ? count(o.count.raw) : "–",
+      o.count && o.contextRow ? `${count(o.count.adjusted)} of ${count(o.contextRow.adjustedTotal)}` : "–",
       figure(o.discount), log(o.probability?.log10), log(o.backoff?.log10),
     ],
   }));
   return h("div", {},
-    table("Rows, from the longest context down", ["Context", "Role", "#Count", "#Discount", "#log₁₀ p", "#Back-off"], rows),
+    table("Rows, from the longest context down", ["Context", "Role", "#Count", "#Adjusted", "#Discount", "#log₁₀ p", "#Back-off"], rows),
     h("p", { class: "hint" }, `Stored: log₁₀ p = ${log(e.log10Probability, 6)}`, e.exactLog10Probability !== undefined && `; exactly, from the counts: ${log(e.exactLog10Probability, 6)}`,
       ". Counts are of tbl_l1_ng_counts_n and tbl_l1_context_registry, probabilities of tbl_l1_ng_probs_n, back-off weights of tbl_l1_ng_topk_n."),
     h("details", {}, h("summary", {}, "Keys and codes of these rows"),
-      table("Keys and codes", ["Order", "#context_hash", "#next_token_id", "#q_logprob", "#q_backoff", "#Adjusted", "#γ", "#Exact", "#Since build"], e.orders.map((o) => ({
-        cells: [o.order, o.contextHash, e.token?.id ?? 0, o.probability?.code ?? "–", o.backoff?.code ?? "–", o.count ? count(o.count.adjusted) : "–", figure(o.gamma), log(o.exactLog10), o.probability?.sinceBuild ?? "–"],
+      table("Keys and codes", ["Order", "#context_hash", "#next_token_id", "#q_logprob", "#q_backoff", "#γ", "#Exact", "#Since build"], e.orders.map((o) => ({
+        cells: [o.order, o.contextHash, e.token?.id ?? 0, o.probability?.code ?? "–", o.backoff?.code ?? "–", figure(o.gamma), log(o.exactLog10), o.probability?.sinceBuild ?? "–"],
       }))),
       summary.formula && h("p", { class: "hint" }, `${summary.smoothing}, storage ${summary.storage}: ${summary.formula}.`)),
     summary.counts === "COUNT_STATE_CHANGED" && h("p", { class: "note" }, "Text was counted since this build: counts are those of today."));
