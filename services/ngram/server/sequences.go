@@ -68,7 +68,7 @@ func (o opened) said(written, field string) ([]uint32, error) {
 }
 
 func known(ids []uint32) []uint32 {
-	if slices.Contains(ids, lookup.Unknown) {
+	if len(ids) == 0 || slices.Contains(ids, lookup.Unknown) { // a text without a word has tokens only as it was cut
 		return nil
 	}
 	return ids
