@@ -77,6 +77,9 @@ type Config struct {
 	// Warm makes models ready before they are asked for. Otherwise a model is first served from its tables, and held whole
 	// once it was asked so much that this pays.
 	Warm bool
+	// MaxTurns limits the replies, explanations and replays that the gateway works on at once; more are refused with
+	// ResourceExhausted. 0 means 256.
+	MaxTurns int
 	// StatementTimeout ends a single SQL statement that runs longer; 0 leaves it to the call's deadline.
 	StatementTimeout time.Duration
 	// Telemetry receives logs, metrics and traces; nil discards them.
@@ -153,7 +156,7 @@ func (s *System) open(ctx context.Context, config Config) error {
 	gate := gateway.New(
 		gateway.Peers{Ngram: s.conns[Ngram], Memory: s.conns[Memory], Concept: s.conns[Concept]},
 		gateway.Options{
-			Version: config.Version, Logger: options.Logger,
+			Version: config.Version, Logger: options.Logger, MaxTurns: config.MaxTurns,
 			Dial: func(address string) (*grpc.ClientConn, error) { return rpc.Dial(address, options) },
 		},
 	)

@@ -65,6 +65,7 @@ var faults = []struct {
 	{"PublishingIsSeenAtOnce", testPublishingIsSeenAtOnce},
 	{"DecayingBias", testDecayingBias},
 	{"ErasedOverAllLevels", testErasedOverAllLevels},
+	{"Overload", testOverload},
 }
 
 // Nothing that can happen to a gateway, its peers, its callers or its providers loses or doubles a message, holds a
@@ -143,11 +144,16 @@ type front struct {
 // gateway starts one more gateway, which knows nothing of the others.
 func (w *world) gateway(t *testing.T) front {
 	t.Helper()
+	return w.gatewayWith(t, gateway.Options{})
+}
+
+func (w *world) gatewayWith(t *testing.T, options gateway.Options) front {
+	t.Helper()
 	f := front{lines: map[dbslm.Service]*line{}}
 	for name, conn := range w.conns {
 		f.lines[name] = &line{ClientConnInterface: conn}
 	}
-	gate := gateway.New(gateway.Peers{Ngram: f.lines[dbslm.Ngram], Memory: f.lines[dbslm.Memory], Concept: f.lines[dbslm.Concept]}, gateway.Options{})
+	gate := gateway.New(gateway.Peers{Ngram: f.lines[dbslm.Ngram], Memory: f.lines[dbslm.Memory], Concept: f.lines[dbslm.Concept]}, options)
 	t.Cleanup(func() {
 		if err := gate.Close(); err != nil {
 			t.Error(err)

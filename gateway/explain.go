@@ -22,6 +22,11 @@ const (
 
 // Explain implements GatewayService.
 func (g *Gateway) Explain(ctx context.Context, req *gatewayv1.ExplainRequest) (*gatewayv1.ExplainResponse, error) {
+	leave, err := g.admit()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	p, err := g.recall(ctx, req.Tenant, req.MessageId, req.Model, req.NgramBuildId)
 	if err != nil {
 		return nil, err

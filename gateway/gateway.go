@@ -37,6 +37,8 @@ type Options struct {
 	Logger *slog.Logger
 	// TurnTimeout bounds a turn whose caller set no deadline; default 30 s, at most 9 minutes.
 	TurnTimeout time.Duration
+	// MaxTurns limits the turns, explanations and replays that are worked on at once; more are refused. Default 256.
+	MaxTurns int
 	// Dial opens a connection to a payload provider; default rpc.Dial with default options, which refuses plain
 	// text over a network.
 	Dial func(address string) (*grpc.ClientConn, error)
@@ -67,6 +69,7 @@ type Gateway struct {
 	signals       conceptv1.SignalServiceClient
 	audit         conceptv1.AuditServiceClient
 
+	places    chan struct{} // one for each turn that is worked on
 	published publishedBuilds
 	providers providers
 	observing observer
@@ -83,6 +86,9 @@ func New(peers Peers, options Options) *Gateway {
 	if options.TurnTimeout <= 0 {
 		options.TurnTimeout = 30 * time.Second
 	}
+	if options.MaxTurns <= 0 {
+		options.MaxTurns = defaultMaxTurns
+	}
 	if options.Dial == nil {
 		options.Dial = func(address string) (*grpc.ClientConn, error) { return rpc.Dial(address, rpc.Options{}) }
 	}
@@ -90,6 +96,7 @@ func New(peers Peers, options Options) *Gateway {
 		peers:         peers,
 		options:       options,
 		log:           options.Logger,
+		places:        make(chan struct{}, options.MaxTurns),
 		models:        ngramv1.NewModelServiceClient(peers.Ngram),
 		corpus:        ngramv1.NewCorpusServiceClient(peers.Ngram),
 		builds:        ngramv1.NewBuildServiceClient(peers.Ngram),

@@ -10,6 +10,11 @@ import (
 
 // Replay implements GatewayService.
 func (g *Gateway) Replay(ctx context.Context, req *gatewayv1.ReplayRequest) (*gatewayv1.ReplayResponse, error) {
+	leave, err := g.admit()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	p, err := g.recall(ctx, req.Tenant, req.MessageId, req.Model, req.NgramBuildId)
 	if err != nil {
 		return nil, err

@@ -46,6 +46,11 @@ func (g *Gateway) respond(ctx context.Context, req *gatewayv1.RespondRequest, ou
 	if err := checkRequest(req); err != nil {
 		return nil, err
 	}
+	leave, err := g.admit()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	work, cancel, err := g.begin(ctx)
 	if err != nil {
 		return nil, err

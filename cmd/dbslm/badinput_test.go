@@ -51,6 +51,7 @@ func refusals() map[string][]badInput {
 			{given: "one address for several services", args: []string{"serve", "concept", "memory", "--listen", "127.0.0.1:0"}},
 			{given: "a door for HTTP without the gateway", args: in("store", "serve", "ngram", "--http-listen", "127.0.0.1:0")},
 			{given: "a name for HTTP without a door", args: in("store", "serve", "--http-host", "models.example")},
+			{given: "no place for a turn", args: in("store", "serve", "--max-turns", "0")},
 			{given: "an address that cannot be listened on", args: in("store", "serve", "--listen", "192.0.2.1:7400")},
 			{given: "a server address that is none", args: []string{"models", "--server", "elsewhere"}},
 			{given: "a server on another machine, without TLS", args: []string{"models", "--server", "192.0.2.1:7400"}},

@@ -31,6 +31,7 @@ func newServe(a *app) *cobra.Command {
 	var beside besides
 	var observe telemetry.Config
 	residentMemory := size(1 << 30)
+	var maxTurns int
 	peers := map[dbslm.Service]*string{}
 	cmd := &cobra.Command{
 		Use:   "serve [ngram] [memory] [concept] [gateway]",
@@ -80,6 +81,10 @@ is served from its tables and a cache, with the same answers.`,
 			if observe.SampleRatio <= 0 {
 				return usagef("--otlp-ratio %v is not above 0; leave out --otlp-endpoint to send no traces", observe.SampleRatio)
 			}
+			if maxTurns < 1 {
+				return usagef("--max-turns %d is not above 0; leave it out for 256", maxTurns)
+			}
+			config.MaxTurns = maxTurns
 			if residentMemory == 0 {
 				config.ResidentBytes = -1
 			}
@@ -99,6 +104,7 @@ is served from its tables and a cache, with the same answers.`,
 	flags.StringVar(&tlsCert, "tls-cert", "", "demand TLS of clients, showing the certificate in a PEM `file`, which is read again when it was renewed")
 	flags.StringVar(&tlsKey, "tls-key", "", "PEM `file` with the key of --tls-cert")
 	flags.Var(&residentMemory, "resident-memory", "memory for models held whole, such as 512MiB; 0 serves all from tables and cache")
+	flags.IntVar(&maxTurns, "max-turns", 256, "most replies that the gateway works on at once, `N`; more are refused, to be tried again")
 	flags.StringVar(&residentDir, "resident-dir", "", "`directory` for local files of models held whole (default in the store, or in the user's cache)")
 	for _, name := range dbslm.Services()[:3] {
 		peers[name] = flags.String(string(name)+"-addr", "", fmt.Sprintf("`host:port` of the %s service when it runs elsewhere", name))
