@@ -304,8 +304,9 @@ test("memory: remember, hold more widely, revoke", async (t) => {
   await page.keyboard.type("Nuala\n");
   await page.waitForSelector(".done");
   await page.goto(`${url}#/memory`);
-  await press(page, ".card", "Hold for user-");
-  await page.waitForFunction(() => /holds for user-/.test(document.querySelector(".card")?.textContent));
+  await page.waitForFunction(() => /herring → Nuala/.test(document.querySelector(".card")?.innerText)); // the newest comes first
+  await press(page, "section[aria-label=Corrections] .card:first-child", "Hold for user-");
+  await page.waitForFunction(() => /herring → Nuala\s+holds for user-memory/.test(document.querySelector(".card")?.innerText));
   await press(page, "main", "Remember a fact");
   for (const [i, value] of ["the loft", "keeper", "Mara"].entries()) await (await page.$$("details form input"))[i].type(value);
   await press(page, "details form", "Remember");
