@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"strconv"
@@ -17,8 +18,9 @@ import (
 // builds implements BuildService.
 type builds struct {
 	ngramv1.UnimplementedBuildServiceServer
-	store *store.Store
-	jobs  *jobs
+	store     *store.Store
+	inference *Inference // measures what the gate compares
+	jobs      *jobs
 }
 
 // CreateBuild implements BuildService.
@@ -85,22 +87,23 @@ func (s *builds) make(ctx context.Context, j *job, order buildOrder, progress ng
 		}
 		j.built(build.ID)
 		if order.publish && !build.Published {
-			publish := s.store.PublishGated
-			if order.force {
-				publish = s.store.Publish
+			var published ngram.Build
+			if published, _, err = s.publish(ctx, order.tenant, order.model, build.ID, order.force); err == nil {
+				build = published
 			}
-			if build, _, err = publish(ctx, order.tenant, order.model, build.ID); err != nil {
+			if err != nil && errors.ReasonOf(err) != store.ReasonWorse {
 				return err
 			}
 		}
-		dropped, err := t.Retain(ctx)
+		refused := err
+		dropped, err := t.Retain(ctx) // a build that was refused is kept like any other
 		if len(dropped) > 0 {
 			s.jobs.log.InfoContext(ctx, "dropped builds that the policy does not keep", "model", order.model, "builds", dropped)
 		}
 		if err != nil { // the build is there; the next one drops what is too much
 			s.jobs.log.WarnContext(ctx, "dropping old builds failed; the next build goes on", "model", order.model, "error", err)
 		}
-		return ctx.Err()
+		return cmp.Or(refused, ctx.Err())
 	})
 	return build, err
 }
@@ -169,11 +172,7 @@ func (s *builds) ListBuilds(ctx context.Context, req *ngramv1.ListBuildsRequest)
 
 // PublishBuild implements BuildService.
 func (s *builds) PublishBuild(ctx context.Context, req *ngramv1.PublishBuildRequest) (*ngramv1.PublishBuildResponse, error) {
-	publish := s.store.PublishGated
-	if req.Force {
-		publish = s.store.Publish
-	}
-	build, previous, err := publish(ctx, tenantOf(req.Tenant), req.Model, ngram.BuildID(req.BuildId))
+	build, previous, err := s.publish(ctx, tenantOf(req.Tenant), req.Model, ngram.BuildID(req.BuildId), req.Force)
 	if err != nil {
 		return nil, err
 	}

@@ -165,6 +165,57 @@ func TestHeldOutAndGate(t *testing.T) {
 	})
 }
 
+// A build that was published before the text was held out, or before another was, is measured when the gate needs it; and builds that
+// the gate refuses are kept no longer than others.
+func TestGateMeasuresWhatItLacks(t *testing.T) {
+	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
+		ctx := t.Context()
+		w := dialWhole(t, db, Options{})
+		w.take(t, "m", map[string]string{"a": lines(1, 60)})
+		good := w.build(ctx, t, &ngramv1.CreateBuildRequest{Model: "m", Publish: true})
+		policy := &ngramv1.BuildPolicy{MaxPerplexityIncrease: proto.Float64(0.01), KeepBuilds: 2}
+		if _, err := w.builds.SetBuildPolicy(ctx, &ngramv1.SetBuildPolicyRequest{Model: "m", Policy: policy}); err != nil {
+			t.Fatal(err)
+		}
+		worse := func(label, held string) uint32 {
+			t.Helper()
+			if _, err := w.builds.SetHeldOut(ctx, &ngramv1.SetHeldOutRequest{Model: "m", Text: []byte(held)}); err != nil {
+				t.Fatal(err)
+			}
+			var other strings.Builder
+			for i := range 300 {
+				fmt.Fprintf(&other, "%s%d %s%d w%d\n", label, i, label, i*7%299, i*11%299)
+			}
+			w.take(t, "m", map[string]string{label: other.String()})
+			before, _, err := evaluate(t, w.inference, &ngramv1.EvaluateHeader{Model: "m"}, held)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.create(ctx, &ngramv1.CreateBuildRequest{Model: "m", Publish: true})
+			if want := fmt.Sprintf("serves has %.3f", before.PerplexityIncludingOov); errors.ReasonOf(err) != "BUILD_WORSE" || !strings.Contains(errors.Public(err), want) {
+				t.Fatalf("error %v, not %q", err, want)
+			}
+			list, err := w.builds.ListBuilds(ctx, &ngramv1.ListBuildsRequest{Model: "m"})
+			if err != nil || len(list.Builds) != 2 || list.Builds[1].BuildId != good.BuildId || !list.Builds[1].Published {
+				t.Fatalf("%v, error %v", list, err)
+			}
+			return list.Builds[0].BuildId
+		}
+		worse("b", lines(2, 20)+"an unknown word\n")
+		last := worse("c", lines(3, 20))
+		// A build by hand too, of a text that neither was measured on.
+		if _, err := w.builds.SetHeldOut(ctx, &ngramv1.SetHeldOutRequest{Model: "m", Text: []byte(lines(4, 20))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.builds.PublishBuild(ctx, &ngramv1.PublishBuildRequest{Model: "m", BuildId: last}); errors.ReasonOf(err) != "BUILD_WORSE" {
+			t.Errorf("error %v", err)
+		}
+		if _, err := w.builds.PublishBuild(ctx, &ngramv1.PublishBuildRequest{Model: "m", BuildId: last, Force: true}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Retention keeps the newest builds, what serves, and what served before.
 func TestRetention(t *testing.T) {
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {

@@ -92,7 +92,7 @@ func New(db *database.DB, options Options) *Server {
 	s.store = store.New(db, store.Options{Logger: options.Logger, Clock: options.Clock, Served: s.served})
 	s.lifetime, s.stop = context.WithCancel(context.Background())
 	s.jobs = &jobs{store: s.store, log: options.Logger, lifetime: s.lifetime}
-	s.builds = &builds{store: s.store, jobs: s.jobs}
+	s.builds = &builds{store: s.store, inference: s.inference, jobs: s.jobs}
 	if s.policyEvery = options.PolicyEvery; s.policyEvery <= 0 {
 		s.policyEvery = policyEvery
 	}

@@ -152,26 +152,28 @@ func saveParameters(ctx context.Context, tx *database.Tx, b *ngram.Build) error 
 }
 
 const (
-	selectWeights = `SELECT n, class, lambda, events FROM tbl_l1_jm_weights WHERE build_id = ? ORDER BY n, class`
-	selectPruning = `SELECT p.threshold, p.target_ngrams, p.target_bytes, p.applied_threshold, p.cutoffs, o.cutoff, o.pruned
-FROM tbl_l1_pruning p JOIN tbl_l1_pruning_orders o ON o.build_id = p.build_id WHERE p.build_id = ? ORDER BY o.n`
+	selectWeights    = `SELECT build_id, n, class, lambda, events FROM tbl_l1_jm_weights WHERE build_id IN `
+	inOrderOfWeights = ` ORDER BY build_id, n, class`
+	selectPruning    = `SELECT p.build_id, p.threshold, p.target_ngrams, p.target_bytes, p.applied_threshold, p.cutoffs, o.cutoff, o.pruned
+FROM tbl_l1_pruning p JOIN tbl_l1_pruning_orders o ON o.build_id = p.build_id WHERE p.build_id IN `
+	inOrderOfPruning = ` ORDER BY p.build_id, o.n`
 )
 
-// readParameters reads what saveParameters stored.
-func readParameters(ctx context.Context, tx *database.Tx, b *ngram.Build) error {
-	err := tx.Stream(ctx, selectWeights, []any{int64(b.ID)}, func(row database.Row) error {
-		b.Weights = append(b.Weights, ngram.Weight{Order: int(row.Int(0)), Class: int(row.Int(1)), Lambda: row.Float(2), Events: row.Int(3)})
+// readWeights and readPruning read what saveParameters stored.
+func readWeights(ctx context.Context, of buildRows) error {
+	return of.each(ctx, selectWeights, inOrderOfWeights, func(b *ngram.Build, row database.Row) error {
+		b.Weights = append(b.Weights, ngram.Weight{Order: int(row.Int(1)), Class: int(row.Int(2)), Lambda: row.Float(3), Events: row.Int(4)})
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return tx.Stream(ctx, selectPruning, []any{int64(b.ID)}, func(row database.Row) error {
-		b.Pruning.Threshold, b.Pruning.TargetNGrams, b.Pruning.TargetBytes, b.Threshold = row.Float(0), row.Int(1), row.Int(2), row.Float(3)
-		if int64(len(b.Pruning.Cutoffs)) < row.Int(4) {
-			b.Pruning.Cutoffs = append(b.Pruning.Cutoffs, row.Int(5))
+}
+
+func readPruning(ctx context.Context, of buildRows) error {
+	return of.each(ctx, selectPruning, inOrderOfPruning, func(b *ngram.Build, row database.Row) error {
+		b.Pruning.Threshold, b.Pruning.TargetNGrams, b.Pruning.TargetBytes, b.Threshold = row.Float(1), row.Int(2), row.Int(3), row.Float(4)
+		if int64(len(b.Pruning.Cutoffs)) < row.Int(5) {
+			b.Pruning.Cutoffs = append(b.Pruning.Cutoffs, row.Int(6))
 		}
-		b.Pruned = append(b.Pruned, row.Int(6))
+		b.Pruned = append(b.Pruned, row.Int(7))
 		return nil
 	})
 }

@@ -97,30 +97,20 @@ type heldOut struct {
 
 // heldOut reads the held-out text; nil without one.
 func (t *Trainer) heldOut(ctx context.Context) (*heldOut, error) {
-	var sum, frame []byte
-	var size int64
-	err := t.store.db.QueryRow(ctx, selectHeldOut, t.model.Tenant, t.model.Name).Scan(&sum, &size, &frame)
-	if errors.Is(err, database.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
+	sum, frame, err := readHeldOut(ctx, t.store.db, t.model.Tenant, t.model.Name)
+	if err != nil || frame == nil {
 		return nil, err
 	}
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+	content, err := unpackHeldOut(t.model.Name, sum, frame)
 	if err != nil {
 		return nil, err
-	}
-	defer decoder.Close()
-	content, err := decoder.DecodeAll(frame, nil)
-	if err != nil || sha256.Sum256(content) != [32]byte(sum) {
-		return nil, errors.Wrap(err, errors.DataLoss, "HELD_OUT_DAMAGED", "the held-out text of model %q is damaged; set it again", t.model.Name)
 	}
 	if t.words == nil {
 		if t.words, err = t.loadVocabulary(ctx); err != nil {
 			return nil, err
 		}
 	}
-	h := &heldOut{sum: [32]byte(sum)}
+	h := &heldOut{sum: sum}
 	err = t.tokenizer.Sentences(text.NewReader(text.Normalization(t.model.Settings.Normalization), bytes.NewReader(content)), func(sentence text.Sentence) error {
 		ids := make([]uint32, len(sentence.Tokens))
 		for i, token := range sentence.Tokens {
@@ -135,7 +125,7 @@ func (t *Trainer) heldOut(ctx context.Context) (*heldOut, error) {
 		return nil, err
 	}
 	var label []byte
-	switch err := t.store.db.QueryRow(ctx, selectSameText, int64(t.model.ID), sum).Scan(&label); {
+	switch err := t.store.db.QueryRow(ctx, selectSameText, int64(t.model.ID), sum[:]).Scan(&label); {
 	case err == nil:
 		h.warning = "The held-out text was trained as document “" + string(label) + "” since, so perplexities on it are too good; hold out another text."
 	case !errors.Is(err, database.ErrNoRows):
@@ -195,18 +185,17 @@ func (d *derivation) saveMeasure(ctx context.Context, tx *database.Tx) error {
 	return err
 }
 
-const selectMeasure = `SELECT shown_rows, shown_bytes, sha256, sentences, tokens, oov, log10, exact_log10 FROM tbl_l1_build_measures WHERE build_id = ?`
+const selectMeasures = `SELECT build_id, shown_rows, shown_bytes, sha256, sentences, tokens, oov, log10, exact_log10 FROM tbl_l1_build_measures WHERE build_id IN `
 
-func readMeasure(ctx context.Context, tx *database.Tx, b *ngram.Build) error {
-	var sum []byte
-	var h ngram.HeldOut
-	err := tx.QueryRow(ctx, selectMeasure, int64(b.ID)).Scan(&b.Size.Rows, &b.Size.Bytes, &sum, &h.Sentences, &h.Tokens, &h.OOV, &h.Log10, &h.ExactLog10)
-	if errors.Is(err, database.ErrNoRows) { // derived before builds were measured
+// readMeasures reads what saveMeasure stored. Builds of before builds were measured have none.
+func readMeasures(ctx context.Context, of buildRows) error {
+	return of.each(ctx, selectMeasures, "", func(b *ngram.Build, row database.Row) error {
+		b.Size = ngram.Size{Rows: row.Int(1), Bytes: row.Int(2)}
+		if sum := row.Bytes(3); len(sum) == len(ngram.HeldOut{}.SHA256) {
+			b.HeldOut = &ngram.HeldOut{
+				SHA256: [32]byte(sum), Sentences: row.Int(4), Tokens: row.Int(5), OOV: row.Int(6), Log10: row.Float(7), ExactLog10: row.Float(8),
+			}
+		}
 		return nil
-	}
-	if err == nil && len(sum) == len(h.SHA256) {
-		h.SHA256 = [32]byte(sum)
-		b.HeldOut = &h
-	}
-	return err
+	})
 }

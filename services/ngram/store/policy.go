@@ -89,25 +89,6 @@ func (s *Store) SetPolicy(ctx context.Context, tenant, model string, p ngram.Bui
 	return p, err
 }
 
-// gate refuses a build that is worse on the held-out text than the one that serves, by more than the policy allows.
-func (s *Store) gate(ctx context.Context, tx *database.Tx, build ngram.Build, serving ngram.BuildID) error {
-	policy, _, err := readPolicy(ctx, tx, build.Tenant, build.Name)
-	if err != nil || policy.MaxIncrease == nil || serving == 0 || build.HeldOut == nil {
-		return err
-	}
-	before, err := s.readBuild(ctx, tx, build.Tenant, build.Name, serving)
-	if err != nil || before.HeldOut == nil || before.HeldOut.SHA256 != build.HeldOut.SHA256 {
-		return err
-	}
-	was, is := before.HeldOut.Perplexity(), build.HeldOut.Perplexity()
-	if is <= was*(1+*policy.MaxIncrease) {
-		return nil
-	}
-	return errors.New(errors.FailedPrecondition, "BUILD_WORSE",
-		"build %d of model %q has perplexity %.3f on the held-out text, build %d that serves has %.3f: %.2f %% more, and the policy allows %.2f %%; nothing was published. Publish it in spite of that with force",
-		build.ID, build.Name, is, serving, was, 100*(is/was-1), 100**policy.MaxIncrease).With("model", build.Name)
-}
-
 const selectKeptBuilds = `SELECT build_id, served_seq FROM tbl_l1_builds WHERE model_id = ? AND tenant = ? AND name = ? AND state = 'ready' ORDER BY build_id DESC`
 
 // Retain drops builds that the policy does not keep, oldest first, and returns them. The build that serves and the one that

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/errors"
@@ -15,11 +16,9 @@ const selectBuild = `SELECT b.build_id, b.model_id, b.tenant, b.name, b.state, b
 FROM tbl_l1_model_names n JOIN tbl_l1_builds b ON b.tenant = n.tenant AND b.name = n.name WHERE n.tenant = ? AND n.name = ? `
 
 const (
-	byBuild      = `AND b.build_id = ?`
-	beforeBuild  = `AND b.build_id < ? AND b.state <> 'failed' AND b.state <> 'dropped' ORDER BY b.build_id DESC LIMIT ?`
-	beforeAny    = `AND b.build_id < ? ORDER BY b.build_id DESC LIMIT ?`
-	selectParams = `SELECT p.n, p.d1, p.d2, p.d3, p.fallback, p.ngrams, t.k, t.t FROM tbl_l1_mkn_params p
-JOIN tbl_l1_counts_of_counts t ON t.build_id = p.build_id AND t.n = p.n WHERE p.build_id = ? ORDER BY p.n, t.k`
+	byBuild     = `AND b.build_id = ?`
+	beforeBuild = `AND b.build_id < ? AND b.state <> 'failed' AND b.state <> 'dropped' ORDER BY b.build_id DESC LIMIT ?`
+	beforeAny   = `AND b.build_id < ? ORDER BY b.build_id DESC LIMIT ?`
 )
 
 // BuildOf returns a build of a model, or NotFound.
@@ -101,29 +100,48 @@ func (s *Store) readBuilds(ctx context.Context, tx *database.Tx, where string, a
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	for i := range builds {
-		if err := readParams(ctx, tx, &builds[i]); err != nil {
-			return nil, err
+	for some := range slices.Chunk(builds, idsPerQuery) {
+		of := buildRows{tx: tx, builds: map[int64]*ngram.Build{}}
+		for i := range some {
+			of.builds[int64(some[i].ID)] = &some[i]
+			of.ids = append(of.ids, int64(some[i].ID))
 		}
-		if err := readMeasure(ctx, tx, &builds[i]); err != nil {
-			return nil, err
-		}
-		if err := readParameters(ctx, tx, &builds[i]); err != nil {
-			return nil, err
+		for _, read := range []func(context.Context, buildRows) error{readParams, readMeasures, readWeights, readPruning} {
+			if err := read(ctx, of); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return builds, nil
 }
 
-func readParams(ctx context.Context, tx *database.Tx, b *ngram.Build) error {
-	return tx.Stream(ctx, selectParams, []any{int64(b.ID)}, func(row database.Row) error {
-		n := int(row.Int(0))
+// buildRows reads what belongs to some builds, all of it in one statement a table.
+type buildRows struct {
+	tx     *database.Tx
+	ids    []any
+	builds map[int64]*ngram.Build
+}
+
+// each runs a query that selects a build's id first and ends before its list of ids, and calls read for every row.
+func (r buildRows) each(ctx context.Context, query, order string, read func(b *ngram.Build, row database.Row) error) error {
+	return r.tx.Stream(ctx, query+database.In(len(r.ids))+order, r.ids, func(row database.Row) error { return read(r.builds[row.Int(0)], row) })
+}
+
+const (
+	selectParams = `SELECT p.build_id, p.n, p.d1, p.d2, p.d3, p.fallback, p.ngrams, t.k, t.t FROM tbl_l1_mkn_params p
+JOIN tbl_l1_counts_of_counts t ON t.build_id = p.build_id AND t.n = p.n WHERE p.build_id IN `
+	inOrderOfParams = ` ORDER BY p.build_id, p.n, t.k`
+)
+
+func readParams(ctx context.Context, of buildRows) error {
+	return of.each(ctx, selectParams, inOrderOfParams, func(b *ngram.Build, row database.Row) error {
+		n := int(row.Int(1))
 		if n > len(b.Discounts) {
-			b.Discounts = append(b.Discounts, ngram.Discounts{Order: n, D1: row.Float(1), D2: row.Float(2), D3: row.Float(3), Fallback: row.Int(4) != 0})
-			b.NGrams = append(b.NGrams, row.Int(5))
+			b.Discounts = append(b.Discounts, ngram.Discounts{Order: n, D1: row.Float(2), D2: row.Float(3), D3: row.Float(4), Fallback: row.Int(5) != 0})
+			b.NGrams = append(b.NGrams, row.Int(6))
 		}
-		if k := row.Int(6); k >= 1 && k <= 4 {
-			b.Discounts[n-1].CountsOfCounts[k-1] = row.Int(7)
+		if k := row.Int(7); k >= 1 && k <= 4 {
+			b.Discounts[n-1].CountsOfCounts[k-1] = row.Int(8)
 		}
 		return nil
 	})
