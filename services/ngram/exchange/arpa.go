@@ -38,13 +38,8 @@ type ARPAReader struct {
 // NewARPAReader reads the header, up to the first n-gram. Errors of the file are those of Malformed.
 func NewARPAReader(r io.Reader) (*ARPAReader, error) {
 	a := &ARPAReader{lines: newLines(r), n: 1}
-	const mark = `\data\`
-	if err := a.lines.nextFull(); err != nil {
-		return nil, a.lines.ended(err, mark)
-	}
-	a.lines.text = bytes.TrimPrefix(a.lines.text, []byte("\xef\xbb\xbf"))
-	if string(bytes.TrimRight(a.lines.text, " \t")) != mark {
-		return nil, a.lines.malformed(1, mark, a.lines.text)
+	if err := a.preamble(); err != nil {
+		return nil, err
 	}
 	for {
 		expected := fmt.Sprintf("\"ngram %d=\" and a count", len(a.counts)+1)
@@ -64,6 +59,27 @@ func NewARPAReader(r io.Reader) (*ARPAReader, error) {
 		a.counts = append(a.counts, count)
 	}
 	return a, a.begin()
+}
+
+// maxPreamble bounds the lines before the header.
+const maxPreamble = 1000
+
+// preamble reads up to the mark of the header. Some toolkits tell before it who made the file.
+func (a *ARPAReader) preamble() error {
+	const mark = `\data\`
+	if err := a.lines.nextFull(); err != nil {
+		return a.lines.ended(err, mark)
+	}
+	a.lines.text = bytes.TrimPrefix(a.lines.text, []byte("\xef\xbb\xbf"))
+	other := a.lines.malformed(1, mark, a.lines.text)
+	for string(bytes.TrimRight(a.lines.text, " \t")) != mark {
+		if err := a.lines.nextFull(); err != nil && err != io.EOF {
+			return err
+		} else if err != nil || a.lines.number > maxPreamble {
+			return other // where the file begins
+		}
+	}
+	return nil
 }
 
 // count reads a line of the header.
@@ -174,9 +190,15 @@ func (a *ARPAReader) gram() error {
 	return nil
 }
 
-// number reads a finite decimal.
+// zero is how files write the logarithm of 0, if not as -inf.
+const zero = -99
+
+// number reads a finite decimal, or -inf.
 func number(text []byte) (float64, error) {
 	value, err := strconv.ParseFloat(string(text), 64)
+	if err == nil && math.IsInf(value, -1) {
+		return zero, nil
+	}
 	if err == nil && (math.IsNaN(value) || math.IsInf(value, 0)) {
 		err = strconv.ErrRange
 	}

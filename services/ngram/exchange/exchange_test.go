@@ -76,9 +76,25 @@ func TestARPAAgain(t *testing.T) {
 		"byte order mark":  "\xef\xbb\xbf" + golden(t),
 		"blank lines":      "\n\n" + strings.ReplaceAll(golden(t), "\n\n", "\n \n\t\n") + "\n\n",
 		"no last line end": strings.TrimSuffix(golden(t), "\n"),
+		"a preamble":       "This is a CLOSED-vocabulary model\n######\n\n" + golden(t),
 	} {
 		if got, err := rewrite(text); err != nil || got != golden(t) {
 			t.Errorf("%s: %v\n%s", name, err, got)
+		}
+	}
+}
+
+// Logarithms of 0 are written in two ways, and read as one.
+func TestARPAZero(t *testing.T) {
+	text := "\\data\\\nngram 1=2\nngram 2=1\n\n\\1-grams:\n-99\t<s>\t-99\n-1\ta\t-0.5\n\n\\2-grams:\n-99\t<s> a\n\n\\end\\\n"
+	for _, zero := range []string{"-99", "-inf", "-Inf", "-INFINITY"} {
+		if got, err := rewrite(strings.ReplaceAll(text, "-99", zero)); err != nil || got != text {
+			t.Errorf("%s: %v\n%s", zero, err, got)
+		}
+	}
+	for _, other := range []string{"inf", "+inf", "nan", "-nan", "-1e999"} {
+		if _, err := rewrite(strings.Replace(text, "-99", other, 1)); errors.KindOf(err) != errors.InvalidArgument {
+			t.Errorf("%s: error %v", other, err)
 		}
 	}
 }

@@ -127,7 +127,7 @@ var badARPA = []struct{ name, from, to, want string }{
 	{"more after the end", "\\end\\\n", "\\end\\\nmore\n", `line 78, column 1: expected the end of the file, found "more"`},
 	{"a positive logarithm", "-0.43530843\t<s> a", "0.43530843\t<s> a", `line 24, column 1: expected a base-ten logarithm of a probability, at most 0, found "0.43530843"`},
 	{"no number", "-0.43530843\t<s> a", "minus\t<s> a", `line 24, column 1: expected a base-ten logarithm of a probability, at most 0, found "minus"`},
-	{"infinity", "-0.43530843\t<s> a", "-Inf\t<s> a", `line 24, column 1: expected a base-ten logarithm of a probability, at most 0, found "-Inf"`},
+	{"infinity", "-0.43530843\t<s> a", "+Inf\t<s> a", `line 24, column 1: expected a base-ten logarithm of a probability, at most 0, found "+Inf"`},
 	{"a weight that is none", "\t-0.15892328", "\theavy", `line 24, column 19: expected a base-ten logarithm of a backoff weight, found "heavy"`},
 	{"a weight at the highest order", "the bird\n\n\\end", "the bird\t-0.5\n\n\\end", `line 75, column 26: expected the end of the line, found "-0.5"`},
 	{"a word missing", "-0.4159925\t<s> the\t-0.27256373", "-0.4159925\t<s>", `line 30, column 15: expected 2 words, as an n-gram of order 2 has, found 1 and the end of the line`},
