@@ -2,8 +2,11 @@ package dbslm_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -159,6 +162,51 @@ func testMisbehavingProviders(t *testing.T, w *world) {
 				t.Errorf("the signal is %v", got)
 			}
 		})
+	}
+}
+
+// What a provider answers is said as it is, never read as a template; one that is restarting is asked again within the turn; and
+// one that speaks TLS where none is configured is as good as dead.
+func testHonestProviders(t *testing.T, w *world) {
+	conversation := start(t, w)
+	odd := `{secret} {{x}} {hour|upper} <b onclick="x()">six</b>`
+	quoted, err := json.Marshal(map[string]string{"hour": odd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, _ := provider(t, says(string(quoted)))
+	w.tide(t, "Tide", address)
+	w.signalFor(t, conversation, "Tide", 1)
+	if a := try(t.Context(), w, ask(conversation, "1", "Tell me.")); a.err != nil || a.text != "Tide turns at "+odd+"." {
+		t.Errorf("got %v", a)
+	}
+
+	var tries atomic.Int32
+	address, calls := provider(t, func(context.Context) ([]byte, error) {
+		if tries.Add(1) < 3 {
+			return nil, status.Error(codes.Unavailable, "restarting")
+		}
+		return []byte(`{"hour":"six"}`), nil
+	})
+	w.tide(t, "Tide", address)
+	conversation = start(t, w)
+	w.signalFor(t, conversation, "Tide", 1)
+	a := try(t.Context(), w, ask(conversation, "2", "Tell me."))
+	if a.err != nil || a.text != "Tide turns at six." || calls.Load() != 3 || len(a.finished.Trace.Degradations) != 0 {
+		t.Errorf("after %d calls got %v", calls.Load(), a)
+	}
+
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	w.tide(t, "Tide", server.Listener.Addr().String())
+	conversation = start(t, w)
+	w.signalFor(t, conversation, "Tide", 1)
+	a = try(t.Context(), w, ask(conversation, "3", "Tell me."))
+	if a.err != nil || a.text == "" || strings.Contains(a.text, "turns") {
+		t.Fatalf("over TLS got %v", a)
+	}
+	if d := a.finished.Trace.Degradations; len(d) != 1 || d[0].Service != "provider" || d[0].Code != "UNAVAILABLE" {
+		t.Errorf("over TLS degraded: %v", d)
 	}
 }
 

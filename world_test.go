@@ -53,6 +53,7 @@ var faults = []struct {
 	{"DyingAtEveryStep", testDyingAtEveryStep},
 	{"MisbehavingProviders", testMisbehavingProviders},
 	{"SeveralProviders", testSeveralProviders},
+	{"HonestProviders", testHonestProviders},
 	{"TurnsAreObservedOnce", testTurnsAreObservedOnce},
 	{"SignalRequestIDIsNotReused", testSignalRequestIDIsNotReused},
 	{"MegabyteMessages", testMegabyteMessages},
