@@ -8,11 +8,14 @@
 //	define    a piece of a pattern, used in later ones as {name}
 //	rule      how a correction is said; groups right and wrong, entity and attribute, or clause, a sentence of which only what
 //	          differs from the reply is right. A third field "weak" marks rules that also fit other answers: they are passed
-//	          over after a reply that asked something; "not" marks those that need a word of negation
+//	          over after a reply that asked something; "not" marks those that need a word of negation; "again" those without any,
+//	          whose clause must be the reply's sentence with other names or numbers at its end, word for word
 //	question  how a question names entity and attribute
 //	asks      words that ask for a value; after a question without any ("Is it open?") weak rules take only names and numbers
 //	deny      words with which no corrected value begins or ends
 //	verbs     words that no value holds
+//	persons   words that change with who speaks: "I parked" says "You parked" again
+//	particles words that a sentence said again may have besides
 //	light     words that lead to a value and are no part of it, in a clause: "it", "was", "in"
 //
 // Patterns are RE2 (linear time), apply to a whole message in which white space and quotes are plain, and disregard case. The point
@@ -58,12 +61,15 @@ type rule struct {
 	name      string
 	pattern   *regexp.Regexp
 	weak, not bool
+	again     bool
 }
 
 type language struct {
 	rules, questions []rule
 	asks, deny       map[string]bool
 	light, verbs     map[string]bool
+	persons          map[string]bool
+	particles        map[string]bool
 }
 
 // languages are read once; a faulty file is a fault of the program, which a test finds.
@@ -83,8 +89,8 @@ var languages = sync.OnceValues(func() (list []language, err error) {
 })
 
 func read(code, data string) (language, error) {
-	l := language{asks: map[string]bool{}, deny: map[string]bool{}, light: map[string]bool{}, verbs: map[string]bool{}}
-	lists := map[string]map[string]bool{"deny": l.deny, "asks": l.asks, "light": l.light, "verbs": l.verbs}
+	l := language{asks: map[string]bool{}, deny: map[string]bool{}, light: map[string]bool{}, verbs: map[string]bool{}, persons: map[string]bool{}, particles: map[string]bool{}}
+	lists := map[string]map[string]bool{"persons": l.persons, "particles": l.particles, "deny": l.deny, "asks": l.asks, "light": l.light, "verbs": l.verbs}
 	defined := []string{}
 	for number, line := range strings.Split(data, "\n") {
 		fields := strings.Split(line, "\t")
@@ -110,7 +116,7 @@ func read(code, data string) (language, error) {
 		}
 		r := rule{name: code + "/" + fields[1], pattern: compiled}
 		if len(fields) > 3 {
-			r.weak, r.not = fields[3] == "weak", fields[3] == "not"
+			r.weak, r.not, r.again = fields[3] == "weak", fields[3] == "not", fields[3] == "again"
 		}
 		if fields[0] == "rule" {
 			l.rules = append(l.rules, r)
@@ -227,8 +233,11 @@ func (l language) apply(r rule, said string, before Exchange, asked, polar, know
 	case clause != "" && n.Wrong != "":
 		n.Right, n.Wrong = l.contrast(clause, n.Wrong, before.Reply)
 	case clause != "" && asked: // an offer, not an answer
+	case r.again && polar:
+	case r.again:
+		n.Right = l.saidAgain(clause, before)
 	case clause != "":
-		n.Right = l.restated(clause, before.Reply)
+		n.Right = l.restated(clause, before)
 	}
 	n.Right = l.withoutRemark(n.Right)
 	right, wrong := folding.Words(folding.Text(n.Right)), folding.Words(folding.Text(n.Wrong))
@@ -242,7 +251,7 @@ func (l language) apply(r rule, said string, before Exchange, asked, polar, know
 		return Noticed{}, false
 	case len(wrong) > 0 && !l.mentioned(wrong, before) && !(clause == "" && named(n.Right) && named(n.Wrong)): // nobody said that
 		return Noticed{}, false
-	case r.weak && clause == "" && !named(n.Right) && (polar || !firm.MatchString(said) && !definite.MatchString(n.Right) && !(known && len(right) <= 3 && !answeredByName(before.Reply))): // "No, it's my turn"
+	case r.weak && clause == "" && !named(n.Right) && (polar || !firm.MatchString(said) && !(definite.MatchString(n.Right) && !answeredByName(before.Reply)) && !(known && len(right) <= 3 && !answeredByName(before.Reply))): // "No, it's my turn"
 		return Noticed{}, false
 	}
 	return n, true
@@ -270,6 +279,9 @@ func (l language) contrast(clause, denied, reply string) (right, wrong string) {
 	said := folding.Words(folding.Text(reply))
 	words, others := strings.Fields(clause), strings.Fields(denied)
 	begin := 0
+	if len(words) > 2 && l.person(words[0]) && slices.ContainsFunc(said, l.person) && slices.Contains(said, strings.ToLower(words[1])) {
+		words = words[1:] // "I drink tea" of "You drink coffee"
+	}
 	for begin < len(words)-1 && l.leads(words[begin], said) {
 		begin++
 	}
@@ -307,13 +319,19 @@ func (l language) leads(word string, said []string) bool {
 
 // restated takes the value out of a clause that says the reply's sentence again with another end, or beginning, of the same kind;
 // empty when it does not. A light word may stand for the beginning: "she was born in Linz" says "Mia Holm was born in Graz" again.
-func (l language) restated(clause, reply string) string {
-	words, said := strings.Fields(clause), strings.Fields(strings.TrimRight(strings.TrimSpace(reply), ".! "))
+func (l language) restated(clause string, before Exchange) string {
+	words, said := l.sentence(clause), strings.Fields(strings.TrimRight(strings.TrimSpace(before.Reply), ".! "))
 	if len(words) < 2 || len(said) < 2 {
 		return ""
 	}
-	if end := l.otherEnd(words, said); end != "" {
+	if end, was := l.otherEnd(words, said); end != "" {
+		if givenBy(before.Question, was) {
+			return ""
+		}
 		return end
+	}
+	if turned := l.turned(words, said); turned != "" {
+		return turned
 	}
 	begin, from, content := len(words), len(said), false
 	for begin > 0 && from > 0 && alike(words[begin-1], said[from-1]) {
@@ -321,7 +339,55 @@ func (l language) restated(clause, reply string) string {
 		content = content || !l.light[strings.ToLower(trim(words[begin]))]
 	}
 	right, was := strings.Join(words[:begin], " "), strings.Join(said[:from], " ")
-	if !content || begin == 0 || begin > maxRestated || l.light[strings.ToLower(words[0])] || !named(right) || !named(was) || slices.ContainsFunc(words[:begin], l.speaks) || slices.ContainsFunc(said[:from], l.isVerb) {
+	if !content || begin == 0 || begin > maxRestated || l.light[strings.ToLower(words[0])] && (begin < 2 || !alike(words[0], said[0])) || !named(right) || !named(was) || slices.ContainsFunc(words[:begin], l.speaks) || slices.ContainsFunc(said[:from], l.isVerb) {
+		return ""
+	}
+	if word := words[begin]; numbered.MatchString(right) && !l.light[strings.ToLower(word)] && !l.isVerb(word) { // "14 guests"
+		right += " " + word
+	}
+	return right
+}
+
+// givenBy reports whether a question that asks for a value holds all words of another one: what it is about, which no answer tells.
+func givenBy(question, value string) bool {
+	asked, words := folding.Words(folding.Text(question)), folding.Words(folding.Text(value))
+	return !slices.ContainsFunc(words, func(word string) bool { return !slices.Contains(asked, word) })
+}
+
+// sentence splits a clause into words, without particles.
+func (l language) sentence(clause string) []string {
+	return slices.DeleteFunc(strings.Fields(clause), func(word string) bool { return l.particles[strings.ToLower(trim(word))] })
+}
+
+// person reports whether a word changes with who speaks.
+func (l language) person(word string) bool { return l.persons[strings.ToLower(trim(word))] }
+
+// same reports whether two words say the same of what two people say in turn.
+func (l language) same(a, b string) bool { return alike(a, b) || l.person(a) && l.person(b) }
+
+// turned takes the value out of "the mayor is Paul Weiss", which says "Paula Weiss is the mayor" the other way round.
+func (l language) turned(words, said []string) string {
+	i, j := slices.IndexFunc(words, l.isVerb), slices.IndexFunc(said, l.isVerb)
+	if i < 1 || j < 1 || i+1 >= len(words) || j+1 >= len(said) || !alike(words[i], said[j]) || !slices.EqualFunc(words[:i], said[j+1:], l.same) {
+		return ""
+	}
+	right := strings.Join(words[i+1:], " ")
+	if len(words)-i-1 > maxRestated || !named(right) || !named(strings.Join(said[:j], " ")) {
+		return ""
+	}
+	return right
+}
+
+// saidAgain takes the value out of a sentence that nothing calls a correction but that it is the reply's, word for word, with other
+// names or numbers at its end. Empty when it is another sentence.
+func (l language) saidAgain(clause string, before Exchange) string {
+	words, said := l.sentence(clause), strings.Fields(strings.TrimRight(strings.TrimSpace(before.Reply), ".! "))
+	if len(words) < 3 || len(said) < 3 {
+		return ""
+	}
+	right, was := l.otherEnd(words, said)
+	a, b := strings.Fields(right), strings.Fields(was)
+	if right == "" || givenBy(before.Question, was) || !slices.EqualFunc(a, b, func(x, y string) bool { return alike(x, y) || named(x) && named(y) }) {
 		return ""
 	}
 	return right
@@ -348,35 +414,52 @@ func (l language) withoutRemark(value string) string {
 // alike reports whether two words are the same but for case and marks.
 func alike(a, b string) bool { return folding.Text(trim(a)) == folding.Text(trim(b)) }
 
-func (l language) otherEnd(words, said []string) string {
+// otherEnd returns the end in which a sentence differs from what was said, and the end of that.
+func (l language) otherEnd(words, said []string) (right, was string) {
 	from, at := 0, 0 // both go on alike from said[from] and words[at]
-	if !alike(words[0], said[0]) && l.light[strings.ToLower(words[0])] {
+	switch {
+	case l.same(words[0], said[0]):
+	case l.light[strings.ToLower(words[0])]:
 		at = 1
 		from = slices.IndexFunc(said, func(word string) bool { return alike(word, words[1]) })
-		if from < 1 {
-			return ""
-		}
+	default: // where subjects may be left out
+		from = slices.IndexFunc(said, func(word string) bool { return alike(word, words[0]) })
+	}
+	if from < 0 || from == 0 && at == 1 {
+		return "", ""
 	}
 	content, common := false, at
-	for at < len(words) && from < len(said) && alike(words[at], said[from]) {
+	for at < len(words) && from < len(said) && l.same(words[at], said[from]) {
 		content = content || !l.light[strings.ToLower(trim(words[at]))]
 		at, from, common = at+1, from+1, common+1
 	}
-	right, was := strings.Join(words[at:], " "), strings.Join(said[from:], " ")
+	if from > at && at == common && common < 2 { // one word says no sentence again
+		return "", ""
+	}
+	for i := at; !content && len(words)-at == len(said)-from && i < len(words); i++ { // "it has 16 floors"
+		content = alike(words[i], said[from+i-at]) && !l.light[strings.ToLower(trim(words[i]))]
+	}
+	right, was = strings.Join(words[at:], " "), strings.Join(said[from:], " ")
 	for named(right) && named(was) && common > 1 && named(words[at-1]) { // "555 0142" and "555 0199" have a part in common
 		at, from, common = at-1, from-1, common-1
-		right = words[at] + " " + right
+		right, was = words[at]+" "+right, said[from]+" "+was
+	}
+	if common > 0 && numbered.MatchString(right) && numbered.MatchString(was) && !l.light[strings.ToLower(words[at-1])] && !l.isVerb(words[at-1]) { // "level 3"
+		right, was = words[at-1]+" "+right, said[from-1]+" "+was
 	}
 	switch {
-	case !content || right == "" || was == "" || len(words)-at > maxRestated || slices.ContainsFunc(words[at:], l.speaks):
-		return ""
+	case !content || right == "" || was == "" || len(words)-at > maxRestated || slices.ContainsFunc(words[at:], l.speaks) || slices.ContainsFunc(words[at:], l.isVerb):
+		return "", ""
 	case named(right) && named(was):
-		return right
+		return right, was
 	case named(right) || named(was) || common < 2 || len(words)-at != len(said)-from:
-		return ""
+		return "", ""
 	}
-	return right
+	return right, was
 }
+
+// numbered is a value that needs the word before it.
+var numbered = regexp.MustCompile(`^\p{N}+[.!]*$`)
 
 // maxRestated bounds the words of a value that differs in a sentence said again.
 const maxRestated = 4
