@@ -45,7 +45,7 @@ func (c Correction) WithoutConversation(id string) Correction {
 // WithoutPerson returns a correction of a model without a person's name and words: entity, attribute and value stay, as the
 // reviewer approved them. It reports false when neither entity nor attribute says what the value is of; then nothing should stay.
 func (c Correction) WithoutPerson(id string) (Correction, bool) {
-	if c.AskedBy == id {
+	if c.AskedBy == id || c.AskedBy == "" && c.RecordedBy == id {
 		if strings.HasPrefix(c.Cue, c.ErrorContext) || strings.HasPrefix(c.ErrorContext, c.Cue) { // the question itself
 			c.ErrorContext = ""
 		}
