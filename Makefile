@@ -103,6 +103,10 @@ match-long: mariadb ## Measure matching against a million corrections
 messages-long: mariadb ## Measure appending and windows among 10 million messages, and what a message takes on the disk
 	DBSLM_BENCH_MESSAGES=10000000 go test -timeout 3h -run '^$$' -bench BenchmarkMessages -benchtime 2000x ./services/memory/store
 
+.PHONY: load
+load: mariadb ## Measure replies under load: beside the sum of their parts, what they cost, streams, overload (LOAD replies each, 300)
+	LOAD=$(LOAD) go test -timeout 1h -run '^$$' -bench BenchmarkLoad -benchtime 1x .
+
 .PHONY: bench
 bench: ## Run the Go benchmarks; the figures of the whole system are in docs/benchmarks.md
 	go test -run '^$$' -bench . -benchmem ./...

@@ -81,7 +81,7 @@ func trainModel(t *testing.T, g gatewayv1.GatewayServiceClient, model, label, te
 	return trainWith(t, g, &ngramv1.IngestHeader{Model: model}, label, text)
 }
 
-func trainWith(t *testing.T, g gatewayv1.GatewayServiceClient, header *ngramv1.IngestHeader, label, text string) *ngramv1.Build {
+func trainWith(t testing.TB, g gatewayv1.GatewayServiceClient, header *ngramv1.IngestHeader, label, text string) *ngramv1.Build {
 	t.Helper()
 	stream, err := g.Train(t.Context())
 	if err != nil {
@@ -154,7 +154,7 @@ func (s system) hours(t *testing.T) {
 }
 
 // dsn is the target as --db takes it, the password of a server included.
-func dsn(t *testing.T, target database.Target) string {
+func dsn(t testing.TB, target database.Target) string {
 	t.Helper()
 	if target.Embedded() {
 		return target.String()
