@@ -39,8 +39,10 @@ type correctionSummary struct {
 	State        string          `json:"state"`
 	SupersededBy string          `json:"superseded_by,omitempty"`
 	RevokeReason string          `json:"revoke_reason,omitempty"`
+	CorrectedBy  string          `json:"corrected_by,omitempty"` // the one that calls its value wrong and stands in its place, of a list
 	Created      time.Time       `json:"created"`
 	Ended        *time.Time      `json:"ended,omitempty"`
+	subject      string
 }
 
 var scopes = map[string]memoryv1.Scope{
@@ -56,6 +58,7 @@ func summariseCorrection(k *memoryv1.Correction) correctionSummary {
 		ErrorContext: k.ErrorContext, Entity: k.Fact.GetEntity(), Attribute: k.Fact.GetAttribute(), Value: k.Fact.GetValue(),
 		Extra: json.RawMessage(k.Fact.GetExtraJson()), Cue: k.Cue, Times: k.Times, Origin: k.Origin, RecordedBy: k.RecordedBy, ReviewedBy: k.ReviewedBy,
 		State: "active", SupersededBy: k.SupersededBy, RevokeReason: k.RevokeReason, Created: k.CreateTime.AsTime(),
+		subject: k.Subject,
 	}
 	ended := func(state string, at *timestamppb.Timestamp) {
 		t := at.AsTime()
@@ -111,7 +114,8 @@ func newCorrections(a *app) *cobra.Command {
 		Use:   "corrections",
 		Short: "List, show, revoke, promote, export and import corrections",
 		Long: `A correction applies to every later answer in its scope – a conversation, a person, a model – until another one of the same
-subject supersedes it or somebody revokes it. What was recorded is never rewritten.`,
+subject supersedes it or somebody revokes it. One that calls its value wrong stands in its place for as long as it is active
+itself. What was recorded is never rewritten.`,
 		Example: `  dbslm corrections list --user ana
   dbslm corrections revoke 0193e4a1-…`,
 		Args: knownCommand,
@@ -141,6 +145,31 @@ func (a *app) eachCorrection(ctx context.Context, conn *connection, p scopeFlags
 	}
 }
 
+// findChains notes of each active correction of a list, newest first, which newer one of its scope calls its value wrong.
+func findChains(list []correctionSummary) {
+	type fact struct{ scope, conversation, user, model, subject string }
+	newest := map[fact]string{} // the correction that calls the value of this one wrong, or of one that did
+	for i, s := range list {
+		if s.State != "active" {
+			continue
+		}
+		at := fact{s.Scope, "", s.User, s.Model, s.subject}
+		if s.Scope == "conversation" {
+			at.conversation = s.Conversation
+		}
+		list[i].CorrectedBy = newest[at]
+		for {
+			end := strings.LastIndex(at.subject, " => ")
+			if end < 0 {
+				break
+			}
+			if at.subject = at.subject[:end]; newest[at] == "" {
+				newest[at] = s.ID
+			}
+		}
+	}
+}
+
 func newCorrectionsList(a *app) *cobra.Command {
 	var p scopeFlags
 	var ended, asJSON bool
@@ -159,6 +188,7 @@ func newCorrectionsList(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				findChains(list)
 				if asJSON {
 					return printJSON(a.out, list)
 				}
@@ -168,7 +198,11 @@ func newCorrectionsList(a *app) *cobra.Command {
 				}
 				rows := [][]string{{"CORRECTION", "SCOPE", "ABOUT", "VALUE", "STATE"}}
 				for _, s := range list {
-					rows = append(rows, []string{s.ID, s.Scope, oneLine(s.about()), oneLine(s.Value), s.State})
+					state := s.State
+					if s.CorrectedBy != "" {
+						state += ", corrected by " + s.CorrectedBy
+					}
+					rows = append(rows, []string{s.ID, s.Scope, oneLine(s.about()), oneLine(s.Value), state})
 				}
 				return table(a.out, rows)
 			})

@@ -271,7 +271,9 @@ what there is.`,
 			return a.with(cmd.Context(), false, func(conn *connection) error {
 				rows, err := a.erase(cmd.Context(), conn, subject, request)
 				if err != nil {
-					fmt.Fprintf(a.err, "not finished; go on with: --request-id %s\n", request)
+					if kind := errors.KindOf(err); kind != errors.InvalidArgument && kind != errors.NotFound {
+						fmt.Fprintf(a.err, "not finished; go on with: --request-id %s\n", request)
+					}
 					return err
 				}
 				if asJSON {

@@ -85,6 +85,9 @@ func TestMemoryCommands(t *testing.T) {
 	refused("line 1 is no exported correction", "corrections", "import", exported, "--origin", "desk")
 	refused("--origin is needed", "corrections", "import", exported)
 
+	run("correct", "Cusco", "Lima", "--conversation", conversation)
+	has(run("corrections", "list"), "active, corrected by ")
+	has(run("chat", "--prompt", "Peru's capital?", "--conversation", conversation), "The capital of Peru is Lima.")
 	has(run("corrections", "revoke", peru, "--reason", "it was right"), "revoked: Cusco")
 	has(run("export-user", "ana"), `"kind":"conversation"`, `"kind":"message"`, `"kind":"trace"`, `"kind":"correction"`, `"kind":"fact"`, `"kind":"signal"`)
 	has(run("biases"), "no biases")
