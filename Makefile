@@ -111,6 +111,11 @@ load: mariadb ## Measure replies under load: beside the sum of their parts, what
 bench: ## Run the Go benchmarks; the figures of the whole system are in docs/benchmarks.md
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: load-cost
+load-cost: build mariadb ## CPU of training TEXT=FILE into a private MariaDB, and of a bare LOAD DATA of the same rows; ORDER=3
+	@test -n "$(TEXT)" || { echo "name a text: make load-cost TEXT=FILE" >&2; exit 2; }
+	tools/load-cost $(TEXT)
+
 .PHONY: smoke
 smoke: build mariadb clients bin/grpcurl ## Run the four services as four processes on MariaDB and compare with one process on SQLite
 	tools/smoke

@@ -13,9 +13,25 @@ import (
 	"dbslm/pkg/errors"
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 	"dbslm/services/ngram"
+	"dbslm/services/ngram/decoding"
 	"dbslm/services/ngram/ngramtest"
 	"dbslm/services/ngram/store"
 )
+
+// A search keeps the candidates of all its replies: what would take gigabytes is refused before anything is read.
+func TestSearchIsBounded(t *testing.T) {
+	for _, c := range []struct {
+		width, topK, words int
+		fits               bool
+	}{
+		{0, 0, 10_000_000, true}, {32, 0, 100_000, true}, {32, 0, 1_000_000, false}, {32, 1000, 10_000_000, true}, {32, 200_000, 1_000_000, false}, {3, 0, 1_000_000, true},
+	} {
+		err := searchable(decoding.Params{BeamWidth: c.width, TopK: c.topK}, c.words)
+		if c.fits != (err == nil) || err != nil && (errors.KindOf(err) != errors.InvalidArgument || !strings.Contains(err.Error(), "top_k")) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
 
 // A search answers with its best segments, whatever the seed, explained like any other.
 func TestBeamSearch(t *testing.T) {

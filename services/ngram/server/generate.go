@@ -120,6 +120,9 @@ func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.G
 	if setup.Params, err = s.parameters(profile, stored.Profile, request.GetParameters()); err != nil {
 		return setup, nil, err
 	}
+	if err = searchable(setup.Params, int(build.Build.VocabularySize)); err != nil {
+		return setup, nil, err
+	}
 	if setup.Params.MaxCopied > 0 && setup.Params.MaxCopiedExact {
 		if setup.Copies, err = build.Copies(ctx, build.tokenizer); err != nil {
 			return setup, nil, err

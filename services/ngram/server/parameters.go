@@ -53,6 +53,21 @@ func (s *Inference) parameters(name, stored string, request *ngramv1.DecodeParam
 	return params, nil
 }
 
+// maxSearched bounds the candidates that a search keeps side by side, of 56 bytes each.
+const maxSearched = 4 << 20
+
+// searchable refuses a search whose candidates would take too much memory in a vocabulary of so many words.
+func searchable(p decoding.Params, words int) error {
+	kept := words
+	if p.TopK > 0 {
+		kept = min(kept, p.TopK)
+	}
+	if most := maxSearched / (p.BeamWidth + 1); p.BeamWidth > 0 && kept > most {
+		return parameterInvalid("top_k", "keeps %d candidates of %d words, too many for a search of beam_width %d; give 1 to %d, or a smaller beam_width", kept, words, p.BeamWidth, most)
+	}
+	return nil
+}
+
 // profileNamed returns the parameters of a profile by its name and what is stored of it, "" for nothing.
 func profileNamed(name, stored string) (decoding.Params, error) {
 	params := base(name)
