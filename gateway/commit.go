@@ -24,6 +24,7 @@ func (t *turn) commit(work context.Context) (*gatewayv1.RespondResponse, error) 
 		Content:      content,
 		FinishReason: finish,
 		Trace:        trace,
+		Carried:      t.carry(),
 	})
 	switch kind := errors.KindOf(err); {
 	case err == nil:

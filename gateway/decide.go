@@ -105,6 +105,7 @@ func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
 		PayloadJson:    t.req.PayloadJson,
 		Now:            p.Turn.CreateTime,
 		Preview:        t.preview,
+		Recent:         t.recent(),
 		Figures: &conceptv1.ConversationFigures{
 			UserMessages:      p.Statistics.GetUserMessages(),
 			AssistantMessages: p.Statistics.GetAssistantMessages(),

@@ -33,9 +33,9 @@ const (
 )
 
 // PickTemplate chooses among the templates of one concept: the first language of the fallback that has any whose
-// condition holds and whose slots are all filled; among those by weight, drawn with the seed. Missing lists the
-// slots whose absence kept a template from speaking.
-func PickTemplate(templates []Template, language string, payload map[string]any, seed uint64) (picked *Template, missing []string, why Skipped) {
+// condition holds and whose slots are all filled; among those by weight, drawn with the seed, without the one to
+// avoid where there is another. Missing lists the slots whose absence kept a template from speaking.
+func PickTemplate(templates []Template, language string, payload map[string]any, seed uint64, avoid string) (picked *Template, missing []string, why Skipped) {
 	why = SkippedNoTemplate
 	for _, code := range Languages(language) {
 		var fit []Template
@@ -55,6 +55,9 @@ func PickTemplate(templates []Template, language string, payload map[string]any,
 			fit = append(fit, t)
 		}
 		if len(fit) > 0 {
+			if len(fit) > 1 {
+				fit = slices.DeleteFunc(fit, func(t Template) bool { return t.ID == avoid })
+			}
 			return draw(fit, seed), nil, SkippedNone
 		}
 	}

@@ -26,29 +26,29 @@ func TestPickTemplate(t *testing.T) {
 	}
 	counts := map[string]int{}
 	for seed := range uint64(4000) {
-		picked, _, _ := concept.PickTemplate(templates, "", map[string]any{"name": "Ana"}, seed)
+		picked, _, _ := concept.PickTemplate(templates, "", map[string]any{"name": "Ana"}, seed, "")
 		counts[picked.ID]++
 	}
 	if share := float64(counts["2"]) / 4000; share < 0.7 || share > 0.8 {
 		t.Errorf("weight 3 of 4 was drawn with share %v", share)
 	}
-	if picked, _, _ := concept.PickTemplate(templates, "pt-BR", map[string]any{"title": "Dona"}, 1); picked.ID != "3" {
+	if picked, _, _ := concept.PickTemplate(templates, "pt-BR", map[string]any{"title": "Dona"}, 1, ""); picked.ID != "3" {
 		t.Errorf("pt-BR falls back to pt: got %v", picked)
 	}
-	if picked, _, _ := concept.PickTemplate(templates, "pt-BR", nil, 1); picked.ID != "1" {
+	if picked, _, _ := concept.PickTemplate(templates, "pt-BR", nil, 1, ""); picked.ID != "1" {
 		t.Errorf("a template without its value gives way to the default language: got %v", picked)
 	}
-	picked, missing, why := concept.PickTemplate(templates[2:], "pt", nil, 1)
+	picked, missing, why := concept.PickTemplate(templates[2:], "pt", nil, 1, "")
 	if picked != nil || !cmp.Equal(missing, []string{"title"}) || why != concept.SkippedSlot {
 		t.Errorf("got %v, %q, %q", picked, missing, why)
 	}
-	if _, _, why := concept.PickTemplate(templates[2:], "de", nil, 1); why != concept.SkippedNoTemplate {
+	if _, _, why := concept.PickTemplate(templates[2:], "de", nil, 1, ""); why != concept.SkippedNoTemplate {
 		t.Errorf("got %q", why)
 	}
 	reversed := []concept.Template{templates[1], templates[0]}
 	for seed := range uint64(50) {
-		a, _, _ := concept.PickTemplate(templates[:2], "", map[string]any{"name": "x"}, seed)
-		b, _, _ := concept.PickTemplate(reversed, "", map[string]any{"name": "x"}, seed)
+		a, _, _ := concept.PickTemplate(templates[:2], "", map[string]any{"name": "x"}, seed, "")
+		b, _, _ := concept.PickTemplate(reversed, "", map[string]any{"name": "x"}, seed, "")
 		if a.ID != b.ID {
 			t.Fatal("the order of storage decides")
 		}

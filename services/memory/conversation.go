@@ -24,6 +24,8 @@ type Conversation struct {
 	// statistics count them still.
 	Removed      int64
 	RemovedBytes int64
+	// Carried is what the last committed turn carries on to the next; nil for nothing. It is the gateway's business.
+	Carried []byte
 	// OpenTurnID is the one turn that waits for its reply; empty for none.
 	OpenTurnID string
 	// OpenUntil is when the open turn's lease ends.

@@ -194,12 +194,13 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	}
 	templates := d.bot.templates[name]
 	slots := append(slotsOf(templates), d.bot.schemas[name].Properties()...)
+	avoid := d.lastTemplate(name)
 	payload, from := concept.Fill(slots, d.sources(c, sig))
 	if d.bound && sig == nil && !concept.IsBuiltIn(name) && !holdsCorrection(from) {
 		return skip("does not hold the correction")
 	}
 	if asked := d.askedBy(name); (c.Provider != "" || asked != nil) && d.req.Provided.GetConcept() != name {
-		if _, missing, _ := concept.PickTemplate(templates, d.language, payload, d.req.Seed); len(missing) > 0 {
+		if _, missing, _ := concept.PickTemplate(templates, d.language, payload, d.req.Seed, avoid); len(missing) > 0 {
 			// A request carries one provider's answer. The caller lists the concepts whose provider it has asked
 			// before; without this two failing providers would be asked in turns for ever.
 			if slices.Contains(d.req.UsedConcepts, name) {
@@ -211,7 +212,7 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 			return true
 		}
 	}
-	picked, missing, why := concept.PickTemplate(templates, d.language, payload, d.req.Seed)
+	picked, missing, why := concept.PickTemplate(templates, d.language, payload, d.req.Seed, avoid)
 	if picked == nil {
 		if why == concept.SkippedSlot {
 			return skip("missing_slot: " + strings.Join(missing, ", "))
@@ -238,12 +239,25 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 		LanguageCode: picked.Language, PayloadJson: string(body), SlotSources: from, Probability: probability,
 		Complete: sig == nil, // after a signal the turn may still deserve an answer
 	}
+	if drawn, _, _ := concept.PickTemplate(templates, d.req.LanguageCode, payload, d.req.Seed, ""); drawn != nil && drawn.ID != picked.ID {
+		span.AvoidedTemplateId = drawn.ID
+	}
 	if sig != nil {
 		span.Signal = signalProto(*sig, now)
 	}
 	d.consider(name, probability, features, "")
 	d.resp.Decision = &conceptv1.NextResponse_Span{Span: span}
 	return true
+}
+
+// lastTemplate is the template that a concept used when it spoke last in the conversation; empty when it did not.
+func (d *decision) lastTemplate(name string) string {
+	for _, s := range d.req.Recent {
+		if s.Concept == name {
+			return s.TemplateId
+		}
+	}
+	return ""
 }
 
 func holdsCorrection(from map[string]string) bool {

@@ -47,7 +47,7 @@ func (s turns) PrepareTurn(ctx context.Context, req *memoryv1.PrepareTurnRequest
 	resp := &memoryv1.PrepareTurnResponse{
 		Turn: toTurn(p.Turn), Conversation: toConversation(p.Conversation), UserMessage: toMessage(p.UserMessage), Window: toWindow(p.Window),
 		Corrections: convertAll(p.Corrections, toStandingMatch), Facts: convertAll(p.Facts, toFact), Biases: convertAll(p.Biases, toBias),
-		Statistics: toStatistics(p.Conversation.Statistics), RecentCorrections: convertAll(p.Recent, toStanding),
+		Statistics: toStatistics(p.Conversation.Statistics), RecentCorrections: convertAll(p.Recent, toStanding), Carried: p.Conversation.Carried,
 	}
 	if k := p.Noticed; k != nil {
 		resp.Noticed = &memoryv1.NoticedCorrection{Rule: p.Rule, Correction: toProposal(*k)}
@@ -92,7 +92,7 @@ func (s turns) CommitTurn(ctx context.Context, req *memoryv1.CommitTurnRequest) 
 		return nil, memory.Invalid("content", "is empty, and so cannot have become too long")
 	}
 	t, m, err := s.store.CommitTurn(ctx, tenant, req.GetTurnId(), store.Reply{
-		Content: req.GetContent(), FinishReason: finish, Trace: fromTrace(req.GetTrace()),
+		Content: req.GetContent(), FinishReason: finish, Trace: fromTrace(req.GetTrace()), Carried: req.GetCarried(),
 	}, s.now())
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 const conversationColumns = `c.tenant, c.conversation_id, COALESCE(c.request_id, ''), c.user_id, c.agent_id, c.title, c.metadata_json, c.archived,
   c.user_messages, c.assistant_messages, c.committed_turns, c.failed_turns, c.active_corrections, c.content_bytes,
   COALESCE(c.first_message_at, 0), COALESCE(c.last_message_at, 0), COALESCE(c.open_turn_id, ''), COALESCE(c.open_until, 0), c.created_at, c.updated_at,
-  c.removed_messages, c.removed_bytes`
+  c.removed_messages, c.removed_bytes, c.carried`
 
 // conversationRow takes the columns of a conversation.
 type conversationRow struct {
@@ -27,7 +27,7 @@ func (r *conversationRow) targets() []any {
 	return []any{
 		&c.Tenant, &c.ID, &c.RequestID, &c.UserID, &c.AgentID, &c.Title, &r.metadata, &r.archived,
 		&c.UserMessages, &c.AssistantMessages, &c.CommittedTurns, &c.FailedTurns, &c.Corrections, &c.ContentBytes,
-		&r.first, &r.last, &c.OpenTurnID, &r.openUntil, &r.created, &r.updated, &c.Removed, &c.RemovedBytes,
+		&r.first, &r.last, &c.OpenTurnID, &r.openUntil, &r.created, &r.updated, &c.Removed, &c.RemovedBytes, &c.Carried,
 	}
 }
 
@@ -112,14 +112,15 @@ func readConversation(ctx context.Context, q database.Querier, tenant, id, lock 
 }
 
 const updateConversation = `UPDATE tbl_l2_conversations SET archived = ?, user_messages = ?, assistant_messages = ?, committed_turns = ?,
-  failed_turns = ?, active_corrections = ?, content_bytes = ?, first_message_at = ?, last_message_at = ?, open_turn_id = ?, open_until = ?, updated_at = ?
+  failed_turns = ?, active_corrections = ?, content_bytes = ?, first_message_at = ?, last_message_at = ?, open_turn_id = ?, open_until = ?, updated_at = ?,
+  carried = ?
 WHERE tenant = ? AND conversation_id = ?`
 
 // writeConversation stores what changes in a conversation that this transaction has locked.
 func writeConversation(ctx context.Context, tx *database.Tx, c memory.Conversation) error {
 	_, err := tx.Exec(ctx, updateConversation, flag(c.Archived), c.UserMessages, c.AssistantMessages, c.CommittedTurns,
 		c.FailedTurns, c.Corrections, c.ContentBytes, nullMicros(c.First), nullMicros(c.Last), nullString(c.OpenTurnID), nullMicros(c.OpenUntil), micros(c.Updated),
-		c.Tenant, c.ID)
+		c.Carried, c.Tenant, c.ID)
 	return err
 }
 

@@ -147,6 +147,7 @@ type Reply struct {
 	Content      string
 	FinishReason string
 	Trace        *memory.Trace // nil for none
+	Carried      []byte        // for the next turn; nil for nothing
 }
 
 // CommitTurn logs the reply of an open turn with its trace and closes it. A committed turn returns the reply that is stored,
@@ -187,7 +188,7 @@ func (s *Store) CommitTurn(ctx context.Context, tenant, id string, reply Reply, 
 		if err := writeTurn(ctx, tx, t); err != nil {
 			return err
 		}
-		c.OpenTurnID, c.OpenUntil = "", time.Time{}
+		c.OpenTurnID, c.OpenUntil, c.Carried = "", time.Time{}, reply.Carried
 		c.CommittedTurns++
 		return writeConversation(ctx, tx, c)
 	})

@@ -73,7 +73,7 @@ func (x Lesson_Change) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Lesson_Change.Descriptor instead.
 func (Lesson_Change) EnumDescriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17, 0}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18, 0}
 }
 
 // Utterance is one message of the window.
@@ -329,6 +329,9 @@ type NextRequest struct {
 	SignalsOnly bool `protobuf:"varint,19,opt,name=signals_only,json=signalsOnly,proto3" json:"signals_only,omitempty"`
 	// Choose this concept if its payload can be filled; empty decides.
 	ForceConcept string `protobuf:"bytes,20,opt,name=force_concept,json=forceConcept,proto3" json:"force_concept,omitempty"`
+	// How each concept spoke last in earlier replies of the conversation, newest first: where it has other templates to say, it does
+	// not use the same one again.
+	Recent []*Spoken `protobuf:"bytes,21,rep,name=recent,proto3" json:"recent,omitempty"`
 	// Only look: the waiting signal that would speak is not claimed, claims of other turns are not reported, and turn_id is not
 	// used.
 	Preview       bool `protobuf:"varint,40,opt,name=preview,proto3" json:"preview,omitempty"`
@@ -506,11 +509,82 @@ func (x *NextRequest) GetForceConcept() string {
 	return ""
 }
 
+func (x *NextRequest) GetRecent() []*Spoken {
+	if x != nil {
+		return x.Recent
+	}
+	return nil
+}
+
 func (x *NextRequest) GetPreview() bool {
 	if x != nil {
 		return x.Preview
 	}
 	return false
+}
+
+// Spoken says how a concept spoke last in a conversation.
+type Spoken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Concept.
+	Concept string `protobuf:"bytes,1,opt,name=concept,proto3" json:"concept,omitempty"`
+	// Template that it used.
+	TemplateId string `protobuf:"bytes,2,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	// Replies since then; 0 for the reply before this one.
+	RepliesAgo    uint32 `protobuf:"varint,3,opt,name=replies_ago,json=repliesAgo,proto3" json:"replies_ago,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spoken) Reset() {
+	*x = Spoken{}
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spoken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spoken) ProtoMessage() {}
+
+func (x *Spoken) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spoken.ProtoReflect.Descriptor instead.
+func (*Spoken) Descriptor() ([]byte, []int) {
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Spoken) GetConcept() string {
+	if x != nil {
+		return x.Concept
+	}
+	return ""
+}
+
+func (x *Spoken) GetTemplateId() string {
+	if x != nil {
+		return x.TemplateId
+	}
+	return ""
+}
+
+func (x *Spoken) GetRepliesAgo() uint32 {
+	if x != nil {
+		return x.RepliesAgo
+	}
+	return 0
 }
 
 // ProvidedPayload is what a payload provider answered.
@@ -528,7 +602,7 @@ type ProvidedPayload struct {
 
 func (x *ProvidedPayload) Reset() {
 	*x = ProvidedPayload{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[4]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +614,7 @@ func (x *ProvidedPayload) String() string {
 func (*ProvidedPayload) ProtoMessage() {}
 
 func (x *ProvidedPayload) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[4]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +627,7 @@ func (x *ProvidedPayload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidedPayload.ProtoReflect.Descriptor instead.
 func (*ProvidedPayload) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ProvidedPayload) GetConcept() string {
@@ -594,7 +668,7 @@ type ConsideredConcept struct {
 
 func (x *ConsideredConcept) Reset() {
 	*x = ConsideredConcept{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[5]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -606,7 +680,7 @@ func (x *ConsideredConcept) String() string {
 func (*ConsideredConcept) ProtoMessage() {}
 
 func (x *ConsideredConcept) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[5]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -619,7 +693,7 @@ func (x *ConsideredConcept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsideredConcept.ProtoReflect.Descriptor instead.
 func (*ConsideredConcept) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ConsideredConcept) GetConcept() string {
@@ -673,14 +747,16 @@ type Span struct {
 	// Probability of the concept; 1 for a signal.
 	Probability float64 `protobuf:"fixed64,9,opt,name=probability,proto3" json:"probability,omitempty"`
 	// True when nothing needs to follow.
-	Complete      bool `protobuf:"varint,10,opt,name=complete,proto3" json:"complete,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Complete bool `protobuf:"varint,10,opt,name=complete,proto3" json:"complete,omitempty"`
+	// Template that the seed would have drawn, passed over because the concept used it when it spoke last; empty for none.
+	AvoidedTemplateId string `protobuf:"bytes,11,opt,name=avoided_template_id,json=avoidedTemplateId,proto3" json:"avoided_template_id,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[6]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +768,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[6]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +781,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Span) GetConcept() string {
@@ -778,6 +854,13 @@ func (x *Span) GetComplete() bool {
 	return false
 }
 
+func (x *Span) GetAvoidedTemplateId() string {
+	if x != nil {
+		return x.AvoidedTemplateId
+	}
+	return ""
+}
+
 // Abstention says that level 3 says nothing.
 type Abstention struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -789,7 +872,7 @@ type Abstention struct {
 
 func (x *Abstention) Reset() {
 	*x = Abstention{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[7]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +884,7 @@ func (x *Abstention) String() string {
 func (*Abstention) ProtoMessage() {}
 
 func (x *Abstention) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[7]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +897,7 @@ func (x *Abstention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Abstention.ProtoReflect.Descriptor instead.
 func (*Abstention) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Abstention) GetReason() string {
@@ -842,7 +925,7 @@ type PayloadNeeded struct {
 
 func (x *PayloadNeeded) Reset() {
 	*x = PayloadNeeded{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[8]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +937,7 @@ func (x *PayloadNeeded) String() string {
 func (*PayloadNeeded) ProtoMessage() {}
 
 func (x *PayloadNeeded) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[8]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +950,7 @@ func (x *PayloadNeeded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadNeeded.ProtoReflect.Descriptor instead.
 func (*PayloadNeeded) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PayloadNeeded) GetConcept() string {
@@ -911,7 +994,7 @@ type AskedReply struct {
 
 func (x *AskedReply) Reset() {
 	*x = AskedReply{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1006,7 @@ func (x *AskedReply) String() string {
 func (*AskedReply) ProtoMessage() {}
 
 func (x *AskedReply) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1019,7 @@ func (x *AskedReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskedReply.ProtoReflect.Descriptor instead.
 func (*AskedReply) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AskedReply) GetMessagesBack() uint32 {
@@ -979,7 +1062,7 @@ type NextResponse struct {
 
 func (x *NextResponse) Reset() {
 	*x = NextResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1074,7 @@ func (x *NextResponse) String() string {
 func (*NextResponse) ProtoMessage() {}
 
 func (x *NextResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1087,7 @@ func (x *NextResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextResponse.ProtoReflect.Descriptor instead.
 func (*NextResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NextResponse) GetDecision() isNextResponse_Decision {
@@ -1113,7 +1196,7 @@ type RenderRequest struct {
 
 func (x *RenderRequest) Reset() {
 	*x = RenderRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1208,7 @@ func (x *RenderRequest) String() string {
 func (*RenderRequest) ProtoMessage() {}
 
 func (x *RenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1221,7 @@ func (x *RenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderRequest.ProtoReflect.Descriptor instead.
 func (*RenderRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RenderRequest) GetTenant() string {
@@ -1187,7 +1270,7 @@ type RenderResponse struct {
 
 func (x *RenderResponse) Reset() {
 	*x = RenderResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1282,7 @@ func (x *RenderResponse) String() string {
 func (*RenderResponse) ProtoMessage() {}
 
 func (x *RenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1295,7 @@ func (x *RenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderResponse.ProtoReflect.Descriptor instead.
 func (*RenderResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RenderResponse) GetText() string {
@@ -1248,7 +1331,7 @@ type ObserveRequest struct {
 
 func (x *ObserveRequest) Reset() {
 	*x = ObserveRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1260,7 +1343,7 @@ func (x *ObserveRequest) String() string {
 func (*ObserveRequest) ProtoMessage() {}
 
 func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1273,7 +1356,7 @@ func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveRequest.ProtoReflect.Descriptor instead.
 func (*ObserveRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ObserveRequest) GetTenant() string {
@@ -1341,7 +1424,7 @@ type ObserveResponse struct {
 
 func (x *ObserveResponse) Reset() {
 	*x = ObserveResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1436,7 @@ func (x *ObserveResponse) String() string {
 func (*ObserveResponse) ProtoMessage() {}
 
 func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1449,7 @@ func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveResponse.ProtoReflect.Descriptor instead.
 func (*ObserveResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{15}
 }
 
 // LearnRequest merges observations.
@@ -1386,7 +1469,7 @@ type LearnRequest struct {
 
 func (x *LearnRequest) Reset() {
 	*x = LearnRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1481,7 @@ func (x *LearnRequest) String() string {
 func (*LearnRequest) ProtoMessage() {}
 
 func (x *LearnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1494,7 @@ func (x *LearnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnRequest.ProtoReflect.Descriptor instead.
 func (*LearnRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LearnRequest) GetTenant() string {
@@ -1458,7 +1541,7 @@ type LearnResponse struct {
 
 func (x *LearnResponse) Reset() {
 	*x = LearnResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1470,7 +1553,7 @@ func (x *LearnResponse) String() string {
 func (*LearnResponse) ProtoMessage() {}
 
 func (x *LearnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1483,7 +1566,7 @@ func (x *LearnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnResponse.ProtoReflect.Descriptor instead.
 func (*LearnResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LearnResponse) GetAdded() uint64 {
@@ -1526,7 +1609,7 @@ type Lesson struct {
 
 func (x *Lesson) Reset() {
 	*x = Lesson{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1621,7 @@ func (x *Lesson) String() string {
 func (*Lesson) ProtoMessage() {}
 
 func (x *Lesson) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1634,7 @@ func (x *Lesson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lesson.ProtoReflect.Descriptor instead.
 func (*Lesson) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Lesson) GetConcept() string {
@@ -1612,7 +1695,7 @@ type ConceptBuild struct {
 
 func (x *ConceptBuild) Reset() {
 	*x = ConceptBuild{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1707,7 @@ func (x *ConceptBuild) String() string {
 func (*ConceptBuild) ProtoMessage() {}
 
 func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1720,7 @@ func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConceptBuild.ProtoReflect.Descriptor instead.
 func (*ConceptBuild) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ConceptBuild) GetBuildId() uint32 {
@@ -1704,7 +1787,7 @@ type CreateConceptBuildRequest struct {
 
 func (x *CreateConceptBuildRequest) Reset() {
 	*x = CreateConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +1799,7 @@ func (x *CreateConceptBuildRequest) String() string {
 func (*CreateConceptBuildRequest) ProtoMessage() {}
 
 func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +1812,7 @@ func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateConceptBuildRequest) GetTenant() string {
@@ -1764,7 +1847,7 @@ type CreateConceptBuildResponse struct {
 
 func (x *CreateConceptBuildResponse) Reset() {
 	*x = CreateConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1776,7 +1859,7 @@ func (x *CreateConceptBuildResponse) String() string {
 func (*CreateConceptBuildResponse) ProtoMessage() {}
 
 func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1789,7 +1872,7 @@ func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -1816,7 +1899,7 @@ type ListConceptBuildsRequest struct {
 
 func (x *ListConceptBuildsRequest) Reset() {
 	*x = ListConceptBuildsRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +1911,7 @@ func (x *ListConceptBuildsRequest) String() string {
 func (*ListConceptBuildsRequest) ProtoMessage() {}
 
 func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +1924,7 @@ func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsRequest.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListConceptBuildsRequest) GetTenant() string {
@@ -1885,7 +1968,7 @@ type ListConceptBuildsResponse struct {
 
 func (x *ListConceptBuildsResponse) Reset() {
 	*x = ListConceptBuildsResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1897,7 +1980,7 @@ func (x *ListConceptBuildsResponse) String() string {
 func (*ListConceptBuildsResponse) ProtoMessage() {}
 
 func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1910,7 +1993,7 @@ func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsResponse.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListConceptBuildsResponse) GetBuilds() []*ConceptBuild {
@@ -1942,7 +2025,7 @@ type PublishConceptBuildRequest struct {
 
 func (x *PublishConceptBuildRequest) Reset() {
 	*x = PublishConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2037,7 @@ func (x *PublishConceptBuildRequest) String() string {
 func (*PublishConceptBuildRequest) ProtoMessage() {}
 
 func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2050,7 @@ func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PublishConceptBuildRequest) GetTenant() string {
@@ -2002,7 +2085,7 @@ type PublishConceptBuildResponse struct {
 
 func (x *PublishConceptBuildResponse) Reset() {
 	*x = PublishConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2097,7 @@ func (x *PublishConceptBuildResponse) String() string {
 func (*PublishConceptBuildResponse) ProtoMessage() {}
 
 func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2110,7 @@ func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PublishConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -2052,7 +2135,7 @@ type EraseSubjectRequest struct {
 
 func (x *EraseSubjectRequest) Reset() {
 	*x = EraseSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2064,7 +2147,7 @@ func (x *EraseSubjectRequest) String() string {
 func (*EraseSubjectRequest) ProtoMessage() {}
 
 func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2077,7 +2160,7 @@ func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectRequest.ProtoReflect.Descriptor instead.
 func (*EraseSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EraseSubjectRequest) GetTenant() string {
@@ -2112,7 +2195,7 @@ type EraseSubjectResponse struct {
 
 func (x *EraseSubjectResponse) Reset() {
 	*x = EraseSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2207,7 @@ func (x *EraseSubjectResponse) String() string {
 func (*EraseSubjectResponse) ProtoMessage() {}
 
 func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2220,7 @@ func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectResponse.ProtoReflect.Descriptor instead.
 func (*EraseSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EraseSubjectResponse) GetRows() uint64 {
@@ -2162,7 +2245,7 @@ type ExportSubjectRequest struct {
 
 func (x *ExportSubjectRequest) Reset() {
 	*x = ExportSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2257,7 @@ func (x *ExportSubjectRequest) String() string {
 func (*ExportSubjectRequest) ProtoMessage() {}
 
 func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2270,7 @@ func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectRequest.ProtoReflect.Descriptor instead.
 func (*ExportSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExportSubjectRequest) GetTenant() string {
@@ -2222,7 +2305,7 @@ type ExportSubjectResponse struct {
 
 func (x *ExportSubjectResponse) Reset() {
 	*x = ExportSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2317,7 @@ func (x *ExportSubjectResponse) String() string {
 func (*ExportSubjectResponse) ProtoMessage() {}
 
 func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2330,7 @@ func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectResponse.ProtoReflect.Descriptor instead.
 func (*ExportSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExportSubjectResponse) GetChunk() []byte {
@@ -2282,7 +2365,7 @@ type ProvidePayloadRequest struct {
 
 func (x *ProvidePayloadRequest) Reset() {
 	*x = ProvidePayloadRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2294,7 +2377,7 @@ func (x *ProvidePayloadRequest) String() string {
 func (*ProvidePayloadRequest) ProtoMessage() {}
 
 func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2307,7 +2390,7 @@ func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadRequest.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ProvidePayloadRequest) GetTenant() string {
@@ -2377,7 +2460,7 @@ type ProvidePayloadResponse struct {
 
 func (x *ProvidePayloadResponse) Reset() {
 	*x = ProvidePayloadResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2389,7 +2472,7 @@ func (x *ProvidePayloadResponse) String() string {
 func (*ProvidePayloadResponse) ProtoMessage() {}
 
 func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2402,7 +2485,7 @@ func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadResponse.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ProvidePayloadResponse) GetPayloadJson() string {
@@ -2431,7 +2514,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\ruser_messages\x18\x01 \x01(\x04R\fuserMessages\x12-\n" +
 	"\x12assistant_messages\x18\x02 \x01(\x04R\x11assistantMessages\x129\n" +
 	"\n" +
-	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xc1\a\n" +
+	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xfd\a\n" +
 	"\vNextRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\x19\n" +
@@ -2453,8 +2536,15 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\bprovided\x18\x11 \x01(\v2!.dbslm.concept.v1.ProvidedPayloadR\bprovided\x12,\n" +
 	"\x03now\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12!\n" +
 	"\fsignals_only\x18\x13 \x01(\bR\vsignalsOnly\x12-\n" +
-	"\rforce_concept\x18\x14 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\fforceConcept\x12\x18\n" +
-	"\apreview\x18( \x01(\bR\apreview\"\x87\x01\n" +
+	"\rforce_concept\x18\x14 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\fforceConcept\x12:\n" +
+	"\x06recent\x18\x15 \x03(\v2\x18.dbslm.concept.v1.SpokenB\b\xbaH\x05\x92\x01\x02\x10@R\x06recent\x12\x18\n" +
+	"\apreview\x18( \x01(\bR\apreview\"x\n" +
+	"\x06Spoken\x12\"\n" +
+	"\aconcept\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\aconcept\x12)\n" +
+	"\vtemplate_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\n" +
+	"templateId\x12\x1f\n" +
+	"\vreplies_ago\x18\x03 \x01(\rR\n" +
+	"repliesAgo\"\x87\x01\n" +
 	"\x0fProvidedPayload\x12\"\n" +
 	"\aconcept\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\aconcept\x12,\n" +
 	"\fpayload_json\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\vpayloadJson\x12\"\n" +
@@ -2463,7 +2553,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12 \n" +
 	"\vprobability\x18\x02 \x01(\x01R\vprobability\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
-	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xc4\x03\n" +
+	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xf4\x03\n" +
 	"\x04Span\x12\x18\n" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1f\n" +
@@ -2476,7 +2566,8 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\x06signal\x18\b \x01(\v2\x18.dbslm.concept.v1.SignalR\x06signal\x12 \n" +
 	"\vprobability\x18\t \x01(\x01R\vprobability\x12\x1a\n" +
 	"\bcomplete\x18\n" +
-	" \x01(\bR\bcomplete\x1a>\n" +
+	" \x01(\bR\bcomplete\x12.\n" +
+	"\x13avoided_template_id\x18\v \x01(\tR\x11avoidedTemplateId\x1a>\n" +
 	"\x10SlotSourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
@@ -2631,90 +2722,92 @@ func file_dbslm_concept_v1_decision_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_concept_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_dbslm_concept_v1_decision_proto_goTypes = []any{
 	(Lesson_Change)(0),                  // 0: dbslm.concept.v1.Lesson.Change
 	(*Utterance)(nil),                   // 1: dbslm.concept.v1.Utterance
 	(*KnownFact)(nil),                   // 2: dbslm.concept.v1.KnownFact
 	(*ConversationFigures)(nil),         // 3: dbslm.concept.v1.ConversationFigures
 	(*NextRequest)(nil),                 // 4: dbslm.concept.v1.NextRequest
-	(*ProvidedPayload)(nil),             // 5: dbslm.concept.v1.ProvidedPayload
-	(*ConsideredConcept)(nil),           // 6: dbslm.concept.v1.ConsideredConcept
-	(*Span)(nil),                        // 7: dbslm.concept.v1.Span
-	(*Abstention)(nil),                  // 8: dbslm.concept.v1.Abstention
-	(*PayloadNeeded)(nil),               // 9: dbslm.concept.v1.PayloadNeeded
-	(*AskedReply)(nil),                  // 10: dbslm.concept.v1.AskedReply
-	(*NextResponse)(nil),                // 11: dbslm.concept.v1.NextResponse
-	(*RenderRequest)(nil),               // 12: dbslm.concept.v1.RenderRequest
-	(*RenderResponse)(nil),              // 13: dbslm.concept.v1.RenderResponse
-	(*ObserveRequest)(nil),              // 14: dbslm.concept.v1.ObserveRequest
-	(*ObserveResponse)(nil),             // 15: dbslm.concept.v1.ObserveResponse
-	(*LearnRequest)(nil),                // 16: dbslm.concept.v1.LearnRequest
-	(*LearnResponse)(nil),               // 17: dbslm.concept.v1.LearnResponse
-	(*Lesson)(nil),                      // 18: dbslm.concept.v1.Lesson
-	(*ConceptBuild)(nil),                // 19: dbslm.concept.v1.ConceptBuild
-	(*CreateConceptBuildRequest)(nil),   // 20: dbslm.concept.v1.CreateConceptBuildRequest
-	(*CreateConceptBuildResponse)(nil),  // 21: dbslm.concept.v1.CreateConceptBuildResponse
-	(*ListConceptBuildsRequest)(nil),    // 22: dbslm.concept.v1.ListConceptBuildsRequest
-	(*ListConceptBuildsResponse)(nil),   // 23: dbslm.concept.v1.ListConceptBuildsResponse
-	(*PublishConceptBuildRequest)(nil),  // 24: dbslm.concept.v1.PublishConceptBuildRequest
-	(*PublishConceptBuildResponse)(nil), // 25: dbslm.concept.v1.PublishConceptBuildResponse
-	(*EraseSubjectRequest)(nil),         // 26: dbslm.concept.v1.EraseSubjectRequest
-	(*EraseSubjectResponse)(nil),        // 27: dbslm.concept.v1.EraseSubjectResponse
-	(*ExportSubjectRequest)(nil),        // 28: dbslm.concept.v1.ExportSubjectRequest
-	(*ExportSubjectResponse)(nil),       // 29: dbslm.concept.v1.ExportSubjectResponse
-	(*ProvidePayloadRequest)(nil),       // 30: dbslm.concept.v1.ProvidePayloadRequest
-	(*ProvidePayloadResponse)(nil),      // 31: dbslm.concept.v1.ProvidePayloadResponse
-	nil,                                 // 32: dbslm.concept.v1.Span.SlotSourcesEntry
-	(*timestamppb.Timestamp)(nil),       // 33: google.protobuf.Timestamp
-	(*Signal)(nil),                      // 34: dbslm.concept.v1.Signal
+	(*Spoken)(nil),                      // 5: dbslm.concept.v1.Spoken
+	(*ProvidedPayload)(nil),             // 6: dbslm.concept.v1.ProvidedPayload
+	(*ConsideredConcept)(nil),           // 7: dbslm.concept.v1.ConsideredConcept
+	(*Span)(nil),                        // 8: dbslm.concept.v1.Span
+	(*Abstention)(nil),                  // 9: dbslm.concept.v1.Abstention
+	(*PayloadNeeded)(nil),               // 10: dbslm.concept.v1.PayloadNeeded
+	(*AskedReply)(nil),                  // 11: dbslm.concept.v1.AskedReply
+	(*NextResponse)(nil),                // 12: dbslm.concept.v1.NextResponse
+	(*RenderRequest)(nil),               // 13: dbslm.concept.v1.RenderRequest
+	(*RenderResponse)(nil),              // 14: dbslm.concept.v1.RenderResponse
+	(*ObserveRequest)(nil),              // 15: dbslm.concept.v1.ObserveRequest
+	(*ObserveResponse)(nil),             // 16: dbslm.concept.v1.ObserveResponse
+	(*LearnRequest)(nil),                // 17: dbslm.concept.v1.LearnRequest
+	(*LearnResponse)(nil),               // 18: dbslm.concept.v1.LearnResponse
+	(*Lesson)(nil),                      // 19: dbslm.concept.v1.Lesson
+	(*ConceptBuild)(nil),                // 20: dbslm.concept.v1.ConceptBuild
+	(*CreateConceptBuildRequest)(nil),   // 21: dbslm.concept.v1.CreateConceptBuildRequest
+	(*CreateConceptBuildResponse)(nil),  // 22: dbslm.concept.v1.CreateConceptBuildResponse
+	(*ListConceptBuildsRequest)(nil),    // 23: dbslm.concept.v1.ListConceptBuildsRequest
+	(*ListConceptBuildsResponse)(nil),   // 24: dbslm.concept.v1.ListConceptBuildsResponse
+	(*PublishConceptBuildRequest)(nil),  // 25: dbslm.concept.v1.PublishConceptBuildRequest
+	(*PublishConceptBuildResponse)(nil), // 26: dbslm.concept.v1.PublishConceptBuildResponse
+	(*EraseSubjectRequest)(nil),         // 27: dbslm.concept.v1.EraseSubjectRequest
+	(*EraseSubjectResponse)(nil),        // 28: dbslm.concept.v1.EraseSubjectResponse
+	(*ExportSubjectRequest)(nil),        // 29: dbslm.concept.v1.ExportSubjectRequest
+	(*ExportSubjectResponse)(nil),       // 30: dbslm.concept.v1.ExportSubjectResponse
+	(*ProvidePayloadRequest)(nil),       // 31: dbslm.concept.v1.ProvidePayloadRequest
+	(*ProvidePayloadResponse)(nil),      // 32: dbslm.concept.v1.ProvidePayloadResponse
+	nil,                                 // 33: dbslm.concept.v1.Span.SlotSourcesEntry
+	(*timestamppb.Timestamp)(nil),       // 34: google.protobuf.Timestamp
+	(*Signal)(nil),                      // 35: dbslm.concept.v1.Signal
 }
 var file_dbslm_concept_v1_decision_proto_depIdxs = []int32{
-	33, // 0: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
+	34, // 0: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
 	1,  // 1: dbslm.concept.v1.NextRequest.window:type_name -> dbslm.concept.v1.Utterance
 	2,  // 2: dbslm.concept.v1.NextRequest.facts:type_name -> dbslm.concept.v1.KnownFact
 	2,  // 3: dbslm.concept.v1.NextRequest.corrections:type_name -> dbslm.concept.v1.KnownFact
 	3,  // 4: dbslm.concept.v1.NextRequest.figures:type_name -> dbslm.concept.v1.ConversationFigures
-	5,  // 5: dbslm.concept.v1.NextRequest.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	33, // 6: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
-	32, // 7: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
-	34, // 8: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
-	10, // 9: dbslm.concept.v1.PayloadNeeded.asked_reply:type_name -> dbslm.concept.v1.AskedReply
-	7,  // 10: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
-	8,  // 11: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
-	9,  // 12: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
-	6,  // 13: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	18, // 14: dbslm.concept.v1.LearnResponse.lessons:type_name -> dbslm.concept.v1.Lesson
-	0,  // 15: dbslm.concept.v1.Lesson.change:type_name -> dbslm.concept.v1.Lesson.Change
-	33, // 16: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
-	19, // 17: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	19, // 18: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
-	19, // 19: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	4,  // 20: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
-	12, // 21: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
-	14, // 22: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
-	16, // 23: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
-	20, // 24: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
-	22, // 25: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
-	24, // 26: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
-	26, // 27: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
-	28, // 28: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
-	30, // 29: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
-	11, // 30: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
-	13, // 31: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
-	15, // 32: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
-	17, // 33: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
-	21, // 34: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
-	23, // 35: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
-	25, // 36: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
-	27, // 37: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
-	29, // 38: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
-	31, // 39: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
-	30, // [30:40] is the sub-list for method output_type
-	20, // [20:30] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	6,  // 5: dbslm.concept.v1.NextRequest.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	34, // 6: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
+	5,  // 7: dbslm.concept.v1.NextRequest.recent:type_name -> dbslm.concept.v1.Spoken
+	33, // 8: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
+	35, // 9: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
+	11, // 10: dbslm.concept.v1.PayloadNeeded.asked_reply:type_name -> dbslm.concept.v1.AskedReply
+	8,  // 11: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
+	9,  // 12: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
+	10, // 13: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
+	7,  // 14: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	19, // 15: dbslm.concept.v1.LearnResponse.lessons:type_name -> dbslm.concept.v1.Lesson
+	0,  // 16: dbslm.concept.v1.Lesson.change:type_name -> dbslm.concept.v1.Lesson.Change
+	34, // 17: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
+	20, // 18: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	20, // 19: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
+	20, // 20: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	4,  // 21: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
+	13, // 22: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
+	15, // 23: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
+	17, // 24: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
+	21, // 25: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
+	23, // 26: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
+	25, // 27: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
+	27, // 28: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
+	29, // 29: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
+	31, // 30: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
+	12, // 31: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
+	14, // 32: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
+	16, // 33: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
+	18, // 34: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
+	22, // 35: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
+	24, // 36: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
+	26, // 37: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
+	28, // 38: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
+	30, // 39: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
+	32, // 40: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
+	31, // [31:41] is the sub-list for method output_type
+	21, // [21:31] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_concept_v1_decision_proto_init() }
@@ -2723,7 +2816,7 @@ func file_dbslm_concept_v1_decision_proto_init() {
 		return
 	}
 	file_dbslm_concept_v1_signal_proto_init()
-	file_dbslm_concept_v1_decision_proto_msgTypes[10].OneofWrappers = []any{
+	file_dbslm_concept_v1_decision_proto_msgTypes[11].OneofWrappers = []any{
 		(*NextResponse_Span)(nil),
 		(*NextResponse_Abstention)(nil),
 		(*NextResponse_PayloadNeeded)(nil),
@@ -2734,7 +2827,7 @@ func file_dbslm_concept_v1_decision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_concept_v1_decision_proto_rawDesc), len(file_dbslm_concept_v1_decision_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -333,6 +333,52 @@ func (x *Trace) GetThinned() bool {
 	return false
 }
 
+// Carried is what one reply of a conversation carries on to the next.
+type Carried struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How each concept spoke last, newest first; at most 64, of the last 32 replies.
+	Spoken        []*v12.Spoken `protobuf:"bytes,1,rep,name=spoken,proto3" json:"spoken,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Carried) Reset() {
+	*x = Carried{}
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Carried) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Carried) ProtoMessage() {}
+
+func (x *Carried) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Carried.ProtoReflect.Descriptor instead.
+func (*Carried) Descriptor() ([]byte, []int) {
+	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Carried) GetSpoken() []*v12.Spoken {
+	if x != nil {
+		return x.Spoken
+	}
+	return nil
+}
+
 // NotReplayable says why a reply cannot be regenerated from its trace.
 type NotReplayable struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -352,7 +398,7 @@ type NotReplayable struct {
 
 func (x *NotReplayable) Reset() {
 	*x = NotReplayable{}
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[1]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -364,7 +410,7 @@ func (x *NotReplayable) String() string {
 func (*NotReplayable) ProtoMessage() {}
 
 func (x *NotReplayable) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[1]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -377,7 +423,7 @@ func (x *NotReplayable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotReplayable.ProtoReflect.Descriptor instead.
 func (*NotReplayable) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{1}
+	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *NotReplayable) GetReason() string {
@@ -414,7 +460,7 @@ type VersionedId struct {
 
 func (x *VersionedId) Reset() {
 	*x = VersionedId{}
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[2]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -426,7 +472,7 @@ func (x *VersionedId) String() string {
 func (*VersionedId) ProtoMessage() {}
 
 func (x *VersionedId) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[2]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -439,7 +485,7 @@ func (x *VersionedId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionedId.ProtoReflect.Descriptor instead.
 func (*VersionedId) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{2}
+	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *VersionedId) GetId() string {
@@ -483,7 +529,7 @@ type TraceSegment struct {
 
 func (x *TraceSegment) Reset() {
 	*x = TraceSegment{}
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[3]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +541,7 @@ func (x *TraceSegment) String() string {
 func (*TraceSegment) ProtoMessage() {}
 
 func (x *TraceSegment) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[3]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +554,7 @@ func (x *TraceSegment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceSegment.ProtoReflect.Descriptor instead.
 func (*TraceSegment) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{3}
+	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TraceSegment) GetText() string {
@@ -591,7 +637,7 @@ type Degradation struct {
 
 func (x *Degradation) Reset() {
 	*x = Degradation{}
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[4]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -603,7 +649,7 @@ func (x *Degradation) String() string {
 func (*Degradation) ProtoMessage() {}
 
 func (x *Degradation) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[4]
+	mi := &file_dbslm_gateway_v1_trace_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -616,7 +662,7 @@ func (x *Degradation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Degradation.ProtoReflect.Descriptor instead.
 func (*Degradation) Descriptor() ([]byte, []int) {
-	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_gateway_v1_trace_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Degradation) GetService() string {
@@ -687,7 +733,9 @@ const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\rwindow_bounds\x18\x1b \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\fwindowBounds\x12\"\n" +
 	"\finstructions\x18\x1c \x03(\tR\finstructions\x12F\n" +
 	"\x0enot_replayable\x18\x1e \x01(\v2\x1f.dbslm.gateway.v1.NotReplayableR\rnotReplayable\x12\x18\n" +
-	"\athinned\x18\x1f \x01(\bR\athinned\"b\n" +
+	"\athinned\x18\x1f \x01(\bR\athinned\";\n" +
+	"\aCarried\x120\n" +
+	"\x06spoken\x18\x01 \x03(\v2\x18.dbslm.concept.v1.SpokenR\x06spoken\"b\n" +
 	"\rNotReplayable\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12!\n" +
@@ -725,41 +773,44 @@ func file_dbslm_gateway_v1_trace_proto_rawDescGZIP() []byte {
 	return file_dbslm_gateway_v1_trace_proto_rawDescData
 }
 
-var file_dbslm_gateway_v1_trace_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_dbslm_gateway_v1_trace_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_dbslm_gateway_v1_trace_proto_goTypes = []any{
 	(*Trace)(nil),                 // 0: dbslm.gateway.v1.Trace
-	(*NotReplayable)(nil),         // 1: dbslm.gateway.v1.NotReplayable
-	(*VersionedId)(nil),           // 2: dbslm.gateway.v1.VersionedId
-	(*TraceSegment)(nil),          // 3: dbslm.gateway.v1.TraceSegment
-	(*Degradation)(nil),           // 4: dbslm.gateway.v1.Degradation
-	(*v1.DecodeParameters)(nil),   // 5: dbslm.ngram.v1.DecodeParameters
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*v11.WindowBounds)(nil),      // 7: dbslm.memory.v1.WindowBounds
-	(*v12.Span)(nil),              // 8: dbslm.concept.v1.Span
-	(*v12.ConsideredConcept)(nil), // 9: dbslm.concept.v1.ConsideredConcept
-	(v1.FinishReason)(0),          // 10: dbslm.ngram.v1.FinishReason
-	(*v12.ProvidedPayload)(nil),   // 11: dbslm.concept.v1.ProvidedPayload
+	(*Carried)(nil),               // 1: dbslm.gateway.v1.Carried
+	(*NotReplayable)(nil),         // 2: dbslm.gateway.v1.NotReplayable
+	(*VersionedId)(nil),           // 3: dbslm.gateway.v1.VersionedId
+	(*TraceSegment)(nil),          // 4: dbslm.gateway.v1.TraceSegment
+	(*Degradation)(nil),           // 5: dbslm.gateway.v1.Degradation
+	(*v1.DecodeParameters)(nil),   // 6: dbslm.ngram.v1.DecodeParameters
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*v11.WindowBounds)(nil),      // 8: dbslm.memory.v1.WindowBounds
+	(*v12.Spoken)(nil),            // 9: dbslm.concept.v1.Spoken
+	(*v12.Span)(nil),              // 10: dbslm.concept.v1.Span
+	(*v12.ConsideredConcept)(nil), // 11: dbslm.concept.v1.ConsideredConcept
+	(v1.FinishReason)(0),          // 12: dbslm.ngram.v1.FinishReason
+	(*v12.ProvidedPayload)(nil),   // 13: dbslm.concept.v1.ProvidedPayload
 }
 var file_dbslm_gateway_v1_trace_proto_depIdxs = []int32{
-	5,  // 0: dbslm.gateway.v1.Trace.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	6,  // 1: dbslm.gateway.v1.Trace.turn_time:type_name -> google.protobuf.Timestamp
-	2,  // 2: dbslm.gateway.v1.Trace.corrections:type_name -> dbslm.gateway.v1.VersionedId
-	2,  // 3: dbslm.gateway.v1.Trace.facts:type_name -> dbslm.gateway.v1.VersionedId
-	3,  // 4: dbslm.gateway.v1.Trace.segments:type_name -> dbslm.gateway.v1.TraceSegment
-	4,  // 5: dbslm.gateway.v1.Trace.degradations:type_name -> dbslm.gateway.v1.Degradation
-	2,  // 6: dbslm.gateway.v1.Trace.biases:type_name -> dbslm.gateway.v1.VersionedId
-	2,  // 7: dbslm.gateway.v1.Trace.steering:type_name -> dbslm.gateway.v1.VersionedId
-	7,  // 8: dbslm.gateway.v1.Trace.window_bounds:type_name -> dbslm.memory.v1.WindowBounds
-	1,  // 9: dbslm.gateway.v1.Trace.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
-	8,  // 10: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
-	9,  // 11: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	10, // 12: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	11, // 13: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	6,  // 0: dbslm.gateway.v1.Trace.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	7,  // 1: dbslm.gateway.v1.Trace.turn_time:type_name -> google.protobuf.Timestamp
+	3,  // 2: dbslm.gateway.v1.Trace.corrections:type_name -> dbslm.gateway.v1.VersionedId
+	3,  // 3: dbslm.gateway.v1.Trace.facts:type_name -> dbslm.gateway.v1.VersionedId
+	4,  // 4: dbslm.gateway.v1.Trace.segments:type_name -> dbslm.gateway.v1.TraceSegment
+	5,  // 5: dbslm.gateway.v1.Trace.degradations:type_name -> dbslm.gateway.v1.Degradation
+	3,  // 6: dbslm.gateway.v1.Trace.biases:type_name -> dbslm.gateway.v1.VersionedId
+	3,  // 7: dbslm.gateway.v1.Trace.steering:type_name -> dbslm.gateway.v1.VersionedId
+	8,  // 8: dbslm.gateway.v1.Trace.window_bounds:type_name -> dbslm.memory.v1.WindowBounds
+	2,  // 9: dbslm.gateway.v1.Trace.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
+	9,  // 10: dbslm.gateway.v1.Carried.spoken:type_name -> dbslm.concept.v1.Spoken
+	10, // 11: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
+	11, // 12: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	12, // 13: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	13, // 14: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_trace_proto_init() }
@@ -773,7 +824,7 @@ func file_dbslm_gateway_v1_trace_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_gateway_v1_trace_proto_rawDesc), len(file_dbslm_gateway_v1_trace_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

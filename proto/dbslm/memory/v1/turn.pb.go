@@ -430,7 +430,9 @@ type PrepareTurnResponse struct {
 	// The correction of the previous reply that the message itself makes ("No, it's Paris"), by the rules of its language;
 	// or that an earlier message made whose turn got no reply. It is looked for in the latest 12 messages whatever the window, and
 	// in a committed turn too. Absent when there is none. Nothing is recorded by noticing.
-	Noticed       *NoticedCorrection `protobuf:"bytes,12,opt,name=noticed,proto3" json:"noticed,omitempty"`
+	Noticed *NoticedCorrection `protobuf:"bytes,12,opt,name=noticed,proto3" json:"noticed,omitempty"`
+	// What the last committed turn of the conversation carried on; empty for none. The same for every attempt at a turn.
+	Carried       []byte `protobuf:"bytes,13,opt,name=carried,proto3" json:"carried,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -549,6 +551,13 @@ func (x *PrepareTurnResponse) GetNoticed() *NoticedCorrection {
 	return nil
 }
 
+func (x *PrepareTurnResponse) GetCarried() []byte {
+	if x != nil {
+		return x.Carried
+	}
+	return nil
+}
+
 // NoticedCorrection is a correction that a message makes in the person's own words.
 type NoticedCorrection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -618,7 +627,9 @@ type CommitTurnRequest struct {
 	// Why it ended: "stop", "length", "cancelled", "error".
 	FinishReason string `protobuf:"bytes,4,opt,name=finish_reason,json=finishReason,proto3" json:"finish_reason,omitempty"`
 	// Its trace.
-	Trace         *Trace `protobuf:"bytes,5,opt,name=trace,proto3" json:"trace,omitempty"`
+	Trace *Trace `protobuf:"bytes,5,opt,name=trace,proto3" json:"trace,omitempty"`
+	// What the next turn of the conversation gets from this one, in place of what this one got. Written and read by the gateway only.
+	Carried       []byte `protobuf:"bytes,6,opt,name=carried,proto3" json:"carried,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -684,6 +695,13 @@ func (x *CommitTurnRequest) GetFinishReason() string {
 func (x *CommitTurnRequest) GetTrace() *Trace {
 	if x != nil {
 		return x.Trace
+	}
+	return nil
+}
+
+func (x *CommitTurnRequest) GetCarried() []byte {
+	if x != nil {
+		return x.Carried
 	}
 	return nil
 }
@@ -1653,7 +1671,7 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	"\x05lease\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12-\n" +
 	"\x04pins\x18\a \x01(\v2\x19.dbslm.memory.v1.TurnPinsR\x04pins\x122\n" +
 	"\x10correction_limit\x18\b \x01(\rB\a\xbaH\x04*\x02\x182R\x0fcorrectionLimit\x12\x18\n" +
-	"\apreview\x18( \x01(\bR\apreview\"\xb6\x05\n" +
+	"\apreview\x18( \x01(\bR\apreview\"\xd0\x05\n" +
 	"\x13PrepareTurnResponse\x12)\n" +
 	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\x12A\n" +
 	"\fconversation\x18\x02 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\x12;\n" +
@@ -1669,18 +1687,20 @@ const file_dbslm_memory_v1_turn_proto_rawDesc = "" +
 	" \x01(\v2\x1b.dbslm.memory.v1.StatisticsR\n" +
 	"statistics\x12J\n" +
 	"\x12recent_corrections\x18\v \x03(\v2\x1b.dbslm.memory.v1.CorrectionR\x11recentCorrections\x12<\n" +
-	"\anoticed\x18\f \x01(\v2\".dbslm.memory.v1.NoticedCorrectionR\anoticed\"q\n" +
+	"\anoticed\x18\f \x01(\v2\".dbslm.memory.v1.NoticedCorrectionR\anoticed\x12\x18\n" +
+	"\acarried\x18\r \x01(\fR\acarried\"q\n" +
 	"\x11NoticedCorrection\x12H\n" +
 	"\n" +
 	"correction\x18\x01 \x01(\v2(.dbslm.memory.v1.RecordCorrectionRequestR\n" +
 	"correction\x12\x12\n" +
-	"\x04rule\x18\x02 \x01(\tR\x04rule\"\x87\x02\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\"\xac\x02\n" +
 	"\x11CommitTurnRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\"\n" +
 	"\aturn_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x06turnId\x12#\n" +
 	"\acontent\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\acontent\x12J\n" +
 	"\rfinish_reason\x18\x04 \x01(\tB%\xbaH\"r R\x04stopR\x06lengthR\tcancelledR\x05errorR\ffinishReason\x12,\n" +
-	"\x05trace\x18\x05 \x01(\v2\x16.dbslm.memory.v1.TraceR\x05trace\"s\n" +
+	"\x05trace\x18\x05 \x01(\v2\x16.dbslm.memory.v1.TraceR\x05trace\x12#\n" +
+	"\acarried\x18\x06 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x01R\acarried\"s\n" +
 	"\x12CommitTurnResponse\x12)\n" +
 	"\x04turn\x18\x01 \x01(\v2\x15.dbslm.memory.v1.TurnR\x04turn\x122\n" +
 	"\amessage\x18\x02 \x01(\v2\x18.dbslm.memory.v1.MessageR\amessage\"\x88\x01\n" +

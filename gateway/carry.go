@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	conceptv1 "dbslm/proto/dbslm/concept/v1"
+	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// carriedSpoken bounds the concepts that are carried from reply to reply, carriedReplies for how many replies.
+const carriedSpoken, carriedReplies = 64, 32
+
+// recent is how each concept spoke last in earlier replies of the conversation, newest first.
+func (t *turn) recent() []*conceptv1.Spoken {
+	carried := &gatewayv1.Carried{}
+	// What a newer program may have written is left out: a template then may speak twice in a row.
+	if err := proto.Unmarshal(t.prepared.Carried, carried); err != nil {
+		return nil
+	}
+	return first(carried.Spoken, carriedSpoken)
+}
+
+// carry is what the next turn of the conversation gets from this one; nil for nothing.
+func (t *turn) carry() []byte {
+	spoken, seen := []*conceptv1.Spoken{}, map[string]bool{}
+	add := func(s *conceptv1.Spoken) {
+		if !seen[s.Concept] && s.RepliesAgo < carriedReplies {
+			seen[s.Concept] = true
+			spoken = append(spoken, s)
+		}
+	}
+	for i := len(t.trace.Segments) - 1; i >= 0; i-- {
+		if span := t.trace.Segments[i].Span; span != nil {
+			add(&conceptv1.Spoken{Concept: span.Concept, TemplateId: span.TemplateId})
+		}
+	}
+	for _, s := range t.recent() {
+		add(&conceptv1.Spoken{Concept: s.Concept, TemplateId: s.TemplateId, RepliesAgo: s.RepliesAgo + 1})
+	}
+	carried, err := proto.MarshalOptions{Deterministic: true}.Marshal(&gatewayv1.Carried{Spoken: first(spoken, carriedSpoken)})
+	if err != nil || len(spoken) == 0 { // names that are no UTF-8 cannot come out of level 3
+		return nil
+	}
+	return carried
+}
