@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"testing"
 
+	"dbslm/pkg/errors"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
-	memoryv1 "dbslm/proto/dbslm/memory/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -16,6 +17,7 @@ import (
 // said or failed in between. Another conversation knows nothing of it. A retry gets the same reply, and replies replay.
 func TestNotTwiceInARow(t *testing.T) {
 	eachSystem(t, func(t *testing.T, s system) {
+		train(t, s.gateway, "harbour", harbour)
 		s.hours(t)
 		for _, name := range []string{"second", "third"} {
 			_, err := s.catalogue.PutTemplate(t.Context(), &conceptv1.PutTemplateRequest{Template: &conceptv1.Template{Concept: "Hours", Name: name, Text: "On {market_day}, says the " + name + "."}})
@@ -32,16 +34,14 @@ func TestNotTwiceInARow(t *testing.T) {
 
 		conversation := start(t, s.gateway)
 		last, different := "", map[string]bool{}
-		turns := memoryv1.NewTurnServiceClient(s.Conn())
 		for i := range 8 {
 			id := fmt.Sprint("turn", i)
 			if i%3 == 1 { // nobody speaks of it, or a turn fails
 				respond(t, s.gateway, conversation, id+"between", "xylophones rarely bite", seed)
-				p, err := turns.PrepareTurn(t.Context(), &memoryv1.PrepareTurnRequest{ConversationId: conversation, RequestId: id + "fails", Text: "Well?"})
-				if err == nil {
-					_, err = turns.FailTurn(t.Context(), &memoryv1.FailTurnRequest{TurnId: p.Turn.TurnId})
-				}
-				if err != nil {
+				_, err := s.gateway.Respond(t.Context(), &gatewayv1.RespondRequest{
+					ConversationId: conversation, Text: "xylophones rarely bite", Parameters: &ngramv1.DecodeParameters{Profile: "missing"},
+				})
+				if errors.ReasonOf(err) != "PROFILE_NOT_FOUND" {
 					t.Fatal(err)
 				}
 			}

@@ -55,10 +55,12 @@ func PickTemplate(templates []Template, language string, payload map[string]any,
 			fit = append(fit, t)
 		}
 		if len(fit) > 0 {
-			if len(fit) > 1 {
+			picked = draw(fit, seed)
+			if picked.ID == avoid && len(fit) > 1 {
 				fit = slices.DeleteFunc(fit, func(t Template) bool { return t.ID == avoid })
+				picked = draw(fit, mix(seed))
 			}
-			return draw(fit, seed), nil, SkippedNone
+			return picked, nil, SkippedNone
 		}
 	}
 	slices.Sort(missing)

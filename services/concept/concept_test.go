@@ -32,6 +32,18 @@ func TestPickTemplate(t *testing.T) {
 	if share := float64(counts["2"]) / 4000; share < 0.7 || share > 0.8 {
 		t.Errorf("weight 3 of 4 was drawn with share %v", share)
 	}
+	// One to avoid gives way to others by their weights, and speaks where it is the only one.
+	three, counts := append(templates[:2:2], concept.Template{ID: "4", Name: "third", Text: "hi {name}", Weight: 1}), map[string]int{}
+	for seed := range uint64(4000) {
+		picked, _, _ := concept.PickTemplate(three, "", map[string]any{"name": "Ana"}, seed, "4")
+		counts[picked.ID]++
+		if picked, _, _ = concept.PickTemplate(three[2:], "", map[string]any{"name": "Ana"}, seed, "4"); picked.ID != "4" {
+			t.Fatal("the only template was avoided")
+		}
+	}
+	if share := float64(counts["2"]) / 4000; counts["4"] > 0 || share < 0.7 || share > 0.8 {
+		t.Errorf("with one to avoid: %v", counts)
+	}
 	if picked, _, _ := concept.PickTemplate(templates, "pt-BR", map[string]any{"title": "Dona"}, 1, ""); picked.ID != "3" {
 		t.Errorf("pt-BR falls back to pt: got %v", picked)
 	}
