@@ -148,6 +148,9 @@ func (t *Trainer) depart(ctx context.Context, d *stored, text io.Reader) (*store
 		if err := remove(ctx, tx, deleteDocument, d); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, dropSameHeldOut, t.model.Tenant, t.model.Name, d.SHA256[:]); err != nil { // trained on after it was held out
+			return err
+		}
 		if again != nil {
 			if again.spilled {
 				if err := remove(ctx, tx, deleteAside, &again.stored); err != nil {

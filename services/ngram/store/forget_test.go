@@ -236,6 +236,27 @@ func TestForgetEverything(t *testing.T) {
 	})
 }
 
+// A text that was held out, and trained on after all, is forgotten in both places; another held-out text stays.
+func TestForgetWhatWasHeldOut(t *testing.T) {
+	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {
+		s := store.New(db, store.Options{})
+		for held, want := range map[string]int{"x quokka\n": 0, "y x\n": 1} {
+			mustReceive(t, s, "m", whitespace, source("kept", "x y\n"))
+			if _, _, err := s.SetHeldOut(t.Context(), tenant, "m", []byte(held)); err != nil {
+				t.Fatal(err)
+			}
+			mustReceive(t, s, "m", whitespace, source("secret", "x quokka\n"))
+			if _, err := forget(t.Context(), s, "m", store.Forgetting{Label: "secret"}); err != nil {
+				t.Fatal(err)
+			}
+			var rows int
+			if err := db.QueryRow(t.Context(), `SELECT COUNT(*) FROM tbl_l1_held_out`).Scan(&rows); err != nil || rows != want {
+				t.Errorf("%q: %d held-out texts are left, error %v", held, rows, err)
+			}
+		}
+	})
+}
+
 // Without its text, a document is forgotten by who has it: the text is asked for, checked, and kept no longer than needed.
 func TestForgetWithoutKeptText(t *testing.T) {
 	databasetest.Each(t, store.Schema, func(t *testing.T, db *database.DB) {

@@ -19,6 +19,7 @@ const (
 	upsertHeldOut   = `INSERT INTO tbl_l1_held_out (tenant, name, sha256, text_bytes, frame) VALUES (?, ?, ?, ?, ?)`
 	deleteHeldOut   = `DELETE FROM tbl_l1_held_out WHERE tenant = ? AND name = ?`
 	selectHeldOut   = `SELECT sha256, text_bytes, frame FROM tbl_l1_held_out WHERE tenant = ? AND name = ?`
+	dropSameHeldOut = `DELETE FROM tbl_l1_held_out WHERE tenant = ? AND name = ? AND sha256 = ?`
 	selectSameText  = `SELECT label FROM tbl_corpus WHERE model_id = ? AND content_hash = ? LIMIT 1`
 	maxHeldOutBytes = 4 << 20
 )
