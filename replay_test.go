@@ -163,8 +163,12 @@ func hold(t *testing.T, s system, number int) (replies []*gatewayv1.RespondRespo
 	if first == nil {
 		return nil
 	}
+	erring := first.Message.MessageId
+	if number%2 == 0 {
+		erring = "" // wrong wherever it is said, so that level 1 is steered in every reply
+	}
 	if _, err := s.gateway.Correct(ctx, &gatewayv1.CorrectRequest{Correction: &memoryv1.RecordCorrectionRequest{
-		ConversationId: conversation, RequestId: "wrong" + conversation, ErrorMessageId: first.Message.MessageId, ErrorContext: "boats", Fact: &memoryv1.CorrectedFact{Value: "sailing ships"},
+		ConversationId: conversation, RequestId: "wrong" + conversation, ErrorMessageId: erring, ErrorContext: "boats", Fact: &memoryv1.CorrectedFact{Value: "sailing ships"},
 	}}); err != nil {
 		t.Error(err)
 	}
