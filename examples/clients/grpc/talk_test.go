@@ -43,7 +43,6 @@ func TestTalk(t *testing.T) {
 		"Python": {[]string{"../../../bin/clients/python3", "talk.py"}, func(t *testing.T) string { t.Helper(); return "PYTHONPATH=" + compile(t) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			run := foreign(t, program.environment(t), program.command)
 			got, err := run(address, corpus)
 			if err != nil {
