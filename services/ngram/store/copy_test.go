@@ -217,7 +217,7 @@ func TestLeftByADeadProcess(t *testing.T) {
 // notCopied says why a table, or a column of one that is copied, stays behind.
 var notCopied = map[string]string{
 	"tbl_l1_counters": "of the store", "tbl_l1_model_names": "made anew", "tbl_l1_jobs": "of the store", "tbl_l1_lease_holders": "who trains the original", "tbl_l1_evaluations": "measured on the original",
-	"tbl_l1_evaluation_orders": "measured on the original", "tbl_l1_build_policies": "of the original", "tbl_l1_held_out": "of the original",
+	"tbl_l1_evaluation_orders": "measured on the original", "tbl_l1_gate_measures": "measured again when a gate compares", "tbl_l1_build_policies": "of the original", "tbl_l1_held_out": "of the original",
 	"tbl_l1_count_segments": "made anew by builds", "tbl_l1_count_journal": "empty while a model is copied", "tbl_l1_context_hotness": "uses of the original", "tbl_corpus_aside": "empty while a model is copied",
 	"until_build": "open", "model_id": "the copy's own", "build_id": "the copy's own", "since_build": "the copy's own", "tenant": "the copy's own", "name": "the copy's own",
 	"state": "the copy's own", "swept": "the copy's own", "failure": "the copy's own", "served_seq": "the copy's own", "request_id": "the copy's own", "retired_at": "the copy's own",

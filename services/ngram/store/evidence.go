@@ -245,7 +245,8 @@ const (
 	selectEstimate = `SELECT b.smoothing, b.storage, b.vocabulary_size, b.counts_version, m.counts_version AS counts_version_now,
   (SELECT COUNT(*) FROM tbl_l1_context_registry r WHERE r.model_id = b.model_id AND r.n = 1) AS counted
 FROM tbl_l1_builds b JOIN tbl_l1_models m ON m.model_id = b.model_id WHERE b.build_id = ?`
-	selectEstimateOrders = `SELECT n, d1, d2, d3 FROM tbl_l1_mkn_params WHERE build_id = ? ORDER BY n`
+	selectEstimateOrders  = `SELECT n, d1, d2, d3 FROM tbl_l1_mkn_params WHERE build_id = ? ORDER BY n`
+	selectEstimateWeights = `SELECT n, class, lambda, events FROM tbl_l1_jm_weights WHERE build_id = ? ORDER BY n, class`
 )
 
 // Estimate reads the parameters of the view's build; the statements are what was run.
@@ -276,8 +277,8 @@ func (v *View) Estimate(ctx context.Context) (Estimate, []Statement, error) {
 	if err != nil || e.Smoothing != ngram.JelinekMercer {
 		return e, statements, err
 	}
-	statements = append(statements, Statement{"weights: tbl_l1_jm_weights", inlined(selectWeights, []any{id}) + ";"})
-	err = v.reader.db.Stream(ctx, selectWeights, []any{id}, func(row database.Row) error {
+	statements = append(statements, Statement{"weights: tbl_l1_jm_weights", inlined(selectEstimateWeights, []any{id}) + ";"})
+	err = v.reader.db.Stream(ctx, selectEstimateWeights, []any{id}, func(row database.Row) error {
 		e.Weights = append(e.Weights, ngram.Weight{Order: int(row.Int(0)), Class: int(row.Int(1)), Lambda: row.Float(2), Events: row.Int(3)})
 		return nil
 	})
