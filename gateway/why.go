@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"dbslm/pkg/errors"
 	"dbslm/pkg/text"
@@ -72,7 +71,7 @@ func (t *turn) tellReply(ctx context.Context, asked *conceptv1.AskedReply) (stri
 				told.Probability = s.Span.Probability
 			}
 		} else if i < len(remade) {
-			told.tokens(remade[i].tokens, wordsIn(words))
+			told.tokens(remade[i].tokens, text.FoldedWords(words))
 		}
 		break
 	}
@@ -138,7 +137,7 @@ func indexOfWords(tokens []*ngramv1.GeneratedToken, words []string) int {
 	var all []string
 	var of []int // the token of each
 	for i, token := range tokens {
-		for _, w := range wordsIn(token.Token.GetText()) {
+		for _, w := range text.FoldedWords(token.Token.GetText()) {
 			all, of = append(all, w), append(of, i)
 		}
 	}
@@ -148,9 +147,4 @@ func indexOfWords(tokens []*ngramv1.GeneratedToken, words []string) int {
 		}
 	}
 	return -1
-}
-
-// wordsIn are the runs of letters, marks and digits of a text, folded.
-func wordsIn(s string) []string {
-	return strings.FieldsFunc(text.FoldKey(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) })
 }

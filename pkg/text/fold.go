@@ -79,3 +79,8 @@ func Truncate(s string, maxBytes int) string {
 	}
 	return s[:end]
 }
+
+// FoldedWords are the runs of letters, marks and digits of a text, each as FoldKey folds it.
+func FoldedWords(s string) []string {
+	return strings.FieldsFunc(FoldKey(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) })
+}

@@ -102,7 +102,7 @@ func always(now said, before []said, trace *gatewayv1.Trace, source *Source) []v
 // repeats finds a reply said before to another question, a sentence said twice, or words said twice in a row.
 func repeats(now said, before []said) string {
 	for _, b := range before {
-		if b.reply == now.reply && !slices.Equal(wordsOf(b.asked), wordsOf(now.asked)) {
+		if b.reply == now.reply && !slices.Equal(text.FoldedWords(b.asked), text.FoldedWords(now.asked)) {
 			return fmt.Sprintf("said before, to %q", b.asked)
 		}
 	}
@@ -113,7 +113,7 @@ func repeats(now said, before []said) string {
 		}
 		sentences[s] = true
 	}
-	words := wordsOf(now.reply)
+	words := text.FoldedWords(now.reply)
 	for n := 2; n <= 8; n++ {
 		for i := 0; i+2*n <= len(words); i++ {
 			if slices.Equal(words[i:i+n], words[i+n:i+2*n]) {
@@ -176,11 +176,6 @@ func writtenBadly(reply string) string {
 	return ""
 }
 
-// wordsOf are the folded runs of letters, marks and digits of a text.
-func wordsOf(s string) []string {
-	return strings.FieldsFunc(text.FoldKey(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) })
-}
-
 // Source is the text that a model was trained on, in which copies are looked for.
 type Source struct {
 	words string // folded, one blank between two words and at both ends
@@ -192,7 +187,7 @@ func NewSource(texts []string, limit int) *Source {
 	var b strings.Builder
 	for _, t := range texts {
 		b.WriteString(" \n ")
-		b.WriteString(strings.Join(wordsOf(t), " "))
+		b.WriteString(strings.Join(text.FoldedWords(t), " "))
 	}
 	b.WriteString(" ")
 	return &Source{b.String(), limit}
@@ -201,7 +196,7 @@ func NewSource(texts []string, limit int) *Source {
 // copied finds words of level 1 that stand in the source in a row longer than the limit.
 func (s *Source) copied(trace *gatewayv1.Trace) string {
 	for _, segment := range trace.GetSegments() {
-		words := wordsOf(segment.Text)
+		words := text.FoldedWords(segment.Text)
 		for i := 0; segment.Span == nil && i+s.limit < len(words); i++ {
 			if row := strings.Join(words[i:i+s.limit+1], " "); strings.Contains(s.words, " "+row+" ") {
 				return fmt.Sprintf("copies %d words: %q", s.limit+1, row)
