@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -128,19 +127,15 @@ func checkUtterance(text string) error {
 
 // readUtteranceFile reads a file of lines, or standard input for "-".
 func readUtteranceFile[T any](ctx context.Context, a *app, name string, parse func(line string) (T, error)) ([]T, error) {
-	if name == "-" {
-		return readUtterances(interruptible(ctx, a.in), "standard input", parse)
-	}
-	path, err := expandHome(name)
+	in, err := a.openNamed(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, usagef("%v", err)
+	defer in.Close()
+	if name == "-" {
+		name = "standard input"
 	}
-	defer f.Close()
-	return readUtterances(f, name, parse)
+	return readUtterances(in, name, parse)
 }
 
 // importSummary is what an import did, as it is printed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -53,7 +52,7 @@ stored in one transaction: concepts that the file does not name are removed, unl
   dbslm concepts export --bot sail-loft | dbslm concepts apply - --bot copy`,
 		Args: oneArg("the file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, err := a.readBotFile(args[0])
+			file, err := a.readBotFile(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -69,20 +68,12 @@ stored in one transaction: concepts that the file does not name are removed, unl
 	return cmd
 }
 
-func (a *app) readBotFile(name string) (string, error) {
-	in := a.in
-	if name != "-" {
-		path, err := expandHome(name)
-		if err != nil {
-			return "", err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return "", usagef("%v", err)
-		}
-		defer f.Close()
-		in = f
+func (a *app) readBotFile(ctx context.Context, name string) (string, error) {
+	in, err := a.openNamed(ctx, name)
+	if err != nil {
+		return "", err
 	}
+	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, maxBotFile+1))
 	switch {
 	case err != nil:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"dbslm/cmd/dbslm/converse"
@@ -90,7 +89,7 @@ func (a *app) converse(ctx context.Context, files []string, c conversing) error 
 	scripts := make([]*converse.Script, len(files))
 	for i, name := range files {
 		var err error
-		if scripts[i], err = a.readScript(name); err != nil {
+		if scripts[i], err = a.readScript(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -162,20 +161,12 @@ func readTexts(paths []string) (texts []string, err error) {
 	return texts, nil
 }
 
-func (a *app) readScript(name string) (*converse.Script, error) {
-	in := a.in
-	if name != "-" {
-		path, err := expandHome(name)
-		if err != nil {
-			return nil, err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, usagef("%v", err)
-		}
-		defer f.Close()
-		in = f
+func (a *app) readScript(ctx context.Context, name string) (*converse.Script, error) {
+	in, err := a.openNamed(ctx, name)
+	if err != nil {
+		return nil, err
 	}
+	defer in.Close()
 	script, err := converse.Read(in)
 	if err != nil {
 		return nil, usagef("%s: %s", name, errors.Public(err))

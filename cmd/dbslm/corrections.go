@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -342,7 +341,7 @@ of one subject they count as superseded at once. Importing twice changes nothing
 			if origin == "" {
 				return usagef("--origin is needed: a name for where the corrections come from")
 			}
-			requests, skipped, err := a.readImport(args[0], origin, p)
+			requests, skipped, err := a.readImport(cmd.Context(), args[0], origin, p)
 			if err != nil {
 				return err
 			}
@@ -386,16 +385,12 @@ type importedCorrections struct {
 const maxImportLine = 1 << 20
 
 // readImport reads all lines before anything is recorded.
-func (a *app) readImport(path, origin string, to scopeFlags) (requests []*memoryv1.RecordCorrectionRequest, skipped int, err error) {
-	in := a.in
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, 0, usagef("%s cannot be read: %v", path, reason(err))
-		}
-		defer f.Close()
-		in = f
+func (a *app) readImport(ctx context.Context, path, origin string, to scopeFlags) (requests []*memoryv1.RecordCorrectionRequest, skipped int, err error) {
+	in, err := a.openNamed(ctx, path)
+	if err != nil {
+		return nil, 0, err
 	}
+	defer in.Close()
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxImportLine)
 	number := 0

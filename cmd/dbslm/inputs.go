@@ -206,6 +206,22 @@ func (p *pipe) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// openNamed opens a file, or standard input for "-".
+func (a *app) openNamed(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(interruptible(ctx, a.in)), nil
+	}
+	path, err := expandHome(name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	return file, nil
+}
+
 // interruptible makes reads end when ctx does. The read in progress goes on in the background: this is for
 // standard input and pipes, where it may wait for a person.
 func interruptible(ctx context.Context, r io.Reader) io.Reader {

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -223,7 +223,7 @@ is UTF-8, at most 4 MiB, and "-" reads standard input. A text that is a document
 				return usagef("name the file to hold out, or use --clear; see: dbslm builds hold-out --help")
 			case !none:
 				var err error
-				if text, err = readHeldOut(a.in, args[0]); err != nil {
+				if text, err = a.readHeldOut(cmd.Context(), args[0]); err != nil {
 					return err
 				}
 			}
@@ -250,17 +250,13 @@ is UTF-8, at most 4 MiB, and "-" reads standard input. A text that is a document
 
 const maxHeldOut = 4 << 20
 
-func readHeldOut(in io.Reader, path string) ([]byte, error) {
-	from := in
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, usagef("%v", err)
-		}
-		defer file.Close()
-		from = file
+func (a *app) readHeldOut(ctx context.Context, path string) ([]byte, error) {
+	in, err := a.openNamed(ctx, path)
+	if err != nil {
+		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(from, maxHeldOut+1))
+	defer in.Close()
+	text, err := io.ReadAll(io.LimitReader(in, maxHeldOut+1))
 	switch {
 	case err != nil:
 		return nil, usagef("%s cannot be read: %v", path, err)

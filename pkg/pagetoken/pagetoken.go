@@ -59,12 +59,35 @@ func Decode(text string, query []string, length int) ([]string, error) {
 		err = json.Unmarshal(body, &t)
 	}
 	if err != nil || len(t.Position) != length {
-		return nil, invalid("the page token is damaged; begin again without one")
+		return nil, Damaged()
 	}
 	if t.Query != fingerprint(query) {
 		return nil, invalid("the page token belongs to another query; begin again without one")
 	}
 	return t.Position, nil
+}
+
+// Place returns the key of a token made by Cut for the same query; "" for the empty token. Any other token is InvalidArgument.
+func Place(text string, query []string) (string, error) {
+	position, err := Decode(text, query, 1)
+	if position == nil {
+		return "", err
+	}
+	return position[0], nil
+}
+
+// Cut makes a page of rows that were read with a limit of one more than its size: the rows of the page, and the token of the
+// page after it, "" when this is the last. The key of a row is what the next page begins behind.
+func Cut[Row any](query []string, found []Row, size int, key func(Row) string) (page []Row, next string) {
+	if len(found) <= size {
+		return found, ""
+	}
+	return found[:size], Encode(query, key(found[size-1]))
+}
+
+// Damaged is the error for a token whose position cannot be what the list made.
+func Damaged() error {
+	return invalid("the page token is damaged; begin again without one")
 }
 
 func invalid(text string) error {

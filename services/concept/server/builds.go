@@ -5,7 +5,6 @@ import (
 	"math"
 	"strconv"
 
-	"dbslm/pkg/errors"
 	"dbslm/pkg/pagetoken"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	"dbslm/services/concept"
@@ -47,30 +46,27 @@ func (s *Server) needBot(ctx context.Context, name concept.Bot) error {
 func (s *decisions) ListConceptBuilds(ctx context.Context, req *conceptv1.ListConceptBuildsRequest) (*conceptv1.ListConceptBuildsResponse, error) {
 	name := botOf(req.Tenant, req.Bot)
 	query := []string{"ListConceptBuilds", name.Tenant, name.Name}
-	position, err := pagetoken.Decode(req.PageToken, query, 1)
+	place, err := pagetoken.Place(req.PageToken, query)
 	if err != nil {
 		return nil, err
 	}
 	before := int64(math.MaxInt64)
-	if position != nil {
-		if before, err = strconv.ParseInt(position[0], 10, 64); err != nil {
-			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
+	if place != "" {
+		if before, err = strconv.ParseInt(place, 10, 64); err != nil {
+			return nil, pagetoken.Damaged()
 		}
 	}
 	if err := s.store.NeedBot(ctx, name); err != nil {
 		return nil, err
 	}
 	size := pagetoken.Size(req.PageSize)
-	builds, err := s.store.ListBuilds(ctx, name, before, size+1)
+	found, err := s.store.ListBuilds(ctx, name, before, size+1)
 	if err != nil {
 		return nil, err
 	}
-	resp := &conceptv1.ListConceptBuildsResponse{}
-	if len(builds) > size {
-		resp.NextPageToken = pagetoken.Encode(query, strconv.FormatInt(int64(builds[size-1].ID), 10))
-		builds = builds[:size]
-	}
-	for _, b := range builds {
+	page, next := pagetoken.Cut(query, found, size, func(b concept.Build) string { return strconv.FormatUint(uint64(b.ID), 10) })
+	resp := &conceptv1.ListConceptBuildsResponse{NextPageToken: next}
+	for _, b := range page {
 		resp.Builds = append(resp.Builds, buildProto(name, b))
 	}
 	return resp, nil

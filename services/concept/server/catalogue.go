@@ -77,7 +77,7 @@ func (s *catalogue) GetConcept(ctx context.Context, req *conceptv1.GetConceptReq
 func (s *catalogue) ListConcepts(ctx context.Context, req *conceptv1.ListConceptsRequest) (*conceptv1.ListConceptsResponse, error) {
 	name := botOf(req.Tenant, req.Bot)
 	query := []string{"ListConcepts", name.Tenant, name.Name}
-	after, err := pagetoken.Decode(req.PageToken, query, 1)
+	after, err := pagetoken.Place(req.PageToken, query)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s *catalogue) ListConcepts(ctx context.Context, req *conceptv1.ListConcept
 	}
 	resp := &conceptv1.ListConceptsResponse{}
 	for _, n := range b.names {
-		if after != nil && n <= after[0] {
+		if n <= after {
 			continue
 		}
 		if len(resp.Concepts) == pagetoken.Size(req.PageSize) {
@@ -167,7 +167,7 @@ func (s *catalogue) ListTemplates(ctx context.Context, req *conceptv1.ListTempla
 	first := 0
 	if position != nil {
 		if first, err = strconv.Atoi(position[0]); err != nil || first < 0 {
-			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
+			return nil, pagetoken.Damaged()
 		}
 	}
 	b, err := s.bots.get(ctx, name, 0)
@@ -239,7 +239,7 @@ func (s *catalogue) ListExamples(ctx context.Context, req *conceptv1.ListExample
 	if position != nil {
 		afterConcept = position[0]
 		if afterHash, err = strconv.ParseInt(position[1], 10, 64); err != nil {
-			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
+			return nil, pagetoken.Damaged()
 		}
 	}
 	if err := s.store.NeedBot(ctx, name); err != nil {

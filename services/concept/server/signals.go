@@ -130,7 +130,7 @@ func (s *signals) ListSignals(ctx context.Context, req *conceptv1.ListSignalsReq
 		score, scoreErr := strconv.ParseFloat(position[0], 64)
 		created, createdErr := strconv.ParseInt(position[1], 10, 64)
 		if scoreErr != nil || createdErr != nil {
-			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
+			return nil, pagetoken.Damaged()
 		}
 		after = store.SignalPosition{Score: score, Created: created, ID: position[2]}
 	}

@@ -134,7 +134,7 @@ func (s *wholeBots) ListHistory(ctx context.Context, req *conceptv1.ListHistoryR
 		var err2 error
 		version, err = strconv.ParseInt(position[0], 10, 64)
 		if seq, err2 = strconv.ParseInt(position[1], 10, 64); err != nil || err2 != nil {
-			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one")
+			return nil, pagetoken.Damaged()
 		}
 	}
 	if err := s.store.NeedBot(ctx, name); err != nil {

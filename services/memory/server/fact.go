@@ -78,7 +78,7 @@ func (s facts) ListFacts(ctx context.Context, req *memoryv1.ListFactsRequest) (*
 		IncludeRetired: req.GetIncludeRetired(), After: after, Limit: pagetoken.Size(req.GetPageSize()),
 	})
 	if after != "" && errors.ReasonOf(err) == "FACT_NOT_FOUND" { // deleted with its conversation, or never ours
-		return nil, damaged()
+		return nil, pagetoken.Damaged()
 	}
 	if err != nil {
 		return nil, err

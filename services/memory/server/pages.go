@@ -3,7 +3,6 @@ package server
 import (
 	"strconv"
 
-	"dbslm/pkg/errors"
 	"dbslm/pkg/pagetoken"
 	"dbslm/services/memory/store"
 )
@@ -47,14 +46,11 @@ func messageToken(query []string, next *store.AfterMessage) string {
 }
 
 func afterID(token string, query []string) (string, error) {
-	position, err := pagetoken.Decode(token, query, 1)
-	if position == nil {
-		return "", err
+	id, err := pagetoken.Place(token, query)
+	if id != "" && checkIDs("", id) != nil {
+		return "", pagetoken.Damaged()
 	}
-	if checkIDs("", position[0]) != nil {
-		return "", damaged()
-	}
-	return position[0], nil
+	return id, err
 }
 
 // idToken names the page after the last of a list, if there is more.
@@ -68,12 +64,7 @@ func idToken[Row any](query []string, more bool, page []Row, id func(Row) string
 func number(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 {
-		return 0, damaged()
+		return 0, pagetoken.Damaged()
 	}
 	return n, nil
-}
-
-func damaged() error {
-	return errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one").
-		Field("page_token", "not a token of this query")
 }

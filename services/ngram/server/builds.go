@@ -142,29 +142,24 @@ func (s *builds) GetBuild(ctx context.Context, req *ngramv1.GetBuildRequest) (*n
 func (s *builds) ListBuilds(ctx context.Context, req *ngramv1.ListBuildsRequest) (*ngramv1.ListBuildsResponse, error) {
 	tenant := tenantOf(req.Tenant)
 	query := []string{"ListBuilds", tenant, req.Model, strconv.FormatBool(req.IncludeEnded)}
-	position, err := pagetoken.Decode(req.PageToken, query, 1)
+	place, err := pagetoken.Place(req.PageToken, query)
 	if err != nil {
 		return nil, err
 	}
-	before := ngram.BuildID(math.MaxUint32)
-	if position != nil {
-		id, err := strconv.ParseUint(position[0], 10, 32)
-		if err != nil {
-			return nil, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one").Field("page_token", "damaged")
+	before := uint64(math.MaxUint32)
+	if place != "" {
+		if before, err = strconv.ParseUint(place, 10, 32); err != nil {
+			return nil, pagetoken.Damaged()
 		}
-		before = ngram.BuildID(id)
 	}
 	size := pagetoken.Size(req.PageSize)
-	found, err := s.store.Builds(ctx, tenant, req.Model, before, size+1, req.IncludeEnded)
+	found, err := s.store.Builds(ctx, tenant, req.Model, ngram.BuildID(before), size+1, req.IncludeEnded)
 	if err != nil {
 		return nil, err
 	}
-	resp := &ngramv1.ListBuildsResponse{}
-	if len(found) > size {
-		found = found[:size]
-		resp.NextPageToken = pagetoken.Encode(query, strconv.FormatUint(uint64(found[size-1].ID), 10))
-	}
-	for _, b := range found {
+	page, next := pagetoken.Cut(query, found, size, func(b ngram.Build) string { return strconv.FormatUint(uint64(b.ID), 10) })
+	resp := &ngramv1.ListBuildsResponse{NextPageToken: next}
+	for _, b := range page {
 		resp.Builds = append(resp.Builds, buildProto(b))
 	}
 	return resp, nil

@@ -110,8 +110,7 @@ func decodePosition(written string, query []string) (store.UsePosition, error) {
 	order, err2 := strconv.Atoi(parts[1])
 	hash, err3 := strconv.ParseInt(parts[2], 10, 64)
 	if err := errors.Join(err1, err2, err3); err != nil || math.IsNaN(stored) || math.IsInf(stored, 0) {
-		return store.UsePosition{}, errors.New(errors.InvalidArgument, "BAD_PAGE_TOKEN", "the page token is damaged; begin again without one").
-			Field("page_token", "not a token of this query")
+		return store.UsePosition{}, pagetoken.Damaged()
 	}
 	return store.UsePosition{Stored: stored, Order: order, Hash: hash}, nil
 }

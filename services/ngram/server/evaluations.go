@@ -29,26 +29,21 @@ func (s *evaluations) ListEvaluations(ctx context.Context, request *ngramv1.List
 	if size := len(request.GetTextSha256()); size != 0 && size != 32 {
 		return nil, errors.New(errors.InvalidArgument, "TEXT_HASH_INVALID", "a SHA-256 has 32 bytes, not %d", size).Field("text_sha256", "must have 32 bytes")
 	}
-	limit := pagetoken.Size(request.GetPageSize())
-	query := []string{"ListEvaluations", request.GetTenant(), request.GetModel(), strconv.Itoa(int(request.GetBuildId())), hex.EncodeToString(request.GetTextSha256())}
-	position, err := pagetoken.Decode(request.GetPageToken(), query, 1)
+	tenant, size := tenantOf(request.GetTenant()), pagetoken.Size(request.GetPageSize())
+	query := []string{"ListEvaluations", tenant, request.GetModel(), strconv.Itoa(int(request.GetBuildId())), hex.EncodeToString(request.GetTextSha256())}
+	before, err := pagetoken.Place(request.GetPageToken(), query)
 	if err != nil {
 		return nil, err
 	}
-	filter := store.EvaluationFilter{Model: request.GetModel(), Build: ngram.BuildID(request.GetBuildId()), Text: request.GetTextSha256()}
-	if position != nil {
-		filter.Before = position[0]
-	}
-	found, err := s.store.Evaluations(ctx, tenantOf(request.GetTenant()), filter, limit)
+	filter := store.EvaluationFilter{Model: request.GetModel(), Build: ngram.BuildID(request.GetBuildId()), Text: request.GetTextSha256(), Before: before}
+	found, err := s.store.Evaluations(ctx, tenant, filter, size+1)
 	if err != nil {
 		return nil, err
 	}
-	response := &ngramv1.ListEvaluationsResponse{}
-	for _, e := range found {
+	page, next := pagetoken.Cut(query, found, size, func(e ngram.Evaluation) string { return e.ID })
+	response := &ngramv1.ListEvaluationsResponse{NextPageToken: next}
+	for _, e := range page {
 		response.Evaluations = append(response.Evaluations, describeEvaluation(e))
-	}
-	if len(found) == limit {
-		response.NextPageToken = pagetoken.Encode(query, found[len(found)-1].ID)
 	}
 	return response, nil
 }

@@ -398,25 +398,18 @@ func documentProto(d ngram.Document) *ngramv1.Document {
 func (s *corpus) ListDocuments(ctx context.Context, req *ngramv1.ListDocumentsRequest) (*ngramv1.ListDocumentsResponse, error) {
 	tenant := tenantOf(req.Tenant)
 	query := []string{"ListDocuments", tenant, req.Model}
-	position, err := pagetoken.Decode(req.PageToken, query, 1)
+	after, err := pagetoken.Place(req.PageToken, query)
 	if err != nil {
 		return nil, err
-	}
-	after := ""
-	if position != nil {
-		after = position[0]
 	}
 	size := pagetoken.Size(req.PageSize)
 	found, err := s.store.Documents(ctx, tenant, req.Model, after, size+1)
 	if err != nil {
 		return nil, err
 	}
-	resp := &ngramv1.ListDocumentsResponse{}
-	if len(found) > size {
-		found = found[:size]
-		resp.NextPageToken = pagetoken.Encode(query, found[size-1].Label)
-	}
-	for _, d := range found {
+	page, next := pagetoken.Cut(query, found, size, func(d ngram.Document) string { return d.Label })
+	resp := &ngramv1.ListDocumentsResponse{NextPageToken: next}
+	for _, d := range page {
 		resp.Documents = append(resp.Documents, documentProto(d))
 	}
 	return resp, nil

@@ -162,25 +162,18 @@ func (s *jobs) ListJobs(ctx context.Context, req *ngramv1.ListJobsRequest) (*ngr
 	if req.Running {
 		query[0] = "ListRunningJobs"
 	}
-	position, err := pagetoken.Decode(req.PageToken, query, 1)
+	before, err := pagetoken.Place(req.PageToken, query)
 	if err != nil {
 		return nil, err
-	}
-	before := ""
-	if position != nil {
-		before = position[0]
 	}
 	size := pagetoken.Size(req.PageSize)
 	found, err := s.store.Jobs(ctx, tenant, req.Model, req.Running, before, size+1)
 	if err != nil {
 		return nil, err
 	}
-	resp := &ngramv1.ListJobsResponse{}
-	if len(found) > size {
-		found = found[:size]
-		resp.NextPageToken = pagetoken.Encode(query, found[size-1].ID)
-	}
-	for _, j := range found {
+	page, next := pagetoken.Cut(query, found, size, func(j ngram.Job) string { return j.ID })
+	resp := &ngramv1.ListJobsResponse{NextPageToken: next}
+	for _, j := range page {
 		resp.Jobs = append(resp.Jobs, jobProto(j))
 	}
 	return resp, nil

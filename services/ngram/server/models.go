@@ -41,25 +41,18 @@ func (s *models) GetModel(ctx context.Context, req *ngramv1.GetModelRequest) (*n
 func (s *models) ListModels(ctx context.Context, req *ngramv1.ListModelsRequest) (*ngramv1.ListModelsResponse, error) {
 	tenant := tenantOf(req.Tenant)
 	query := []string{"ListModels", tenant}
-	position, err := pagetoken.Decode(req.PageToken, query, 1)
+	after, err := pagetoken.Place(req.PageToken, query)
 	if err != nil {
 		return nil, err
-	}
-	after := ""
-	if position != nil {
-		after = position[0]
 	}
 	size := pagetoken.Size(req.PageSize)
 	found, err := s.store.Models(ctx, tenant, after, size+1)
 	if err != nil {
 		return nil, err
 	}
-	resp := &ngramv1.ListModelsResponse{}
-	if len(found) > size {
-		found = found[:size]
-		resp.NextPageToken = pagetoken.Encode(query, found[size-1].Name)
-	}
-	for _, m := range found {
+	page, next := pagetoken.Cut(query, found, size, func(m ngram.Model) string { return m.Name })
+	resp := &ngramv1.ListModelsResponse{NextPageToken: next}
+	for _, m := range page {
 		resp.Models = append(resp.Models, modelProto(m))
 	}
 	return resp, nil
