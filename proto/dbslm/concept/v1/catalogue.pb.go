@@ -47,7 +47,9 @@ type Concept struct {
 	// Version; grows with every change. Set by the service.
 	Version uint32 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
 	// When it last changed; set by the service.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Slots that are read from what a person says, in the order in which they are asked for where templates do not say.
+	Slots         []*ReadSlot `protobuf:"bytes,11,rep,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -152,6 +154,151 @@ func (x *Concept) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Concept) GetSlots() []*ReadSlot {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+// ReadSlot says how the value of a slot is read from what a person says. Exactly one of kind, pattern and values is given.
+type ReadSlot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Slot; the schema must declare it.
+	Slot string `protobuf:"bytes,1,opt,name=slot,proto3" json:"slot,omitempty"`
+	// "date" (2026-11-23, also from "tomorrow", "on Friday", "12 March"), "time" (15:04), "number", "integer", "email", "url", or
+	// "text": the whole answer to the question for the slot.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// RE2 expression; the value is its first group, or all of the match where it has none.
+	Pattern string `protobuf:"bytes,3,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// Values, with other words for them. Case, accents and white space do not matter; the longest match is taken.
+	Values []*SlotValue `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
+	// Also read from earlier messages of the person in the window, the newest first.
+	Earlier       bool `protobuf:"varint,5,opt,name=earlier,proto3" json:"earlier,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadSlot) Reset() {
+	*x = ReadSlot{}
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadSlot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadSlot) ProtoMessage() {}
+
+func (x *ReadSlot) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadSlot.ProtoReflect.Descriptor instead.
+func (*ReadSlot) Descriptor() ([]byte, []int) {
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReadSlot) GetSlot() string {
+	if x != nil {
+		return x.Slot
+	}
+	return ""
+}
+
+func (x *ReadSlot) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ReadSlot) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *ReadSlot) GetValues() []*SlotValue {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *ReadSlot) GetEarlier() bool {
+	if x != nil {
+		return x.Earlier
+	}
+	return false
+}
+
+// SlotValue is a value that a person may name.
+type SlotValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The value, as templates say it.
+	Value string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	// Other words for it.
+	Synonyms      []string `protobuf:"bytes,2,rep,name=synonyms,proto3" json:"synonyms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SlotValue) Reset() {
+	*x = SlotValue{}
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SlotValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SlotValue) ProtoMessage() {}
+
+func (x *SlotValue) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SlotValue.ProtoReflect.Descriptor instead.
+func (*SlotValue) Descriptor() ([]byte, []int) {
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SlotValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *SlotValue) GetSynonyms() []string {
+	if x != nil {
+		return x.Synonyms
+	}
+	return nil
+}
+
 // Template is one way to say a concept.
 type Template struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -172,14 +319,17 @@ type Template struct {
 	// Version; grows with every change. Set by the service.
 	Version uint32 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`
 	// Id (UUIDv7); set by the service.
-	TemplateId    string `protobuf:"bytes,8,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	TemplateId string `protobuf:"bytes,8,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	// Slot that the template asks the person for. Such a template speaks only where the concept cannot speak without the slot;
+	// empty for a template that says the concept.
+	Asks          string `protobuf:"bytes,9,opt,name=asks,proto3" json:"asks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[1]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -191,7 +341,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[1]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -204,7 +354,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{1}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Template) GetConcept() string {
@@ -263,6 +413,13 @@ func (x *Template) GetTemplateId() string {
 	return ""
 }
 
+func (x *Template) GetAsks() string {
+	if x != nil {
+		return x.Asks
+	}
+	return ""
+}
+
 // Example is an utterance that should lead to a concept.
 type Example struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -276,7 +433,7 @@ type Example struct {
 
 func (x *Example) Reset() {
 	*x = Example{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[2]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -288,7 +445,7 @@ func (x *Example) String() string {
 func (*Example) ProtoMessage() {}
 
 func (x *Example) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[2]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -301,7 +458,7 @@ func (x *Example) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Example.ProtoReflect.Descriptor instead.
 func (*Example) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{2}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Example) GetConcept() string {
@@ -333,7 +490,7 @@ type PutConceptRequest struct {
 
 func (x *PutConceptRequest) Reset() {
 	*x = PutConceptRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[3]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +502,7 @@ func (x *PutConceptRequest) String() string {
 func (*PutConceptRequest) ProtoMessage() {}
 
 func (x *PutConceptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[3]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +515,7 @@ func (x *PutConceptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutConceptRequest.ProtoReflect.Descriptor instead.
 func (*PutConceptRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{3}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PutConceptRequest) GetTenant() string {
@@ -395,7 +552,7 @@ type PutConceptResponse struct {
 
 func (x *PutConceptResponse) Reset() {
 	*x = PutConceptResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[4]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -407,7 +564,7 @@ func (x *PutConceptResponse) String() string {
 func (*PutConceptResponse) ProtoMessage() {}
 
 func (x *PutConceptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[4]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -420,7 +577,7 @@ func (x *PutConceptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutConceptResponse.ProtoReflect.Descriptor instead.
 func (*PutConceptResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PutConceptResponse) GetConcept() *Concept {
@@ -452,7 +609,7 @@ type GetConceptRequest struct {
 
 func (x *GetConceptRequest) Reset() {
 	*x = GetConceptRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[5]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -464,7 +621,7 @@ func (x *GetConceptRequest) String() string {
 func (*GetConceptRequest) ProtoMessage() {}
 
 func (x *GetConceptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[5]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -477,7 +634,7 @@ func (x *GetConceptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConceptRequest.ProtoReflect.Descriptor instead.
 func (*GetConceptRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetConceptRequest) GetTenant() string {
@@ -516,7 +673,7 @@ type GetConceptResponse struct {
 
 func (x *GetConceptResponse) Reset() {
 	*x = GetConceptResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[6]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +685,7 @@ func (x *GetConceptResponse) String() string {
 func (*GetConceptResponse) ProtoMessage() {}
 
 func (x *GetConceptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[6]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +698,7 @@ func (x *GetConceptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConceptResponse.ProtoReflect.Descriptor instead.
 func (*GetConceptResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetConceptResponse) GetConcept() *Concept {
@@ -582,7 +739,7 @@ type ListConceptsRequest struct {
 
 func (x *ListConceptsRequest) Reset() {
 	*x = ListConceptsRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[7]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +751,7 @@ func (x *ListConceptsRequest) String() string {
 func (*ListConceptsRequest) ProtoMessage() {}
 
 func (x *ListConceptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[7]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +764,7 @@ func (x *ListConceptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptsRequest.ProtoReflect.Descriptor instead.
 func (*ListConceptsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListConceptsRequest) GetTenant() string {
@@ -651,7 +808,7 @@ type ListConceptsResponse struct {
 
 func (x *ListConceptsResponse) Reset() {
 	*x = ListConceptsResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[8]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +820,7 @@ func (x *ListConceptsResponse) String() string {
 func (*ListConceptsResponse) ProtoMessage() {}
 
 func (x *ListConceptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[8]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +833,7 @@ func (x *ListConceptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptsResponse.ProtoReflect.Descriptor instead.
 func (*ListConceptsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListConceptsResponse) GetConcepts() []*Concept {
@@ -708,7 +865,7 @@ type DeleteConceptRequest struct {
 
 func (x *DeleteConceptRequest) Reset() {
 	*x = DeleteConceptRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +877,7 @@ func (x *DeleteConceptRequest) String() string {
 func (*DeleteConceptRequest) ProtoMessage() {}
 
 func (x *DeleteConceptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +890,7 @@ func (x *DeleteConceptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteConceptRequest.ProtoReflect.Descriptor instead.
 func (*DeleteConceptRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteConceptRequest) GetTenant() string {
@@ -766,7 +923,7 @@ type DeleteConceptResponse struct {
 
 func (x *DeleteConceptResponse) Reset() {
 	*x = DeleteConceptResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +935,7 @@ func (x *DeleteConceptResponse) String() string {
 func (*DeleteConceptResponse) ProtoMessage() {}
 
 func (x *DeleteConceptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +948,7 @@ func (x *DeleteConceptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteConceptResponse.ProtoReflect.Descriptor instead.
 func (*DeleteConceptResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{12}
 }
 
 // PutTemplateRequest is a template to store.
@@ -809,7 +966,7 @@ type PutTemplateRequest struct {
 
 func (x *PutTemplateRequest) Reset() {
 	*x = PutTemplateRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -821,7 +978,7 @@ func (x *PutTemplateRequest) String() string {
 func (*PutTemplateRequest) ProtoMessage() {}
 
 func (x *PutTemplateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -834,7 +991,7 @@ func (x *PutTemplateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplateRequest.ProtoReflect.Descriptor instead.
 func (*PutTemplateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutTemplateRequest) GetTenant() string {
@@ -871,7 +1028,7 @@ type PutTemplateResponse struct {
 
 func (x *PutTemplateResponse) Reset() {
 	*x = PutTemplateResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +1040,7 @@ func (x *PutTemplateResponse) String() string {
 func (*PutTemplateResponse) ProtoMessage() {}
 
 func (x *PutTemplateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1053,7 @@ func (x *PutTemplateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTemplateResponse.ProtoReflect.Descriptor instead.
 func (*PutTemplateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PutTemplateResponse) GetTemplate() *Template {
@@ -932,7 +1089,7 @@ type ListTemplatesRequest struct {
 
 func (x *ListTemplatesRequest) Reset() {
 	*x = ListTemplatesRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1101,7 @@ func (x *ListTemplatesRequest) String() string {
 func (*ListTemplatesRequest) ProtoMessage() {}
 
 func (x *ListTemplatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1114,7 @@ func (x *ListTemplatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTemplatesRequest.ProtoReflect.Descriptor instead.
 func (*ListTemplatesRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListTemplatesRequest) GetTenant() string {
@@ -1008,7 +1165,7 @@ type ListTemplatesResponse struct {
 
 func (x *ListTemplatesResponse) Reset() {
 	*x = ListTemplatesResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1177,7 @@ func (x *ListTemplatesResponse) String() string {
 func (*ListTemplatesResponse) ProtoMessage() {}
 
 func (x *ListTemplatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1190,7 @@ func (x *ListTemplatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTemplatesResponse.ProtoReflect.Descriptor instead.
 func (*ListTemplatesResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListTemplatesResponse) GetTemplates() []*Template {
@@ -1069,7 +1226,7 @@ type DeleteTemplateRequest struct {
 
 func (x *DeleteTemplateRequest) Reset() {
 	*x = DeleteTemplateRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1238,7 @@ func (x *DeleteTemplateRequest) String() string {
 func (*DeleteTemplateRequest) ProtoMessage() {}
 
 func (x *DeleteTemplateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1251,7 @@ func (x *DeleteTemplateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTemplateRequest.ProtoReflect.Descriptor instead.
 func (*DeleteTemplateRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteTemplateRequest) GetTenant() string {
@@ -1141,7 +1298,7 @@ type DeleteTemplateResponse struct {
 
 func (x *DeleteTemplateResponse) Reset() {
 	*x = DeleteTemplateResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1310,7 @@ func (x *DeleteTemplateResponse) String() string {
 func (*DeleteTemplateResponse) ProtoMessage() {}
 
 func (x *DeleteTemplateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1323,7 @@ func (x *DeleteTemplateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTemplateResponse.ProtoReflect.Descriptor instead.
 func (*DeleteTemplateResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{18}
 }
 
 // AddExamplesRequest holds examples.
@@ -1184,7 +1341,7 @@ type AddExamplesRequest struct {
 
 func (x *AddExamplesRequest) Reset() {
 	*x = AddExamplesRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1353,7 @@ func (x *AddExamplesRequest) String() string {
 func (*AddExamplesRequest) ProtoMessage() {}
 
 func (x *AddExamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1366,7 @@ func (x *AddExamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddExamplesRequest.ProtoReflect.Descriptor instead.
 func (*AddExamplesRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AddExamplesRequest) GetTenant() string {
@@ -1244,7 +1401,7 @@ type AddExamplesResponse struct {
 
 func (x *AddExamplesResponse) Reset() {
 	*x = AddExamplesResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1413,7 @@ func (x *AddExamplesResponse) String() string {
 func (*AddExamplesResponse) ProtoMessage() {}
 
 func (x *AddExamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1426,7 @@ func (x *AddExamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddExamplesResponse.ProtoReflect.Descriptor instead.
 func (*AddExamplesResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AddExamplesResponse) GetAdded() uint64 {
@@ -1298,7 +1455,7 @@ type ListExamplesRequest struct {
 
 func (x *ListExamplesRequest) Reset() {
 	*x = ListExamplesRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1467,7 @@ func (x *ListExamplesRequest) String() string {
 func (*ListExamplesRequest) ProtoMessage() {}
 
 func (x *ListExamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1480,7 @@ func (x *ListExamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExamplesRequest.ProtoReflect.Descriptor instead.
 func (*ListExamplesRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListExamplesRequest) GetTenant() string {
@@ -1374,7 +1531,7 @@ type ListExamplesResponse struct {
 
 func (x *ListExamplesResponse) Reset() {
 	*x = ListExamplesResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1543,7 @@ func (x *ListExamplesResponse) String() string {
 func (*ListExamplesResponse) ProtoMessage() {}
 
 func (x *ListExamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1556,7 @@ func (x *ListExamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExamplesResponse.ProtoReflect.Descriptor instead.
 func (*ListExamplesResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListExamplesResponse) GetExamples() []*Example {
@@ -1431,7 +1588,7 @@ type DeleteExamplesRequest struct {
 
 func (x *DeleteExamplesRequest) Reset() {
 	*x = DeleteExamplesRequest{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1600,7 @@ func (x *DeleteExamplesRequest) String() string {
 func (*DeleteExamplesRequest) ProtoMessage() {}
 
 func (x *DeleteExamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1613,7 @@ func (x *DeleteExamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteExamplesRequest.ProtoReflect.Descriptor instead.
 func (*DeleteExamplesRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeleteExamplesRequest) GetTenant() string {
@@ -1491,7 +1648,7 @@ type DeleteExamplesResponse struct {
 
 func (x *DeleteExamplesResponse) Reset() {
 	*x = DeleteExamplesResponse{}
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +1660,7 @@ func (x *DeleteExamplesResponse) String() string {
 func (*DeleteExamplesResponse) ProtoMessage() {}
 
 func (x *DeleteExamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_catalogue_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +1673,7 @@ func (x *DeleteExamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteExamplesResponse.ProtoReflect.Descriptor instead.
 func (*DeleteExamplesResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_concept_v1_catalogue_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeleteExamplesResponse) GetRemoved() uint64 {
@@ -1530,7 +1687,7 @@ var File_dbslm_concept_v1_catalogue_proto protoreflect.FileDescriptor
 
 const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
-	" dbslm/concept/v1/catalogue.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x03\n" +
+	" dbslm/concept/v1/catalogue.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x03\n" +
 	"\aConcept\x128\n" +
 	"\x04name\x18\x01 \x01(\tB$\xbaH!r\x1f2\x1d^[A-Za-z][A-Za-z0-9_]{0,127}$R\x04name\x12*\n" +
 	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x10R\vdescription\x122\n" +
@@ -1543,7 +1700,19 @@ const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\aversion\x18\t \x01(\rR\aversion\x12;\n" +
 	"\vupdate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xd9\x02\n" +
+	"updateTime\x12:\n" +
+	"\x05slots\x18\v \x03(\v2\x1a.dbslm.concept.v1.ReadSlotB\b\xbaH\x05\x92\x01\x02\x10 R\x05slots\"\xf4\x01\n" +
+	"\bReadSlot\x12\x1e\n" +
+	"\x04slot\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x01R\x04slot\x12J\n" +
+	"\x04kind\x18\x02 \x01(\tB6\xbaH3r1R\x00R\x04dateR\x04timeR\x06numberR\aintegerR\x05emailR\x03urlR\x04textR\x04kind\x12\"\n" +
+	"\apattern\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\apattern\x12>\n" +
+	"\x06values\x18\x04 \x03(\v2\x1b.dbslm.concept.v1.SlotValueB\t\xbaH\x06\x92\x01\x03\x10\x88'R\x06values\x12\x18\n" +
+	"\aearlier\x18\x05 \x01(\bR\aearlier\"\\\n" +
+	"\tSlotValue\x12 \n" +
+	"\x05value\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x04R\x05value\x12-\n" +
+	"\bsynonyms\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01(\x80\x04R\bsynonyms\"\xf7\x02\n" +
 	"\bTemplate\x12$\n" +
 	"\aconcept\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\aconcept\x12\x1c\n" +
@@ -1554,7 +1723,8 @@ const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\tcondition\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\tcondition\x12\x18\n" +
 	"\aversion\x18\a \x01(\rR\aversion\x12\x1f\n" +
 	"\vtemplate_id\x18\b \x01(\tR\n" +
-	"templateId\"Y\n" +
+	"templateId\x12\x1c\n" +
+	"\x04asks\x18\t \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x04asks\"Y\n" +
 	"\aExample\x12$\n" +
 	"\aconcept\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\aconcept\x12(\n" +
@@ -1668,71 +1838,75 @@ func file_dbslm_concept_v1_catalogue_proto_rawDescGZIP() []byte {
 	return file_dbslm_concept_v1_catalogue_proto_rawDescData
 }
 
-var file_dbslm_concept_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_dbslm_concept_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_dbslm_concept_v1_catalogue_proto_goTypes = []any{
 	(*Concept)(nil),                // 0: dbslm.concept.v1.Concept
-	(*Template)(nil),               // 1: dbslm.concept.v1.Template
-	(*Example)(nil),                // 2: dbslm.concept.v1.Example
-	(*PutConceptRequest)(nil),      // 3: dbslm.concept.v1.PutConceptRequest
-	(*PutConceptResponse)(nil),     // 4: dbslm.concept.v1.PutConceptResponse
-	(*GetConceptRequest)(nil),      // 5: dbslm.concept.v1.GetConceptRequest
-	(*GetConceptResponse)(nil),     // 6: dbslm.concept.v1.GetConceptResponse
-	(*ListConceptsRequest)(nil),    // 7: dbslm.concept.v1.ListConceptsRequest
-	(*ListConceptsResponse)(nil),   // 8: dbslm.concept.v1.ListConceptsResponse
-	(*DeleteConceptRequest)(nil),   // 9: dbslm.concept.v1.DeleteConceptRequest
-	(*DeleteConceptResponse)(nil),  // 10: dbslm.concept.v1.DeleteConceptResponse
-	(*PutTemplateRequest)(nil),     // 11: dbslm.concept.v1.PutTemplateRequest
-	(*PutTemplateResponse)(nil),    // 12: dbslm.concept.v1.PutTemplateResponse
-	(*ListTemplatesRequest)(nil),   // 13: dbslm.concept.v1.ListTemplatesRequest
-	(*ListTemplatesResponse)(nil),  // 14: dbslm.concept.v1.ListTemplatesResponse
-	(*DeleteTemplateRequest)(nil),  // 15: dbslm.concept.v1.DeleteTemplateRequest
-	(*DeleteTemplateResponse)(nil), // 16: dbslm.concept.v1.DeleteTemplateResponse
-	(*AddExamplesRequest)(nil),     // 17: dbslm.concept.v1.AddExamplesRequest
-	(*AddExamplesResponse)(nil),    // 18: dbslm.concept.v1.AddExamplesResponse
-	(*ListExamplesRequest)(nil),    // 19: dbslm.concept.v1.ListExamplesRequest
-	(*ListExamplesResponse)(nil),   // 20: dbslm.concept.v1.ListExamplesResponse
-	(*DeleteExamplesRequest)(nil),  // 21: dbslm.concept.v1.DeleteExamplesRequest
-	(*DeleteExamplesResponse)(nil), // 22: dbslm.concept.v1.DeleteExamplesResponse
-	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
+	(*ReadSlot)(nil),               // 1: dbslm.concept.v1.ReadSlot
+	(*SlotValue)(nil),              // 2: dbslm.concept.v1.SlotValue
+	(*Template)(nil),               // 3: dbslm.concept.v1.Template
+	(*Example)(nil),                // 4: dbslm.concept.v1.Example
+	(*PutConceptRequest)(nil),      // 5: dbslm.concept.v1.PutConceptRequest
+	(*PutConceptResponse)(nil),     // 6: dbslm.concept.v1.PutConceptResponse
+	(*GetConceptRequest)(nil),      // 7: dbslm.concept.v1.GetConceptRequest
+	(*GetConceptResponse)(nil),     // 8: dbslm.concept.v1.GetConceptResponse
+	(*ListConceptsRequest)(nil),    // 9: dbslm.concept.v1.ListConceptsRequest
+	(*ListConceptsResponse)(nil),   // 10: dbslm.concept.v1.ListConceptsResponse
+	(*DeleteConceptRequest)(nil),   // 11: dbslm.concept.v1.DeleteConceptRequest
+	(*DeleteConceptResponse)(nil),  // 12: dbslm.concept.v1.DeleteConceptResponse
+	(*PutTemplateRequest)(nil),     // 13: dbslm.concept.v1.PutTemplateRequest
+	(*PutTemplateResponse)(nil),    // 14: dbslm.concept.v1.PutTemplateResponse
+	(*ListTemplatesRequest)(nil),   // 15: dbslm.concept.v1.ListTemplatesRequest
+	(*ListTemplatesResponse)(nil),  // 16: dbslm.concept.v1.ListTemplatesResponse
+	(*DeleteTemplateRequest)(nil),  // 17: dbslm.concept.v1.DeleteTemplateRequest
+	(*DeleteTemplateResponse)(nil), // 18: dbslm.concept.v1.DeleteTemplateResponse
+	(*AddExamplesRequest)(nil),     // 19: dbslm.concept.v1.AddExamplesRequest
+	(*AddExamplesResponse)(nil),    // 20: dbslm.concept.v1.AddExamplesResponse
+	(*ListExamplesRequest)(nil),    // 21: dbslm.concept.v1.ListExamplesRequest
+	(*ListExamplesResponse)(nil),   // 22: dbslm.concept.v1.ListExamplesResponse
+	(*DeleteExamplesRequest)(nil),  // 23: dbslm.concept.v1.DeleteExamplesRequest
+	(*DeleteExamplesResponse)(nil), // 24: dbslm.concept.v1.DeleteExamplesResponse
+	(*timestamppb.Timestamp)(nil),  // 25: google.protobuf.Timestamp
 }
 var file_dbslm_concept_v1_catalogue_proto_depIdxs = []int32{
-	23, // 0: dbslm.concept.v1.Concept.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 1: dbslm.concept.v1.PutConceptRequest.concept:type_name -> dbslm.concept.v1.Concept
-	0,  // 2: dbslm.concept.v1.PutConceptResponse.concept:type_name -> dbslm.concept.v1.Concept
-	0,  // 3: dbslm.concept.v1.GetConceptResponse.concept:type_name -> dbslm.concept.v1.Concept
-	1,  // 4: dbslm.concept.v1.GetConceptResponse.templates:type_name -> dbslm.concept.v1.Template
-	0,  // 5: dbslm.concept.v1.ListConceptsResponse.concepts:type_name -> dbslm.concept.v1.Concept
-	1,  // 6: dbslm.concept.v1.PutTemplateRequest.template:type_name -> dbslm.concept.v1.Template
-	1,  // 7: dbslm.concept.v1.PutTemplateResponse.template:type_name -> dbslm.concept.v1.Template
-	1,  // 8: dbslm.concept.v1.ListTemplatesResponse.templates:type_name -> dbslm.concept.v1.Template
-	2,  // 9: dbslm.concept.v1.AddExamplesRequest.examples:type_name -> dbslm.concept.v1.Example
-	2,  // 10: dbslm.concept.v1.ListExamplesResponse.examples:type_name -> dbslm.concept.v1.Example
-	2,  // 11: dbslm.concept.v1.DeleteExamplesRequest.examples:type_name -> dbslm.concept.v1.Example
-	3,  // 12: dbslm.concept.v1.CatalogueService.PutConcept:input_type -> dbslm.concept.v1.PutConceptRequest
-	5,  // 13: dbslm.concept.v1.CatalogueService.GetConcept:input_type -> dbslm.concept.v1.GetConceptRequest
-	7,  // 14: dbslm.concept.v1.CatalogueService.ListConcepts:input_type -> dbslm.concept.v1.ListConceptsRequest
-	9,  // 15: dbslm.concept.v1.CatalogueService.DeleteConcept:input_type -> dbslm.concept.v1.DeleteConceptRequest
-	11, // 16: dbslm.concept.v1.CatalogueService.PutTemplate:input_type -> dbslm.concept.v1.PutTemplateRequest
-	13, // 17: dbslm.concept.v1.CatalogueService.ListTemplates:input_type -> dbslm.concept.v1.ListTemplatesRequest
-	15, // 18: dbslm.concept.v1.CatalogueService.DeleteTemplate:input_type -> dbslm.concept.v1.DeleteTemplateRequest
-	17, // 19: dbslm.concept.v1.CatalogueService.AddExamples:input_type -> dbslm.concept.v1.AddExamplesRequest
-	19, // 20: dbslm.concept.v1.CatalogueService.ListExamples:input_type -> dbslm.concept.v1.ListExamplesRequest
-	21, // 21: dbslm.concept.v1.CatalogueService.DeleteExamples:input_type -> dbslm.concept.v1.DeleteExamplesRequest
-	4,  // 22: dbslm.concept.v1.CatalogueService.PutConcept:output_type -> dbslm.concept.v1.PutConceptResponse
-	6,  // 23: dbslm.concept.v1.CatalogueService.GetConcept:output_type -> dbslm.concept.v1.GetConceptResponse
-	8,  // 24: dbslm.concept.v1.CatalogueService.ListConcepts:output_type -> dbslm.concept.v1.ListConceptsResponse
-	10, // 25: dbslm.concept.v1.CatalogueService.DeleteConcept:output_type -> dbslm.concept.v1.DeleteConceptResponse
-	12, // 26: dbslm.concept.v1.CatalogueService.PutTemplate:output_type -> dbslm.concept.v1.PutTemplateResponse
-	14, // 27: dbslm.concept.v1.CatalogueService.ListTemplates:output_type -> dbslm.concept.v1.ListTemplatesResponse
-	16, // 28: dbslm.concept.v1.CatalogueService.DeleteTemplate:output_type -> dbslm.concept.v1.DeleteTemplateResponse
-	18, // 29: dbslm.concept.v1.CatalogueService.AddExamples:output_type -> dbslm.concept.v1.AddExamplesResponse
-	20, // 30: dbslm.concept.v1.CatalogueService.ListExamples:output_type -> dbslm.concept.v1.ListExamplesResponse
-	22, // 31: dbslm.concept.v1.CatalogueService.DeleteExamples:output_type -> dbslm.concept.v1.DeleteExamplesResponse
-	22, // [22:32] is the sub-list for method output_type
-	12, // [12:22] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	25, // 0: dbslm.concept.v1.Concept.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 1: dbslm.concept.v1.Concept.slots:type_name -> dbslm.concept.v1.ReadSlot
+	2,  // 2: dbslm.concept.v1.ReadSlot.values:type_name -> dbslm.concept.v1.SlotValue
+	0,  // 3: dbslm.concept.v1.PutConceptRequest.concept:type_name -> dbslm.concept.v1.Concept
+	0,  // 4: dbslm.concept.v1.PutConceptResponse.concept:type_name -> dbslm.concept.v1.Concept
+	0,  // 5: dbslm.concept.v1.GetConceptResponse.concept:type_name -> dbslm.concept.v1.Concept
+	3,  // 6: dbslm.concept.v1.GetConceptResponse.templates:type_name -> dbslm.concept.v1.Template
+	0,  // 7: dbslm.concept.v1.ListConceptsResponse.concepts:type_name -> dbslm.concept.v1.Concept
+	3,  // 8: dbslm.concept.v1.PutTemplateRequest.template:type_name -> dbslm.concept.v1.Template
+	3,  // 9: dbslm.concept.v1.PutTemplateResponse.template:type_name -> dbslm.concept.v1.Template
+	3,  // 10: dbslm.concept.v1.ListTemplatesResponse.templates:type_name -> dbslm.concept.v1.Template
+	4,  // 11: dbslm.concept.v1.AddExamplesRequest.examples:type_name -> dbslm.concept.v1.Example
+	4,  // 12: dbslm.concept.v1.ListExamplesResponse.examples:type_name -> dbslm.concept.v1.Example
+	4,  // 13: dbslm.concept.v1.DeleteExamplesRequest.examples:type_name -> dbslm.concept.v1.Example
+	5,  // 14: dbslm.concept.v1.CatalogueService.PutConcept:input_type -> dbslm.concept.v1.PutConceptRequest
+	7,  // 15: dbslm.concept.v1.CatalogueService.GetConcept:input_type -> dbslm.concept.v1.GetConceptRequest
+	9,  // 16: dbslm.concept.v1.CatalogueService.ListConcepts:input_type -> dbslm.concept.v1.ListConceptsRequest
+	11, // 17: dbslm.concept.v1.CatalogueService.DeleteConcept:input_type -> dbslm.concept.v1.DeleteConceptRequest
+	13, // 18: dbslm.concept.v1.CatalogueService.PutTemplate:input_type -> dbslm.concept.v1.PutTemplateRequest
+	15, // 19: dbslm.concept.v1.CatalogueService.ListTemplates:input_type -> dbslm.concept.v1.ListTemplatesRequest
+	17, // 20: dbslm.concept.v1.CatalogueService.DeleteTemplate:input_type -> dbslm.concept.v1.DeleteTemplateRequest
+	19, // 21: dbslm.concept.v1.CatalogueService.AddExamples:input_type -> dbslm.concept.v1.AddExamplesRequest
+	21, // 22: dbslm.concept.v1.CatalogueService.ListExamples:input_type -> dbslm.concept.v1.ListExamplesRequest
+	23, // 23: dbslm.concept.v1.CatalogueService.DeleteExamples:input_type -> dbslm.concept.v1.DeleteExamplesRequest
+	6,  // 24: dbslm.concept.v1.CatalogueService.PutConcept:output_type -> dbslm.concept.v1.PutConceptResponse
+	8,  // 25: dbslm.concept.v1.CatalogueService.GetConcept:output_type -> dbslm.concept.v1.GetConceptResponse
+	10, // 26: dbslm.concept.v1.CatalogueService.ListConcepts:output_type -> dbslm.concept.v1.ListConceptsResponse
+	12, // 27: dbslm.concept.v1.CatalogueService.DeleteConcept:output_type -> dbslm.concept.v1.DeleteConceptResponse
+	14, // 28: dbslm.concept.v1.CatalogueService.PutTemplate:output_type -> dbslm.concept.v1.PutTemplateResponse
+	16, // 29: dbslm.concept.v1.CatalogueService.ListTemplates:output_type -> dbslm.concept.v1.ListTemplatesResponse
+	18, // 30: dbslm.concept.v1.CatalogueService.DeleteTemplate:output_type -> dbslm.concept.v1.DeleteTemplateResponse
+	20, // 31: dbslm.concept.v1.CatalogueService.AddExamples:output_type -> dbslm.concept.v1.AddExamplesResponse
+	22, // 32: dbslm.concept.v1.CatalogueService.ListExamples:output_type -> dbslm.concept.v1.ListExamplesResponse
+	24, // 33: dbslm.concept.v1.CatalogueService.DeleteExamples:output_type -> dbslm.concept.v1.DeleteExamplesResponse
+	24, // [24:34] is the sub-list for method output_type
+	14, // [14:24] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_concept_v1_catalogue_proto_init() }
@@ -1746,7 +1920,7 @@ func file_dbslm_concept_v1_catalogue_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_concept_v1_catalogue_proto_rawDesc), len(file_dbslm_concept_v1_catalogue_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -73,7 +73,7 @@ func (x Lesson_Change) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Lesson_Change.Descriptor instead.
 func (Lesson_Change) EnumDescriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18, 0}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // Utterance is one message of the window.
@@ -332,6 +332,8 @@ type NextRequest struct {
 	// How each concept spoke last in earlier replies of the conversation, newest first: where it has other templates to say, it does
 	// not use the same one again.
 	Recent []*Spoken `protobuf:"bytes,21,rep,name=recent,proto3" json:"recent,omitempty"`
+	// What the reply before left open: the form of its NextResponse.
+	Form *Form `protobuf:"bytes,22,opt,name=form,proto3" json:"form,omitempty"`
 	// Only look: the waiting signal that would speak is not claimed, claims of other turns are not reported, and turn_id is not
 	// used.
 	Preview       bool `protobuf:"varint,40,opt,name=preview,proto3" json:"preview,omitempty"`
@@ -516,6 +518,13 @@ func (x *NextRequest) GetRecent() []*Spoken {
 	return nil
 }
 
+func (x *NextRequest) GetForm() *Form {
+	if x != nil {
+		return x.Form
+	}
+	return nil
+}
+
 func (x *NextRequest) GetPreview() bool {
 	if x != nil {
 		return x.Preview
@@ -587,6 +596,97 @@ func (x *Spoken) GetRepliesAgo() uint32 {
 	return 0
 }
 
+// Form is a concept that asks a person for its slots.
+type Form struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Concept.
+	Concept string `protobuf:"bytes,1,opt,name=concept,proto3" json:"concept,omitempty"`
+	// Slot that was asked for last.
+	Slot string `protobuf:"bytes,2,opt,name=slot,proto3" json:"slot,omitempty"`
+	// Values that the person gave so far, as a JSON object.
+	PayloadJson string `protobuf:"bytes,3,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	// Language code of the questions.
+	LanguageCode string `protobuf:"bytes,4,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
+	// How often each slot was asked for; after twice it is not asked for again.
+	Asked map[string]uint32 `protobuf:"bytes,5,rep,name=asked,proto3" json:"asked,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Replies in a row that were about something else; after two the form is given up.
+	Aside         uint32 `protobuf:"varint,6,opt,name=aside,proto3" json:"aside,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Form) Reset() {
+	*x = Form{}
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Form) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Form) ProtoMessage() {}
+
+func (x *Form) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Form.ProtoReflect.Descriptor instead.
+func (*Form) Descriptor() ([]byte, []int) {
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Form) GetConcept() string {
+	if x != nil {
+		return x.Concept
+	}
+	return ""
+}
+
+func (x *Form) GetSlot() string {
+	if x != nil {
+		return x.Slot
+	}
+	return ""
+}
+
+func (x *Form) GetPayloadJson() string {
+	if x != nil {
+		return x.PayloadJson
+	}
+	return ""
+}
+
+func (x *Form) GetLanguageCode() string {
+	if x != nil {
+		return x.LanguageCode
+	}
+	return ""
+}
+
+func (x *Form) GetAsked() map[string]uint32 {
+	if x != nil {
+		return x.Asked
+	}
+	return nil
+}
+
+func (x *Form) GetAside() uint32 {
+	if x != nil {
+		return x.Aside
+	}
+	return 0
+}
+
 // ProvidedPayload is what a payload provider answered.
 type ProvidedPayload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -602,7 +702,7 @@ type ProvidedPayload struct {
 
 func (x *ProvidedPayload) Reset() {
 	*x = ProvidedPayload{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[5]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +714,7 @@ func (x *ProvidedPayload) String() string {
 func (*ProvidedPayload) ProtoMessage() {}
 
 func (x *ProvidedPayload) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[5]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +727,7 @@ func (x *ProvidedPayload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidedPayload.ProtoReflect.Descriptor instead.
 func (*ProvidedPayload) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ProvidedPayload) GetConcept() string {
@@ -668,7 +768,7 @@ type ConsideredConcept struct {
 
 func (x *ConsideredConcept) Reset() {
 	*x = ConsideredConcept{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[6]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +780,7 @@ func (x *ConsideredConcept) String() string {
 func (*ConsideredConcept) ProtoMessage() {}
 
 func (x *ConsideredConcept) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[6]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +793,7 @@ func (x *ConsideredConcept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsideredConcept.ProtoReflect.Descriptor instead.
 func (*ConsideredConcept) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ConsideredConcept) GetConcept() string {
@@ -739,7 +839,8 @@ type Span struct {
 	LanguageCode string `protobuf:"bytes,5,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
 	// Payload that filled it, as a JSON object.
 	PayloadJson string `protobuf:"bytes,6,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
-	// Source of each slot: "signal", "request", "provider", "correction", "fact", "built_in", "static", "default",
+	// Source of each slot: "signal", "request", "text" (what the person said), "answer" (an earlier answer to a question of the form),
+	// "provider", "correction", "fact", "earlier" (an earlier message of the person), "built_in", "static", "default",
 	// "trace" (of an earlier reply that the person asked about).
 	SlotSources map[string]string `protobuf:"bytes,7,rep,name=slot_sources,json=slotSources,proto3" json:"slot_sources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Signal that asked for it; absent when it was predicted.
@@ -750,13 +851,17 @@ type Span struct {
 	Complete bool `protobuf:"varint,10,opt,name=complete,proto3" json:"complete,omitempty"`
 	// Template that the seed would have drawn, passed over because the concept used it when it spoke last; empty for none.
 	AvoidedTemplateId string `protobuf:"bytes,11,opt,name=avoided_template_id,json=avoidedTemplateId,proto3" json:"avoided_template_id,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Slot that the span asks the person for; empty when it says the concept.
+	Asks string `protobuf:"bytes,12,opt,name=asks,proto3" json:"asks,omitempty"`
+	// True when it goes on with a form, so that the person's text was an answer and is no example of the concept.
+	ContinuesForm bool `protobuf:"varint,13,opt,name=continues_form,json=continuesForm,proto3" json:"continues_form,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[7]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +873,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[7]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +886,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Span) GetConcept() string {
@@ -861,6 +966,20 @@ func (x *Span) GetAvoidedTemplateId() string {
 	return ""
 }
 
+func (x *Span) GetAsks() string {
+	if x != nil {
+		return x.Asks
+	}
+	return ""
+}
+
+func (x *Span) GetContinuesForm() bool {
+	if x != nil {
+		return x.ContinuesForm
+	}
+	return false
+}
+
 // Abstention says that level 3 says nothing.
 type Abstention struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -872,7 +991,7 @@ type Abstention struct {
 
 func (x *Abstention) Reset() {
 	*x = Abstention{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[8]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +1003,7 @@ func (x *Abstention) String() string {
 func (*Abstention) ProtoMessage() {}
 
 func (x *Abstention) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[8]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +1016,7 @@ func (x *Abstention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Abstention.ProtoReflect.Descriptor instead.
 func (*Abstention) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Abstention) GetReason() string {
@@ -916,6 +1035,8 @@ type PayloadNeeded struct {
 	ProviderAddress string `protobuf:"bytes,2,opt,name=provider_address,json=providerAddress,proto3" json:"provider_address,omitempty"`
 	// Slots that are still empty.
 	Slots []string `protobuf:"bytes,3,rep,name=slots,proto3" json:"slots,omitempty"`
+	// Values of the slots that are filled, as a JSON object.
+	PayloadJson string `protobuf:"bytes,4,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
 	// Set instead of an address when the caller itself shall answer: with what it knows of how an earlier reply came about, in the
 	// built-in slots whose names begin with "reply_".
 	AskedReply    *AskedReply `protobuf:"bytes,40,opt,name=asked_reply,json=askedReply,proto3" json:"asked_reply,omitempty"`
@@ -925,7 +1046,7 @@ type PayloadNeeded struct {
 
 func (x *PayloadNeeded) Reset() {
 	*x = PayloadNeeded{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1058,7 @@ func (x *PayloadNeeded) String() string {
 func (*PayloadNeeded) ProtoMessage() {}
 
 func (x *PayloadNeeded) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1071,7 @@ func (x *PayloadNeeded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadNeeded.ProtoReflect.Descriptor instead.
 func (*PayloadNeeded) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PayloadNeeded) GetConcept() string {
@@ -974,6 +1095,13 @@ func (x *PayloadNeeded) GetSlots() []string {
 	return nil
 }
 
+func (x *PayloadNeeded) GetPayloadJson() string {
+	if x != nil {
+		return x.PayloadJson
+	}
+	return ""
+}
+
 func (x *PayloadNeeded) GetAskedReply() *AskedReply {
 	if x != nil {
 		return x.AskedReply
@@ -994,7 +1122,7 @@ type AskedReply struct {
 
 func (x *AskedReply) Reset() {
 	*x = AskedReply{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1134,7 @@ func (x *AskedReply) String() string {
 func (*AskedReply) ProtoMessage() {}
 
 func (x *AskedReply) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1147,7 @@ func (x *AskedReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskedReply.ProtoReflect.Descriptor instead.
 func (*AskedReply) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AskedReply) GetMessagesBack() uint32 {
@@ -1056,13 +1184,15 @@ type NextResponse struct {
 	// Other turns of the conversation that hold unsettled claims. The caller asks memory what became of each, confirms
 	// or releases it, and repeats the request if any was released.
 	UnsettledTurnIds []string `protobuf:"bytes,7,rep,name=unsettled_turn_ids,json=unsettledTurnIds,proto3" json:"unsettled_turn_ids,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The form that is open after a reply that ends with this decision; absent when none is.
+	Form          *Form `protobuf:"bytes,8,opt,name=form,proto3" json:"form,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NextResponse) Reset() {
 	*x = NextResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1204,7 @@ func (x *NextResponse) String() string {
 func (*NextResponse) ProtoMessage() {}
 
 func (x *NextResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1217,7 @@ func (x *NextResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextResponse.ProtoReflect.Descriptor instead.
 func (*NextResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NextResponse) GetDecision() isNextResponse_Decision {
@@ -1152,6 +1282,13 @@ func (x *NextResponse) GetUnsettledTurnIds() []string {
 	return nil
 }
 
+func (x *NextResponse) GetForm() *Form {
+	if x != nil {
+		return x.Form
+	}
+	return nil
+}
+
 type isNextResponse_Decision interface {
 	isNextResponse_Decision()
 }
@@ -1196,7 +1333,7 @@ type RenderRequest struct {
 
 func (x *RenderRequest) Reset() {
 	*x = RenderRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1345,7 @@ func (x *RenderRequest) String() string {
 func (*RenderRequest) ProtoMessage() {}
 
 func (x *RenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1358,7 @@ func (x *RenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderRequest.ProtoReflect.Descriptor instead.
 func (*RenderRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RenderRequest) GetTenant() string {
@@ -1270,7 +1407,7 @@ type RenderResponse struct {
 
 func (x *RenderResponse) Reset() {
 	*x = RenderResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1419,7 @@ func (x *RenderResponse) String() string {
 func (*RenderResponse) ProtoMessage() {}
 
 func (x *RenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1432,7 @@ func (x *RenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderResponse.ProtoReflect.Descriptor instead.
 func (*RenderResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RenderResponse) GetText() string {
@@ -1331,7 +1468,7 @@ type ObserveRequest struct {
 
 func (x *ObserveRequest) Reset() {
 	*x = ObserveRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1480,7 @@ func (x *ObserveRequest) String() string {
 func (*ObserveRequest) ProtoMessage() {}
 
 func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1493,7 @@ func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveRequest.ProtoReflect.Descriptor instead.
 func (*ObserveRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ObserveRequest) GetTenant() string {
@@ -1424,7 +1561,7 @@ type ObserveResponse struct {
 
 func (x *ObserveResponse) Reset() {
 	*x = ObserveResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1573,7 @@ func (x *ObserveResponse) String() string {
 func (*ObserveResponse) ProtoMessage() {}
 
 func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1586,7 @@ func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveResponse.ProtoReflect.Descriptor instead.
 func (*ObserveResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
 }
 
 // LearnRequest merges observations.
@@ -1469,7 +1606,7 @@ type LearnRequest struct {
 
 func (x *LearnRequest) Reset() {
 	*x = LearnRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1618,7 @@ func (x *LearnRequest) String() string {
 func (*LearnRequest) ProtoMessage() {}
 
 func (x *LearnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1631,7 @@ func (x *LearnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnRequest.ProtoReflect.Descriptor instead.
 func (*LearnRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LearnRequest) GetTenant() string {
@@ -1541,7 +1678,7 @@ type LearnResponse struct {
 
 func (x *LearnResponse) Reset() {
 	*x = LearnResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1690,7 @@ func (x *LearnResponse) String() string {
 func (*LearnResponse) ProtoMessage() {}
 
 func (x *LearnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1703,7 @@ func (x *LearnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnResponse.ProtoReflect.Descriptor instead.
 func (*LearnResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LearnResponse) GetAdded() uint64 {
@@ -1609,7 +1746,7 @@ type Lesson struct {
 
 func (x *Lesson) Reset() {
 	*x = Lesson{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1758,7 @@ func (x *Lesson) String() string {
 func (*Lesson) ProtoMessage() {}
 
 func (x *Lesson) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1771,7 @@ func (x *Lesson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lesson.ProtoReflect.Descriptor instead.
 func (*Lesson) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Lesson) GetConcept() string {
@@ -1695,7 +1832,7 @@ type ConceptBuild struct {
 
 func (x *ConceptBuild) Reset() {
 	*x = ConceptBuild{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1844,7 @@ func (x *ConceptBuild) String() string {
 func (*ConceptBuild) ProtoMessage() {}
 
 func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1857,7 @@ func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConceptBuild.ProtoReflect.Descriptor instead.
 func (*ConceptBuild) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ConceptBuild) GetBuildId() uint32 {
@@ -1787,7 +1924,7 @@ type CreateConceptBuildRequest struct {
 
 func (x *CreateConceptBuildRequest) Reset() {
 	*x = CreateConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1936,7 @@ func (x *CreateConceptBuildRequest) String() string {
 func (*CreateConceptBuildRequest) ProtoMessage() {}
 
 func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1949,7 @@ func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateConceptBuildRequest) GetTenant() string {
@@ -1847,7 +1984,7 @@ type CreateConceptBuildResponse struct {
 
 func (x *CreateConceptBuildResponse) Reset() {
 	*x = CreateConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1996,7 @@ func (x *CreateConceptBuildResponse) String() string {
 func (*CreateConceptBuildResponse) ProtoMessage() {}
 
 func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +2009,7 @@ func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -1899,7 +2036,7 @@ type ListConceptBuildsRequest struct {
 
 func (x *ListConceptBuildsRequest) Reset() {
 	*x = ListConceptBuildsRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +2048,7 @@ func (x *ListConceptBuildsRequest) String() string {
 func (*ListConceptBuildsRequest) ProtoMessage() {}
 
 func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +2061,7 @@ func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsRequest.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListConceptBuildsRequest) GetTenant() string {
@@ -1968,7 +2105,7 @@ type ListConceptBuildsResponse struct {
 
 func (x *ListConceptBuildsResponse) Reset() {
 	*x = ListConceptBuildsResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2117,7 @@ func (x *ListConceptBuildsResponse) String() string {
 func (*ListConceptBuildsResponse) ProtoMessage() {}
 
 func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2130,7 @@ func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsResponse.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListConceptBuildsResponse) GetBuilds() []*ConceptBuild {
@@ -2025,7 +2162,7 @@ type PublishConceptBuildRequest struct {
 
 func (x *PublishConceptBuildRequest) Reset() {
 	*x = PublishConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2174,7 @@ func (x *PublishConceptBuildRequest) String() string {
 func (*PublishConceptBuildRequest) ProtoMessage() {}
 
 func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2187,7 @@ func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PublishConceptBuildRequest) GetTenant() string {
@@ -2085,7 +2222,7 @@ type PublishConceptBuildResponse struct {
 
 func (x *PublishConceptBuildResponse) Reset() {
 	*x = PublishConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2097,7 +2234,7 @@ func (x *PublishConceptBuildResponse) String() string {
 func (*PublishConceptBuildResponse) ProtoMessage() {}
 
 func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2110,7 +2247,7 @@ func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PublishConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -2135,7 +2272,7 @@ type EraseSubjectRequest struct {
 
 func (x *EraseSubjectRequest) Reset() {
 	*x = EraseSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2284,7 @@ func (x *EraseSubjectRequest) String() string {
 func (*EraseSubjectRequest) ProtoMessage() {}
 
 func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2297,7 @@ func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectRequest.ProtoReflect.Descriptor instead.
 func (*EraseSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EraseSubjectRequest) GetTenant() string {
@@ -2195,7 +2332,7 @@ type EraseSubjectResponse struct {
 
 func (x *EraseSubjectResponse) Reset() {
 	*x = EraseSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2344,7 @@ func (x *EraseSubjectResponse) String() string {
 func (*EraseSubjectResponse) ProtoMessage() {}
 
 func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2357,7 @@ func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectResponse.ProtoReflect.Descriptor instead.
 func (*EraseSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EraseSubjectResponse) GetRows() uint64 {
@@ -2245,7 +2382,7 @@ type ExportSubjectRequest struct {
 
 func (x *ExportSubjectRequest) Reset() {
 	*x = ExportSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2257,7 +2394,7 @@ func (x *ExportSubjectRequest) String() string {
 func (*ExportSubjectRequest) ProtoMessage() {}
 
 func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2270,7 +2407,7 @@ func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectRequest.ProtoReflect.Descriptor instead.
 func (*ExportSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExportSubjectRequest) GetTenant() string {
@@ -2305,7 +2442,7 @@ type ExportSubjectResponse struct {
 
 func (x *ExportSubjectResponse) Reset() {
 	*x = ExportSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2317,7 +2454,7 @@ func (x *ExportSubjectResponse) String() string {
 func (*ExportSubjectResponse) ProtoMessage() {}
 
 func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2330,7 +2467,7 @@ func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectResponse.ProtoReflect.Descriptor instead.
 func (*ExportSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExportSubjectResponse) GetChunk() []byte {
@@ -2358,14 +2495,16 @@ type ProvidePayloadRequest struct {
 	// Slots that are still empty.
 	Slots []string `protobuf:"bytes,7,rep,name=slots,proto3" json:"slots,omitempty"`
 	// Language code wanted.
-	LanguageCode  string `protobuf:"bytes,8,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
+	LanguageCode string `protobuf:"bytes,8,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
+	// Values of the slots that are filled, as a JSON object.
+	PayloadJson   string `protobuf:"bytes,9,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProvidePayloadRequest) Reset() {
 	*x = ProvidePayloadRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2516,7 @@ func (x *ProvidePayloadRequest) String() string {
 func (*ProvidePayloadRequest) ProtoMessage() {}
 
 func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2529,7 @@ func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadRequest.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ProvidePayloadRequest) GetTenant() string {
@@ -2449,6 +2588,13 @@ func (x *ProvidePayloadRequest) GetLanguageCode() string {
 	return ""
 }
 
+func (x *ProvidePayloadRequest) GetPayloadJson() string {
+	if x != nil {
+		return x.PayloadJson
+	}
+	return ""
+}
+
 // ProvidePayloadResponse returns values.
 type ProvidePayloadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2460,7 +2606,7 @@ type ProvidePayloadResponse struct {
 
 func (x *ProvidePayloadResponse) Reset() {
 	*x = ProvidePayloadResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2472,7 +2618,7 @@ func (x *ProvidePayloadResponse) String() string {
 func (*ProvidePayloadResponse) ProtoMessage() {}
 
 func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2485,7 +2631,7 @@ func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadResponse.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{31}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ProvidePayloadResponse) GetPayloadJson() string {
@@ -2514,7 +2660,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\ruser_messages\x18\x01 \x01(\x04R\fuserMessages\x12-\n" +
 	"\x12assistant_messages\x18\x02 \x01(\x04R\x11assistantMessages\x129\n" +
 	"\n" +
-	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xfd\a\n" +
+	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xa9\b\n" +
 	"\vNextRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\x19\n" +
@@ -2537,14 +2683,26 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\x03now\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12!\n" +
 	"\fsignals_only\x18\x13 \x01(\bR\vsignalsOnly\x12-\n" +
 	"\rforce_concept\x18\x14 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\fforceConcept\x12:\n" +
-	"\x06recent\x18\x15 \x03(\v2\x18.dbslm.concept.v1.SpokenB\b\xbaH\x05\x92\x01\x02\x10@R\x06recent\x12\x18\n" +
+	"\x06recent\x18\x15 \x03(\v2\x18.dbslm.concept.v1.SpokenB\b\xbaH\x05\x92\x01\x02\x10@R\x06recent\x12*\n" +
+	"\x04form\x18\x16 \x01(\v2\x16.dbslm.concept.v1.FormR\x04form\x12\x18\n" +
 	"\apreview\x18( \x01(\bR\apreview\"x\n" +
 	"\x06Spoken\x12\"\n" +
 	"\aconcept\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\aconcept\x12)\n" +
 	"\vtemplate_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\n" +
 	"templateId\x12\x1f\n" +
 	"\vreplies_ago\x18\x03 \x01(\rR\n" +
-	"repliesAgo\"\x87\x01\n" +
+	"repliesAgo\"\xb7\x02\n" +
+	"\x04Form\x12\"\n" +
+	"\aconcept\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\aconcept\x12\x1c\n" +
+	"\x04slot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x04slot\x12,\n" +
+	"\fpayload_json\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\vpayloadJson\x12,\n" +
+	"\rlanguage_code\x18\x04 \x01(\tB\a\xbaH\x04r\x02( R\flanguageCode\x12A\n" +
+	"\x05asked\x18\x05 \x03(\v2!.dbslm.concept.v1.Form.AskedEntryB\b\xbaH\x05\x9a\x01\x02\x10@R\x05asked\x12\x14\n" +
+	"\x05aside\x18\x06 \x01(\rR\x05aside\x1a8\n" +
+	"\n" +
+	"AskedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x87\x01\n" +
 	"\x0fProvidedPayload\x12\"\n" +
 	"\aconcept\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\aconcept\x12,\n" +
 	"\fpayload_json\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\vpayloadJson\x12\"\n" +
@@ -2553,7 +2711,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12 \n" +
 	"\vprobability\x18\x02 \x01(\x01R\vprobability\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
-	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xf4\x03\n" +
+	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xaf\x04\n" +
 	"\x04Span\x12\x18\n" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1f\n" +
@@ -2567,23 +2725,26 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\vprobability\x18\t \x01(\x01R\vprobability\x12\x1a\n" +
 	"\bcomplete\x18\n" +
 	" \x01(\bR\bcomplete\x12.\n" +
-	"\x13avoided_template_id\x18\v \x01(\tR\x11avoidedTemplateId\x1a>\n" +
+	"\x13avoided_template_id\x18\v \x01(\tR\x11avoidedTemplateId\x12\x12\n" +
+	"\x04asks\x18\f \x01(\tR\x04asks\x12%\n" +
+	"\x0econtinues_form\x18\r \x01(\bR\rcontinuesForm\x1a>\n" +
 	"\x10SlotSourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
 	"\n" +
 	"Abstention\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xa9\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xcc\x01\n" +
 	"\rPayloadNeeded\x12\x18\n" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12)\n" +
 	"\x10provider_address\x18\x02 \x01(\tR\x0fproviderAddress\x12\x14\n" +
-	"\x05slots\x18\x03 \x03(\tR\x05slots\x12=\n" +
+	"\x05slots\x18\x03 \x03(\tR\x05slots\x12!\n" +
+	"\fpayload_json\x18\x04 \x01(\tR\vpayloadJson\x12=\n" +
 	"\vasked_reply\x18( \x01(\v2\x1c.dbslm.concept.v1.AskedReplyR\n" +
 	"askedReply\"G\n" +
 	"\n" +
 	"AskedReply\x12#\n" +
 	"\rmessages_back\x18\x01 \x01(\rR\fmessagesBack\x12\x14\n" +
-	"\x05words\x18\x02 \x01(\tR\x05words\"\xfe\x02\n" +
+	"\x05words\x18\x02 \x01(\tR\x05words\"\xaa\x03\n" +
 	"\fNextResponse\x12,\n" +
 	"\x04span\x18\x01 \x01(\v2\x16.dbslm.concept.v1.SpanH\x00R\x04span\x12>\n" +
 	"\n" +
@@ -2595,7 +2756,8 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"considered\x12\x19\n" +
 	"\bbuild_id\x18\x05 \x01(\rR\abuildId\x12\x1c\n" +
 	"\tthreshold\x18\x06 \x01(\x01R\tthreshold\x12,\n" +
-	"\x12unsettled_turn_ids\x18\a \x03(\tR\x10unsettledTurnIdsB\n" +
+	"\x12unsettled_turn_ids\x18\a \x03(\tR\x10unsettledTurnIds\x12*\n" +
+	"\x04form\x18\b \x01(\v2\x16.dbslm.concept.v1.FormR\x04formB\n" +
 	"\n" +
 	"\bdecision\"\xf1\x01\n" +
 	"\rRenderRequest\x12/\n" +
@@ -2683,7 +2845,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\auser_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x06userId\x124\n" +
 	"\x10conversation_ids\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\x0fconversationIds\"-\n" +
 	"\x15ExportSubjectResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xec\x01\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\x8f\x02\n" +
 	"\x15ProvidePayloadRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x10\n" +
 	"\x03bot\x18\x02 \x01(\tR\x03bot\x12\x18\n" +
@@ -2692,7 +2854,8 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\aturn_id\x18\x05 \x01(\tR\x06turnId\x12\x12\n" +
 	"\x04text\x18\x06 \x01(\tR\x04text\x12\x14\n" +
 	"\x05slots\x18\a \x03(\tR\x05slots\x12#\n" +
-	"\rlanguage_code\x18\b \x01(\tR\flanguageCode\"F\n" +
+	"\rlanguage_code\x18\b \x01(\tR\flanguageCode\x12!\n" +
+	"\fpayload_json\x18\t \x01(\tR\vpayloadJson\"F\n" +
 	"\x16ProvidePayloadResponse\x12,\n" +
 	"\fpayload_json\x18\x01 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\vpayloadJson2\xb0\x05\n" +
 	"\x0fDecisionService\x12J\n" +
@@ -2722,7 +2885,7 @@ func file_dbslm_concept_v1_decision_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_concept_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_dbslm_concept_v1_decision_proto_goTypes = []any{
 	(Lesson_Change)(0),                  // 0: dbslm.concept.v1.Lesson.Change
 	(*Utterance)(nil),                   // 1: dbslm.concept.v1.Utterance
@@ -2730,84 +2893,89 @@ var file_dbslm_concept_v1_decision_proto_goTypes = []any{
 	(*ConversationFigures)(nil),         // 3: dbslm.concept.v1.ConversationFigures
 	(*NextRequest)(nil),                 // 4: dbslm.concept.v1.NextRequest
 	(*Spoken)(nil),                      // 5: dbslm.concept.v1.Spoken
-	(*ProvidedPayload)(nil),             // 6: dbslm.concept.v1.ProvidedPayload
-	(*ConsideredConcept)(nil),           // 7: dbslm.concept.v1.ConsideredConcept
-	(*Span)(nil),                        // 8: dbslm.concept.v1.Span
-	(*Abstention)(nil),                  // 9: dbslm.concept.v1.Abstention
-	(*PayloadNeeded)(nil),               // 10: dbslm.concept.v1.PayloadNeeded
-	(*AskedReply)(nil),                  // 11: dbslm.concept.v1.AskedReply
-	(*NextResponse)(nil),                // 12: dbslm.concept.v1.NextResponse
-	(*RenderRequest)(nil),               // 13: dbslm.concept.v1.RenderRequest
-	(*RenderResponse)(nil),              // 14: dbslm.concept.v1.RenderResponse
-	(*ObserveRequest)(nil),              // 15: dbslm.concept.v1.ObserveRequest
-	(*ObserveResponse)(nil),             // 16: dbslm.concept.v1.ObserveResponse
-	(*LearnRequest)(nil),                // 17: dbslm.concept.v1.LearnRequest
-	(*LearnResponse)(nil),               // 18: dbslm.concept.v1.LearnResponse
-	(*Lesson)(nil),                      // 19: dbslm.concept.v1.Lesson
-	(*ConceptBuild)(nil),                // 20: dbslm.concept.v1.ConceptBuild
-	(*CreateConceptBuildRequest)(nil),   // 21: dbslm.concept.v1.CreateConceptBuildRequest
-	(*CreateConceptBuildResponse)(nil),  // 22: dbslm.concept.v1.CreateConceptBuildResponse
-	(*ListConceptBuildsRequest)(nil),    // 23: dbslm.concept.v1.ListConceptBuildsRequest
-	(*ListConceptBuildsResponse)(nil),   // 24: dbslm.concept.v1.ListConceptBuildsResponse
-	(*PublishConceptBuildRequest)(nil),  // 25: dbslm.concept.v1.PublishConceptBuildRequest
-	(*PublishConceptBuildResponse)(nil), // 26: dbslm.concept.v1.PublishConceptBuildResponse
-	(*EraseSubjectRequest)(nil),         // 27: dbslm.concept.v1.EraseSubjectRequest
-	(*EraseSubjectResponse)(nil),        // 28: dbslm.concept.v1.EraseSubjectResponse
-	(*ExportSubjectRequest)(nil),        // 29: dbslm.concept.v1.ExportSubjectRequest
-	(*ExportSubjectResponse)(nil),       // 30: dbslm.concept.v1.ExportSubjectResponse
-	(*ProvidePayloadRequest)(nil),       // 31: dbslm.concept.v1.ProvidePayloadRequest
-	(*ProvidePayloadResponse)(nil),      // 32: dbslm.concept.v1.ProvidePayloadResponse
-	nil,                                 // 33: dbslm.concept.v1.Span.SlotSourcesEntry
-	(*timestamppb.Timestamp)(nil),       // 34: google.protobuf.Timestamp
-	(*Signal)(nil),                      // 35: dbslm.concept.v1.Signal
+	(*Form)(nil),                        // 6: dbslm.concept.v1.Form
+	(*ProvidedPayload)(nil),             // 7: dbslm.concept.v1.ProvidedPayload
+	(*ConsideredConcept)(nil),           // 8: dbslm.concept.v1.ConsideredConcept
+	(*Span)(nil),                        // 9: dbslm.concept.v1.Span
+	(*Abstention)(nil),                  // 10: dbslm.concept.v1.Abstention
+	(*PayloadNeeded)(nil),               // 11: dbslm.concept.v1.PayloadNeeded
+	(*AskedReply)(nil),                  // 12: dbslm.concept.v1.AskedReply
+	(*NextResponse)(nil),                // 13: dbslm.concept.v1.NextResponse
+	(*RenderRequest)(nil),               // 14: dbslm.concept.v1.RenderRequest
+	(*RenderResponse)(nil),              // 15: dbslm.concept.v1.RenderResponse
+	(*ObserveRequest)(nil),              // 16: dbslm.concept.v1.ObserveRequest
+	(*ObserveResponse)(nil),             // 17: dbslm.concept.v1.ObserveResponse
+	(*LearnRequest)(nil),                // 18: dbslm.concept.v1.LearnRequest
+	(*LearnResponse)(nil),               // 19: dbslm.concept.v1.LearnResponse
+	(*Lesson)(nil),                      // 20: dbslm.concept.v1.Lesson
+	(*ConceptBuild)(nil),                // 21: dbslm.concept.v1.ConceptBuild
+	(*CreateConceptBuildRequest)(nil),   // 22: dbslm.concept.v1.CreateConceptBuildRequest
+	(*CreateConceptBuildResponse)(nil),  // 23: dbslm.concept.v1.CreateConceptBuildResponse
+	(*ListConceptBuildsRequest)(nil),    // 24: dbslm.concept.v1.ListConceptBuildsRequest
+	(*ListConceptBuildsResponse)(nil),   // 25: dbslm.concept.v1.ListConceptBuildsResponse
+	(*PublishConceptBuildRequest)(nil),  // 26: dbslm.concept.v1.PublishConceptBuildRequest
+	(*PublishConceptBuildResponse)(nil), // 27: dbslm.concept.v1.PublishConceptBuildResponse
+	(*EraseSubjectRequest)(nil),         // 28: dbslm.concept.v1.EraseSubjectRequest
+	(*EraseSubjectResponse)(nil),        // 29: dbslm.concept.v1.EraseSubjectResponse
+	(*ExportSubjectRequest)(nil),        // 30: dbslm.concept.v1.ExportSubjectRequest
+	(*ExportSubjectResponse)(nil),       // 31: dbslm.concept.v1.ExportSubjectResponse
+	(*ProvidePayloadRequest)(nil),       // 32: dbslm.concept.v1.ProvidePayloadRequest
+	(*ProvidePayloadResponse)(nil),      // 33: dbslm.concept.v1.ProvidePayloadResponse
+	nil,                                 // 34: dbslm.concept.v1.Form.AskedEntry
+	nil,                                 // 35: dbslm.concept.v1.Span.SlotSourcesEntry
+	(*timestamppb.Timestamp)(nil),       // 36: google.protobuf.Timestamp
+	(*Signal)(nil),                      // 37: dbslm.concept.v1.Signal
 }
 var file_dbslm_concept_v1_decision_proto_depIdxs = []int32{
-	34, // 0: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
+	36, // 0: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
 	1,  // 1: dbslm.concept.v1.NextRequest.window:type_name -> dbslm.concept.v1.Utterance
 	2,  // 2: dbslm.concept.v1.NextRequest.facts:type_name -> dbslm.concept.v1.KnownFact
 	2,  // 3: dbslm.concept.v1.NextRequest.corrections:type_name -> dbslm.concept.v1.KnownFact
 	3,  // 4: dbslm.concept.v1.NextRequest.figures:type_name -> dbslm.concept.v1.ConversationFigures
-	6,  // 5: dbslm.concept.v1.NextRequest.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	34, // 6: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
+	7,  // 5: dbslm.concept.v1.NextRequest.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	36, // 6: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
 	5,  // 7: dbslm.concept.v1.NextRequest.recent:type_name -> dbslm.concept.v1.Spoken
-	33, // 8: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
-	35, // 9: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
-	11, // 10: dbslm.concept.v1.PayloadNeeded.asked_reply:type_name -> dbslm.concept.v1.AskedReply
-	8,  // 11: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
-	9,  // 12: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
-	10, // 13: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
-	7,  // 14: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	19, // 15: dbslm.concept.v1.LearnResponse.lessons:type_name -> dbslm.concept.v1.Lesson
-	0,  // 16: dbslm.concept.v1.Lesson.change:type_name -> dbslm.concept.v1.Lesson.Change
-	34, // 17: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
-	20, // 18: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	20, // 19: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
-	20, // 20: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	4,  // 21: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
-	13, // 22: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
-	15, // 23: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
-	17, // 24: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
-	21, // 25: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
-	23, // 26: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
-	25, // 27: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
-	27, // 28: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
-	29, // 29: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
-	31, // 30: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
-	12, // 31: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
-	14, // 32: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
-	16, // 33: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
-	18, // 34: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
-	22, // 35: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
-	24, // 36: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
-	26, // 37: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
-	28, // 38: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
-	30, // 39: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
-	32, // 40: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
-	31, // [31:41] is the sub-list for method output_type
-	21, // [21:31] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	6,  // 8: dbslm.concept.v1.NextRequest.form:type_name -> dbslm.concept.v1.Form
+	34, // 9: dbslm.concept.v1.Form.asked:type_name -> dbslm.concept.v1.Form.AskedEntry
+	35, // 10: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
+	37, // 11: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
+	12, // 12: dbslm.concept.v1.PayloadNeeded.asked_reply:type_name -> dbslm.concept.v1.AskedReply
+	9,  // 13: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
+	10, // 14: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
+	11, // 15: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
+	8,  // 16: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	6,  // 17: dbslm.concept.v1.NextResponse.form:type_name -> dbslm.concept.v1.Form
+	20, // 18: dbslm.concept.v1.LearnResponse.lessons:type_name -> dbslm.concept.v1.Lesson
+	0,  // 19: dbslm.concept.v1.Lesson.change:type_name -> dbslm.concept.v1.Lesson.Change
+	36, // 20: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
+	21, // 21: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	21, // 22: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
+	21, // 23: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	4,  // 24: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
+	14, // 25: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
+	16, // 26: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
+	18, // 27: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
+	22, // 28: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
+	24, // 29: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
+	26, // 30: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
+	28, // 31: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
+	30, // 32: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
+	32, // 33: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
+	13, // 34: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
+	15, // 35: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
+	17, // 36: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
+	19, // 37: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
+	23, // 38: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
+	25, // 39: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
+	27, // 40: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
+	29, // 41: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
+	31, // 42: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
+	33, // 43: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
+	34, // [34:44] is the sub-list for method output_type
+	24, // [24:34] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_concept_v1_decision_proto_init() }
@@ -2816,7 +2984,7 @@ func file_dbslm_concept_v1_decision_proto_init() {
 		return
 	}
 	file_dbslm_concept_v1_signal_proto_init()
-	file_dbslm_concept_v1_decision_proto_msgTypes[11].OneofWrappers = []any{
+	file_dbslm_concept_v1_decision_proto_msgTypes[12].OneofWrappers = []any{
 		(*NextResponse_Span)(nil),
 		(*NextResponse_Abstention)(nil),
 		(*NextResponse_PayloadNeeded)(nil),
@@ -2827,7 +2995,7 @@ func file_dbslm_concept_v1_decision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_concept_v1_decision_proto_rawDesc), len(file_dbslm_concept_v1_decision_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

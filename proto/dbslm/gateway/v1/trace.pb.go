@@ -337,7 +337,9 @@ func (x *Trace) GetThinned() bool {
 type Carried struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How each concept spoke last, newest first; at most 64, of the last 32 replies.
-	Spoken        []*v12.Spoken `protobuf:"bytes,1,rep,name=spoken,proto3" json:"spoken,omitempty"`
+	Spoken []*v12.Spoken `protobuf:"bytes,1,rep,name=spoken,proto3" json:"spoken,omitempty"`
+	// The concept that asks the person for its slots; absent when none does.
+	Form          *v12.Form `protobuf:"bytes,2,opt,name=form,proto3" json:"form,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -375,6 +377,13 @@ func (*Carried) Descriptor() ([]byte, []int) {
 func (x *Carried) GetSpoken() []*v12.Spoken {
 	if x != nil {
 		return x.Spoken
+	}
+	return nil
+}
+
+func (x *Carried) GetForm() *v12.Form {
+	if x != nil {
+		return x.Form
 	}
 	return nil
 }
@@ -733,9 +742,10 @@ const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\rwindow_bounds\x18\x1b \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\fwindowBounds\x12\"\n" +
 	"\finstructions\x18\x1c \x03(\tR\finstructions\x12F\n" +
 	"\x0enot_replayable\x18\x1e \x01(\v2\x1f.dbslm.gateway.v1.NotReplayableR\rnotReplayable\x12\x18\n" +
-	"\athinned\x18\x1f \x01(\bR\athinned\";\n" +
+	"\athinned\x18\x1f \x01(\bR\athinned\"g\n" +
 	"\aCarried\x120\n" +
-	"\x06spoken\x18\x01 \x03(\v2\x18.dbslm.concept.v1.SpokenR\x06spoken\"b\n" +
+	"\x06spoken\x18\x01 \x03(\v2\x18.dbslm.concept.v1.SpokenR\x06spoken\x12*\n" +
+	"\x04form\x18\x02 \x01(\v2\x16.dbslm.concept.v1.FormR\x04form\"b\n" +
 	"\rNotReplayable\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12!\n" +
@@ -785,10 +795,11 @@ var file_dbslm_gateway_v1_trace_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 	(*v11.WindowBounds)(nil),      // 8: dbslm.memory.v1.WindowBounds
 	(*v12.Spoken)(nil),            // 9: dbslm.concept.v1.Spoken
-	(*v12.Span)(nil),              // 10: dbslm.concept.v1.Span
-	(*v12.ConsideredConcept)(nil), // 11: dbslm.concept.v1.ConsideredConcept
-	(v1.FinishReason)(0),          // 12: dbslm.ngram.v1.FinishReason
-	(*v12.ProvidedPayload)(nil),   // 13: dbslm.concept.v1.ProvidedPayload
+	(*v12.Form)(nil),              // 10: dbslm.concept.v1.Form
+	(*v12.Span)(nil),              // 11: dbslm.concept.v1.Span
+	(*v12.ConsideredConcept)(nil), // 12: dbslm.concept.v1.ConsideredConcept
+	(v1.FinishReason)(0),          // 13: dbslm.ngram.v1.FinishReason
+	(*v12.ProvidedPayload)(nil),   // 14: dbslm.concept.v1.ProvidedPayload
 }
 var file_dbslm_gateway_v1_trace_proto_depIdxs = []int32{
 	6,  // 0: dbslm.gateway.v1.Trace.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
@@ -802,15 +813,16 @@ var file_dbslm_gateway_v1_trace_proto_depIdxs = []int32{
 	8,  // 8: dbslm.gateway.v1.Trace.window_bounds:type_name -> dbslm.memory.v1.WindowBounds
 	2,  // 9: dbslm.gateway.v1.Trace.not_replayable:type_name -> dbslm.gateway.v1.NotReplayable
 	9,  // 10: dbslm.gateway.v1.Carried.spoken:type_name -> dbslm.concept.v1.Spoken
-	10, // 11: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
-	11, // 12: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	12, // 13: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	13, // 14: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	10, // 11: dbslm.gateway.v1.Carried.form:type_name -> dbslm.concept.v1.Form
+	11, // 12: dbslm.gateway.v1.TraceSegment.span:type_name -> dbslm.concept.v1.Span
+	12, // 13: dbslm.gateway.v1.TraceSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	13, // 14: dbslm.gateway.v1.TraceSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	14, // 15: dbslm.gateway.v1.TraceSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_trace_proto_init() }
