@@ -31,6 +31,7 @@ type Concept struct {
 	Disabled    bool
 	Static      string // JSON object; "" for none
 	Provider    string // address of a payload provider; "" for none
+	Slots       string // slots that are read from what a person says, as slots.Set writes them; "" for none
 	BuiltIn     bool
 	Version     uint32
 	Updated     time.Time
@@ -45,7 +46,16 @@ type Template struct {
 	Text      string
 	Weight    float64
 	Condition string
+	Asks      string // slot that it asks the person for; "" for a template that says the concept
 	Version   uint32
+}
+
+// TemplateName is the name of a template that was given none: "default", or "ask_SLOT" for one that asks for a slot.
+func TemplateName(asks string) string {
+	if asks != "" {
+		return "ask_" + asks
+	}
+	return DefaultTemplate
 }
 
 // Example is an utterance that should lead to a concept.

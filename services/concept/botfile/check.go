@@ -2,7 +2,6 @@ package botfile
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -23,18 +22,19 @@ func (r *reader) check() {
 	}
 	for i, c := range r.bot.Concepts {
 		at := r.concepts[c.Name]
-		checked, parsed, err := c.Check()
+		checked, shape, err := r.checkConcept(c)
 		if err != nil {
 			r.problem(at, "%s: %s", c.Name, errors.Public(err))
 			continue
 		}
+		parsed := shape.Schema
 		r.bot.Concepts[i] = checked
 		if len(templates[c.Name]) == 0 && !c.BuiltIn {
 			r.problem(at, "%s has no template, so it can say nothing", c.Name)
 		}
 		for j, t := range templates[c.Name] {
 			at := r.templates[templateKey(t)]
-			if err := concept.CheckTemplate(t, checked, parsed); err != nil {
+			if err := concept.CheckTemplate(t, checked, shape); err != nil {
 				r.problem(at, "%s, template %q: %s", c.Name, t.Name, errors.Public(err))
 				continue
 			}
@@ -72,7 +72,7 @@ func unreachable(t concept.Template, c concept.Concept, s *schema.Schema) string
 		if !condition.Denies(slot) {
 			continue
 		}
-		if slices.Contains(parsed.Missing(filled(parsed.Slots(), slot)), slot) {
+		if parsed.Needs(slot) {
 			return "it says {" + slot + "} where “" + t.Condition + "” says that there is none"
 		}
 		for _, values := range []map[string]any{static, s.Defaults()} {
@@ -82,17 +82,6 @@ func unreachable(t concept.Template, c concept.Concept, s *schema.Schema) string
 		}
 	}
 	return ""
-}
-
-// filled is a payload that has something for each slot but one.
-func filled(slots []string, but string) map[string]any {
-	payload := map[string]any{}
-	for _, slot := range slots {
-		if slot != but {
-			payload[slot] = "1"
-		}
-	}
-	return payload
 }
 
 // allowed lists the values that an enumeration, a constant or the booleans of a schema allow a slot; nil for any.

@@ -48,6 +48,7 @@ func (r *reader) readConcept(name, n *yaml.Node) {
 		"description": r.text(&c.Description, "the description", 2048),
 		"schema":      r.object(&c.Schema, "the schema"),
 		"values":      r.object(&c.Static, "values"),
+		"slots":       func(n *yaml.Node) { r.readSlots(&c, n) },
 		"priority":    value(r, &c.Priority, "the priority", "a whole number"),
 		"enabled":     value(r, &enabled, "enabled", "true or false"),
 		"provider":    r.text(&c.Provider, "the provider's address", 256),
@@ -80,6 +81,7 @@ func (r *reader) readTemplate(owner string, n *yaml.Node) {
 			"text":     r.text(&t.Text, "the template", template.MaxText),
 			"weight":   value(r, &t.Weight, "the weight", "a number above 0"),
 			"when":     r.text(&t.Condition, "the condition", 512),
+			"asks":     r.text(&t.Asks, "the slot that is asked for", 128),
 		}, "text")
 	}
 	t.Condition = strings.TrimSpace(t.Condition)
@@ -103,10 +105,10 @@ func (r *reader) readTemplate(owner string, n *yaml.Node) {
 	r.bot.Templates = append(r.bot.Templates, t)
 }
 
-// freeName names a template that has no name: "default", then "default2", "default3".
+// freeName names a template that has no name: "default" or "ask_SLOT", then "default2", "default3".
 func (r *reader) freeName(t concept.Template) string {
 	for i := 1; ; i++ {
-		t.Name = concept.DefaultTemplate
+		t.Name = concept.TemplateName(t.Asks)
 		if i > 1 {
 			t.Name += strconv.Itoa(i)
 		}

@@ -131,12 +131,16 @@ func describe(c concept.Concept) string {
 			fmt.Fprintf(&b, "%s: %s\n", part.key, part.value)
 		}
 	}
+	b.WriteString(describeSlots(c.Slots))
 	fmt.Fprintf(&b, "priority: %d, enabled: %v", c.Priority, !c.Disabled)
 	return b.String()
 }
 
 func say(t concept.Template) string {
 	said := t.Text
+	if t.Asks != "" {
+		said += " (asks for " + t.Asks + ")"
+	}
 	if t.Condition != "" {
 		said += " (when " + t.Condition + ")"
 	}

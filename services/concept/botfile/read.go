@@ -20,15 +20,16 @@ import (
 type reader struct {
 	bot      Bot
 	problems []Problem
-	// at is where each concept, template and example stands, as checks name them later.
+	// at is where each concept, slot, template and example stands, as checks name them later.
 	concepts  map[string]*yaml.Node
+	slots     map[slotKey]*yaml.Node
 	templates map[string]*yaml.Node // by templateKey
 	examples  map[concept.Example]*yaml.Node
 }
 
 // Read reads a file. What it returns may only be used when no problem is more than a warning.
 func Read(text []byte) (Bot, []Problem) {
-	r := &reader{concepts: map[string]*yaml.Node{}, templates: map[string]*yaml.Node{}, examples: map[concept.Example]*yaml.Node{}}
+	r := &reader{concepts: map[string]*yaml.Node{}, slots: map[slotKey]*yaml.Node{}, templates: map[string]*yaml.Node{}, examples: map[concept.Example]*yaml.Node{}}
 	r.read(text)
 	if !Wrong(r.problems) {
 		r.check()

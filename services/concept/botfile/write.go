@@ -34,6 +34,11 @@ func Write(bot Bot) ([]byte, error) {
 			}
 			put(n, o.key, object)
 		}
+		read, err := slotsNode(c.Slots)
+		if err != nil {
+			return nil, err
+		}
+		put(n, "slots", read)
 		if c.Priority != 0 {
 			put(n, "priority", number(strconv.Itoa(int(c.Priority))))
 		}
@@ -64,7 +69,8 @@ func Write(bot Bot) ([]byte, error) {
 
 func templateNode(t concept.Template) *yaml.Node {
 	n := mapping()
-	if t.Name != concept.DefaultTemplate {
+	put(n, "asks", textNode(t.Asks))
+	if t.Name != concept.TemplateName(t.Asks) {
 		put(n, "name", scalar(t.Name))
 	}
 	put(n, "language", textNode(t.Language))

@@ -158,6 +158,14 @@ func (s *Schema) Kinds(name string) (kinds []string, known bool) {
 	return kinds, known
 }
 
+// Fits reports whether the schema of a property allows a value; one that it does not declare may have any that it does not forbid.
+func (s *Schema) Fits(name string, value any) bool {
+	if s == nil || !s.properties[name] {
+		return s.Allows(name)
+	}
+	return s.compiled.Properties[name].Validate(value) == nil
+}
+
 // Properties lists the named properties, sorted.
 func (s *Schema) Properties() []string {
 	if s == nil {

@@ -11,7 +11,7 @@ import (
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	"dbslm/services/concept"
 	"dbslm/services/concept/predict"
-	"dbslm/services/concept/schema"
+	"dbslm/services/concept/slots"
 	"dbslm/services/concept/store"
 )
 
@@ -23,13 +23,13 @@ type catalogue struct {
 
 // PutConcept implements CatalogueService.
 func (s *catalogue) PutConcept(ctx context.Context, req *conceptv1.PutConceptRequest) (*conceptv1.PutConceptResponse, error) {
-	c, parsed, err := conceptOf(req.Concept)
+	c, shape, err := conceptOf(req.Concept)
 	if err != nil {
 		return nil, err
 	}
 	stored, changed, err := s.store.PutConcept(ctx, botOf(req.Tenant, req.Bot), c, s.now(), func(templates []concept.Template) error {
 		for _, t := range templates {
-			if err := concept.CheckTemplate(t, c, parsed); err != nil {
+			if err := concept.CheckTemplate(t, c, shape); err != nil {
 				return errors.New(errors.FailedPrecondition, "TEMPLATE_UNFIT",
 					"template %q (language %q) no longer fits: %s; change or delete it first", t.Name, t.Language, errors.Public(err))
 			}
@@ -43,12 +43,33 @@ func (s *catalogue) PutConcept(ctx context.Context, req *conceptv1.PutConceptReq
 }
 
 // conceptOf checks a concept and expands its schema.
-func conceptOf(p *conceptv1.Concept) (concept.Concept, *schema.Schema, error) {
+func conceptOf(p *conceptv1.Concept) (concept.Concept, concept.Shape, error) {
+	read, err := readSlotsOf(p.Slots)
+	if err != nil {
+		return concept.Concept{}, concept.Shape{}, err
+	}
 	c := concept.Concept{
 		Name: p.Name, Description: p.Description, Priority: p.Priority, Disabled: p.Disabled,
 		Schema: p.MetadataSchema, Static: strings.TrimSpace(p.StaticPayload), Provider: p.ProviderAddress, BuiltIn: concept.IsBuiltIn(p.Name),
+		Slots: read,
 	}
 	return c.Check()
+}
+
+// readSlotsOf writes slots as they are stored.
+func readSlotsOf(protos []*conceptv1.ReadSlot) (string, error) {
+	list := make([]slots.Slot, len(protos))
+	for i, p := range protos {
+		list[i] = slots.Slot{Slot: p.Slot, Kind: slots.Kind(p.Kind), Pattern: p.Pattern, Earlier: p.Earlier}
+		for _, v := range p.Values {
+			list[i].Values = append(list[i].Values, slots.Value{Value: v.Value, Synonyms: v.Synonyms})
+		}
+	}
+	set, err := slots.New(list)
+	if err != nil || set == nil {
+		return "", err
+	}
+	return set.Text, nil
 }
 
 // GetConcept implements CatalogueService.
@@ -126,8 +147,8 @@ func (s *catalogue) PutTemplate(ctx context.Context, req *conceptv1.PutTemplateR
 		return nil, err
 	}
 	t := concept.Template{
-		ID: id, Concept: p.Concept, Name: orDefault(p.Name, concept.DefaultTemplate), Language: p.LanguageCode,
-		Text: p.Text, Weight: p.Weight, Condition: strings.TrimSpace(p.Condition),
+		ID: id, Concept: p.Concept, Name: orDefault(p.Name, concept.TemplateName(p.Asks)), Language: p.LanguageCode,
+		Text: p.Text, Weight: p.Weight, Condition: strings.TrimSpace(p.Condition), Asks: p.Asks,
 	}
 	if t.Weight == 0 {
 		t.Weight = 1
@@ -144,11 +165,11 @@ func (s *catalogue) PutTemplate(ctx context.Context, req *conceptv1.PutTemplateR
 			}
 			owner = &concept.Concept{Name: t.Concept, BuiltIn: true}
 		}
-		parsed, err := schema.Parse(owner.Schema)
+		c, shape, err := owner.Check()
 		if err != nil {
 			return err
 		}
-		return concept.CheckTemplate(t, *owner, parsed)
+		return concept.CheckTemplate(t, c, shape)
 	})
 	if err != nil {
 		return nil, err
@@ -279,12 +300,29 @@ func conceptProto(c concept.Concept) *conceptv1.Concept {
 	return &conceptv1.Concept{
 		Name: c.Name, Description: c.Description, MetadataSchema: c.Schema, Priority: c.Priority, Disabled: c.Disabled,
 		StaticPayload: c.Static, ProviderAddress: c.Provider, BuiltIn: c.BuiltIn, Version: c.Version, UpdateTime: timestamp(c.Updated),
+		Slots: slotProtos(c.Slots),
 	}
+}
+
+// slotProtos gives stored slots; what was checked when it was stored can be read.
+func slotProtos(stored string) (protos []*conceptv1.ReadSlot) {
+	list, err := slots.Stored(stored)
+	if err != nil {
+		return nil
+	}
+	for _, slot := range list {
+		p := &conceptv1.ReadSlot{Slot: slot.Slot, Kind: string(slot.Kind), Pattern: slot.Pattern, Earlier: slot.Earlier}
+		for _, v := range slot.Values {
+			p.Values = append(p.Values, &conceptv1.SlotValue{Value: v.Value, Synonyms: v.Synonyms})
+		}
+		protos = append(protos, p)
+	}
+	return protos
 }
 
 func templateProto(t concept.Template) *conceptv1.Template {
 	return &conceptv1.Template{
 		Concept: t.Concept, Name: t.Name, LanguageCode: t.Language, Text: t.Text, Weight: t.Weight,
-		Condition: t.Condition, Version: t.Version, TemplateId: t.ID,
+		Condition: t.Condition, Version: t.Version, TemplateId: t.ID, Asks: t.Asks,
 	}
 }

@@ -7,6 +7,7 @@ package template
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -93,6 +94,17 @@ func (t *Template) Slots() []string {
 		add(name)
 	}
 	return names
+}
+
+// Needs reports whether the template cannot speak without a value of the slot, whatever the others have.
+func (t *Template) Needs(slot string) bool {
+	payload := map[string]any{}
+	for _, name := range t.Slots() {
+		if name != slot {
+			payload[name] = "1"
+		}
+	}
+	return slices.Contains(t.Missing(payload), slot)
 }
 
 // Missing lists the slots that a payload leaves empty, or fills with what their filters cannot read, in the parts that
