@@ -10,14 +10,15 @@ import (
 // carriedSpoken bounds the concepts that are carried from reply to reply, carriedReplies for how many replies.
 const carriedSpoken, carriedReplies = 64, 32
 
-// recent is how each concept spoke last in earlier replies of the conversation, newest first.
-func (t *turn) recent() []*conceptv1.Spoken {
+// carried is what the reply before carried on to this turn: how each concept spoke last, newest first, and the form that is open.
+func (t *turn) carried() *gatewayv1.Carried {
 	carried := &gatewayv1.Carried{}
 	// What a newer program may have written is left out: a template then may speak twice in a row.
 	if err := proto.Unmarshal(t.prepared.Carried, carried); err != nil {
-		return nil
+		return &gatewayv1.Carried{}
 	}
-	return first(carried.Spoken, carriedSpoken)
+	carried.Spoken = first(carried.Spoken, carriedSpoken)
+	return carried
 }
 
 // carry is what the next turn of the conversation gets from this one; nil for nothing.
@@ -34,11 +35,11 @@ func (t *turn) carry() []byte {
 			add(&conceptv1.Spoken{Concept: span.Concept, TemplateId: span.TemplateId})
 		}
 	}
-	for _, s := range t.recent() {
+	for _, s := range t.carried().Spoken {
 		add(&conceptv1.Spoken{Concept: s.Concept, TemplateId: s.TemplateId, RepliesAgo: s.RepliesAgo + 1})
 	}
-	carried, err := proto.MarshalOptions{Deterministic: true}.Marshal(&gatewayv1.Carried{Spoken: first(spoken, carriedSpoken)})
-	if err != nil || len(spoken) == 0 { // names that are no UTF-8 cannot come out of level 3
+	carried, err := proto.MarshalOptions{Deterministic: true}.Marshal(&gatewayv1.Carried{Spoken: first(spoken, carriedSpoken), Form: t.form})
+	if err != nil || len(spoken) == 0 && t.form == nil { // names that are no UTF-8 cannot come out of level 3
 		return nil
 	}
 	return carried

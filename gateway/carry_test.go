@@ -22,7 +22,7 @@ func TestCarry(t *testing.T) {
 			x.trace.Segments = append(x.trace.Segments, &gatewayv1.TraceSegment{Span: &conceptv1.Span{Concept: fmt.Sprint("C", (reply*4+segment)%90), TemplateId: fmt.Sprint(reply, ".", segment)}})
 		}
 		carried = x.carry()
-		recent := (&turn{prepared: &memoryv1.PrepareTurnResponse{Carried: carried}}).recent()
+		recent := (&turn{prepared: &memoryv1.PrepareTurnResponse{Carried: carried}}).carried().Spoken
 		if len(recent) > carriedSpoken || len(carried) > 16384 || len(recent) == 0 {
 			t.Fatalf("reply %d carries %d concepts in %d bytes", reply, len(recent), len(carried))
 		}
@@ -39,8 +39,8 @@ func TestCarry(t *testing.T) {
 	}
 	for _, broken := range [][]byte{nil, []byte("\xff\xff")} {
 		x := &turn{prepared: &memoryv1.PrepareTurnResponse{Carried: broken}, trace: &gatewayv1.Trace{}}
-		if x.recent() != nil || x.carry() != nil {
-			t.Errorf("%q is read as %v", broken, x.recent())
+		if x.carried().Spoken != nil || x.carry() != nil {
+			t.Errorf("%q is read as %v", broken, x.carried().Spoken)
 		}
 	}
 }

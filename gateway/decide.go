@@ -26,6 +26,9 @@ type decision struct {
 // decide asks level 3 for the next span. Level 3 out of reach is an abstention that the trace names.
 func (t *turn) decide(ctx context.Context, segment int) *decision {
 	req := t.nextRequest(segment)
+	if segment == 0 {
+		t.form = req.Form
+	}
 	d := &decision{}
 	settled := false
 	for range decideRounds {
@@ -45,6 +48,7 @@ func (t *turn) decide(ctx context.Context, segment int) *decision {
 			return d
 		}
 		d.considered, d.threshold, d.buildID = resp.Considered, resp.Threshold, resp.BuildId
+		t.form = resp.Form
 		if len(resp.UnsettledTurnIds) > 0 && !settled {
 			settled = true
 			if t.gateway.settle(ctx, t.req.Tenant, resp.UnsettledTurnIds) {
@@ -89,7 +93,7 @@ func (t *turn) conceptBuild() uint32 {
 
 // nextRequest puts together what level 3 may know.
 func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
-	p := t.prepared
+	p, carried := t.prepared, t.carried()
 	req := &conceptv1.NextRequest{
 		Tenant:         t.req.Tenant,
 		Bot:            t.req.Bot,
@@ -105,7 +109,8 @@ func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
 		PayloadJson:    t.req.PayloadJson,
 		Now:            p.Turn.CreateTime,
 		Preview:        t.preview,
-		Recent:         t.recent(),
+		Recent:         carried.Spoken,
+		Form:           carried.Form,
 		Figures: &conceptv1.ConversationFigures{
 			UserMessages:      p.Statistics.GetUserMessages(),
 			AssistantMessages: p.Statistics.GetAssistantMessages(),

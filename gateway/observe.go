@@ -101,11 +101,11 @@ func (t *turn) tell(ctx context.Context, trace *gatewayv1.Trace, utterance strin
 	}
 }
 
-// predicted lists the concepts of a reply that were decided by examples, and not by a signal or a correction.
+// predicted lists the concepts of a reply that were decided by examples, and not by a signal, a correction or an answer to a question.
 func predicted(trace *gatewayv1.Trace) []string {
 	var names []string
 	for _, s := range trace.GetSegments() {
-		if span := s.GetSpan(); span != nil && span.Signal == nil && span.Concept != correctionConcept && span.Concept != correctedConcept {
+		if span := s.GetSpan(); span != nil && span.Signal == nil && !span.ContinuesForm && span.Concept != correctionConcept && span.Concept != correctedConcept {
 			names = append(names, span.Concept)
 		}
 	}

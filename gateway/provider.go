@@ -60,7 +60,8 @@ func (t *turn) callProvider(ctx context.Context, needed *conceptv1.PayloadNeeded
 		TurnId:         t.prepared.Turn.TurnId,
 		Text:           t.req.Text,
 		Slots:          needed.Slots,
-		LanguageCode:   t.req.LanguageCode,
+		LanguageCode:   needed.LanguageCode,
+		PayloadJson:    needed.PayloadJson,
 	}, grpc.MaxCallRecvMsgSize(providerPayload+1024))
 	if err != nil {
 		return "", err

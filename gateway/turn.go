@@ -30,6 +30,7 @@ type turn struct {
 	provided map[string]*conceptv1.ProvidedPayload // by concept, so that no provider is asked twice in a turn
 	noticed  *gatewayv1.Noticed                    // what the text corrected; nil when nothing
 	preview  bool                                  // nothing is stored or claimed
+	form     *conceptv1.Form                       // that is open after the reply; nil for none
 	noModel  error                                 // why level 1 cannot be asked; nil when it can
 	number   int                                   // of the candidate, from 0
 	tokens   []*ngramv1.GeneratedToken             // that level 1 chose, when the request wants them

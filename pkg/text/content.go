@@ -43,6 +43,9 @@ func ContentWords(s, lang string) []string {
 	return ContentWordsOf(s, lang)
 }
 
+// IsStopWord reports whether a word, lower-cased, says little in a language, given by its code of two letters.
+func IsStopWord(word, lang string) bool { return stopWords()[lang][word] }
+
 // englishWords are stop words of other languages that an English text may hold as words of its own, as "Die Hard" does.
 var englishWords = sync.OnceValue(func() map[string]bool {
 	data, err := stopWordFiles.ReadFile("stopwords/english-words.txt")

@@ -8,6 +8,7 @@ const (
 	CorrectionReplay = "CorrectionReplay"
 	CorrectedFact    = "CorrectedFact"
 	ReplyExplained   = "ReplyExplained"
+	QuestionDropped  = "QuestionDropped"
 )
 
 // Built-in slots, filled by the service itself.
@@ -29,6 +30,8 @@ const (
 	SlotReplyContext     = "reply_context"
 	SlotReplyCount       = "reply_count"
 	SlotReplyRun         = "reply_run"
+	// The slot that a person was asked for and did not give; unset when the person called it off.
+	SlotUnanswered = "unanswered"
 )
 
 // replySlots are the built-in slots about an earlier reply.
@@ -42,6 +45,7 @@ func BuiltIns() []Concept {
 		{Name: CorrectionReplay, Description: "Acknowledges a recorded correction. Spoken by its signal, never predicted.", BuiltIn: true, Version: 1},
 		{Name: CorrectedFact, Description: "Answers with the correction that bears on what was asked, when no other concept holds it.", BuiltIn: true, Version: 1},
 		{Name: ReplyExplained, Description: "Says why something was said, when a person asks. Spoken for that question, never predicted.", BuiltIn: true, Version: 1},
+		{Name: QuestionDropped, Description: "Says that a question is left, because the person called it off or did not answer it. Never predicted.", BuiltIn: true, Version: 1},
 	}
 }
 
@@ -73,6 +77,16 @@ func BuiltInTemplates() []Template {
 		t(CorrectedFact, "value", "fr", "!"+SlotCorrectedEntity, "La bonne réponse est {corrected_value}."),
 		t(CorrectedFact, "fact", "pt", SlotCorrectedEntity, "{corrected_entity}, {corrected_attribute}: {corrected_value}."),
 		t(CorrectedFact, "value", "pt", "!"+SlotCorrectedEntity, "A resposta certa é {corrected_value}."),
+		t(QuestionDropped, "called_off", "", "!"+SlotUnanswered, "All right, let us leave it."),
+		t(QuestionDropped, "called_off", "de", "!"+SlotUnanswered, "Gut, lassen wir das."),
+		t(QuestionDropped, "called_off", "es", "!"+SlotUnanswered, "De acuerdo, lo dejamos."),
+		t(QuestionDropped, "called_off", "fr", "!"+SlotUnanswered, "D’accord, laissons cela."),
+		t(QuestionDropped, "called_off", "pt", "!"+SlotUnanswered, "Está bem, deixemos isso."),
+		t(QuestionDropped, "unanswered", "", SlotUnanswered, "I could not make that out, so let us leave it. You can always begin again."),
+		t(QuestionDropped, "unanswered", "de", SlotUnanswered, "Das habe ich nicht verstanden, lassen wir es. Sie können jederzeit neu beginnen."),
+		t(QuestionDropped, "unanswered", "es", SlotUnanswered, "No lo he entendido, así que lo dejamos. Puede empezar de nuevo cuando quiera."),
+		t(QuestionDropped, "unanswered", "fr", SlotUnanswered, "Je n’ai pas compris, laissons cela. Vous pouvez recommencer quand vous voulez."),
+		t(QuestionDropped, "unanswered", "pt", SlotUnanswered, "Não percebi, por isso deixemos isso. Pode recomeçar quando quiser."),
 	}
 	for _, why := range []struct{ name, condition string }{
 		{"correction", "reply_correction"},
@@ -167,13 +181,13 @@ func Training(own []Example) [][2]string {
 
 // IsBuiltIn reports whether every bot has a concept of this name.
 func IsBuiltIn(name string) bool {
-	return name == ContextSummary || name == CorrectionReplay || name == CorrectedFact || name == ReplyExplained
+	return name == ContextSummary || name == CorrectionReplay || name == CorrectedFact || name == ReplyExplained || name == QuestionDropped
 }
 
 // IsBuiltInSlot reports whether the service fills a slot of this name itself.
 func IsBuiltInSlot(slot string) bool {
 	switch slot {
-	case SlotDigest, SlotStats, SlotCorrections, SlotCorrectedValue, SlotCorrectedEntity, SlotCorrectedAttribute:
+	case SlotDigest, SlotStats, SlotCorrections, SlotCorrectedValue, SlotCorrectedEntity, SlotCorrectedAttribute, SlotUnanswered:
 		return true
 	}
 	return slices.Contains(replySlots, slot)

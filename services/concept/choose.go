@@ -32,6 +32,21 @@ const (
 	SkippedSlot       Skipped = "missing_slot"
 )
 
+// Statements are the templates that say a concept.
+func Statements(templates []Template) []Template { return asking(templates, "") }
+
+// Questions are the templates that ask the person for a slot.
+func Questions(templates []Template, slot string) []Template { return asking(templates, slot) }
+
+func asking(templates []Template, slot string) (out []Template) {
+	for _, t := range templates {
+		if t.Asks == slot {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
 // PickTemplate chooses among the templates of one concept: the first language of the fallback that has any whose
 // condition holds and whose slots are all filled; among those by weight, drawn with the seed, without the one to
 // avoid where there is another. Missing lists the slots whose absence kept a template from speaking.

@@ -30,6 +30,7 @@ type Schema struct {
 	compiled   *jsonschema.Schema
 	properties map[string]bool
 	kinds      map[string][]string
+	required   []string
 	defaults   map[string]any
 	closed     bool
 }
@@ -67,6 +68,13 @@ func Parse(text string) (*Schema, error) {
 			}
 			if p, ok := property.(map[string]any); ok && p["default"] != nil {
 				s.defaults[name] = p["default"]
+			}
+		}
+	}
+	if required, ok := object["required"].([]any); ok {
+		for _, name := range required {
+			if name, ok := name.(string); ok {
+				s.required = append(s.required, name)
 			}
 		}
 	}
@@ -164,6 +172,19 @@ func (s *Schema) Fits(name string, value any) bool {
 		return s.Allows(name)
 	}
 	return s.compiled.Properties[name].Validate(value) == nil
+}
+
+// Missing lists the properties that the schema requires and a payload lacks.
+func (s *Schema) Missing(payload map[string]any) (names []string) {
+	if s == nil {
+		return nil
+	}
+	for _, name := range s.required {
+		if _, there := payload[name]; !there {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Properties lists the named properties, sorted.

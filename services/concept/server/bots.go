@@ -9,6 +9,7 @@ import (
 	"dbslm/services/concept"
 	"dbslm/services/concept/predict"
 	"dbslm/services/concept/schema"
+	"dbslm/services/concept/slots"
 	"dbslm/services/concept/store"
 )
 
@@ -22,6 +23,8 @@ type bot struct {
 	names     []string // sorted
 	templates map[string][]concept.Template
 	schemas   map[string]*schema.Schema
+	slots     map[string]*slots.Set // that are read from what a person says
+	voices    concept.Voices
 	model     *predict.Model
 	build     concept.Build // that the model is of; zero for the built-in concepts alone
 }
@@ -134,6 +137,7 @@ func newBot(snap store.Snapshot) (*bot, error) {
 		concepts:  map[string]concept.Concept{},
 		templates: map[string][]concept.Template{},
 		schemas:   map[string]*schema.Schema{},
+		slots:     map[string]*slots.Set{},
 	}
 	for _, c := range concept.BuiltIns() {
 		b.concepts[c.Name] = c
@@ -146,6 +150,9 @@ func newBot(snap store.Snapshot) (*bot, error) {
 			return nil, err
 		}
 		b.schemas[c.Name] = s
+		if b.slots[c.Name], err = slots.Parse(c.Slots); err != nil {
+			return nil, err
+		}
 	}
 	for _, t := range snap.Templates {
 		b.templates[t.Concept] = append(b.templates[t.Concept], t)
@@ -156,6 +163,7 @@ func newBot(snap store.Snapshot) (*bot, error) {
 			b.templates[t.Concept] = append(b.templates[t.Concept], t)
 		}
 	}
+	b.voices = concept.NewVoices(snap.Templates)
 	for name := range b.concepts {
 		b.names = append(b.names, name)
 	}

@@ -32,15 +32,19 @@ func (s *decisions) Next(ctx context.Context, req *conceptv1.NextRequest) (*conc
 	if err != nil {
 		return nil, err
 	}
-	d := &decision{bot: b, req: req, language: req.LanguageCode, resp: &conceptv1.NextResponse{BuildId: b.build.ID, Threshold: b.build.Threshold}}
+	d := &decision{bot: b, req: req, now: s.now(), resp: &conceptv1.NextResponse{BuildId: b.build.ID, Threshold: b.build.Threshold}}
 	if d.request, err = schema.Object(req.PayloadJson); err != nil {
 		return nil, errors.New(errors.InvalidArgument, "BAD_PAYLOAD", "the payload is %s", errors.Public(err)).Field("payload_json", "not a JSON object")
 	}
-	now := s.now()
 	if req.Now != nil {
-		now = req.Now.AsTime()
+		d.now = req.Now.AsTime()
 	}
-	if err := s.fromSignals(ctx, name, d, now); err != nil || d.resp.Decision != nil {
+	d.language = d.speaks()
+	if err := s.fromSignals(ctx, name, d, d.now); err != nil || d.resp.Decision != nil || req.SignalsOnly {
+		d.resp.Form = req.Form
+		if d.resp.Decision == nil {
+			d.abstain("signals_only")
+		}
 		return d.resp, err
 	}
 	d.predict()
@@ -81,22 +85,49 @@ type decision struct {
 	bot      *bot
 	req      *conceptv1.NextRequest
 	resp     *conceptv1.NextResponse
+	now      time.Time
 	request  map[string]any        // payload of the request
 	bound    bool                  // a correction bears on the text: a concept that does not hold it must not answer
 	language string                // of the reply
 	asked    *conceptv1.AskedReply // the text asks why this was said; nil when it does not
+
+	form       *conceptv1.Form // that the text answers; nil while it does not
+	left       bool            // the form is closed without the concept having spoken
+	unanswered string          // slot that was asked for in vain
+}
+
+// speaks is the language of the reply: the one asked for, else that of the open form's questions or of what the person says, now or
+// in the newest message before that tells it.
+func (d *decision) speaks() string {
+	if d.req.LanguageCode != "" {
+		return d.req.LanguageCode
+	}
+	if code, told := d.bot.voices.Of(d.req.Text); told {
+		return code
+	}
+	if d.req.Form != nil {
+		return d.req.Form.LanguageCode
+	}
+	for _, u := range slices.Backward(d.req.Window) {
+		if u.Assistant {
+			continue
+		}
+		if code, told := d.bot.voices.Of(u.Text); told {
+			return code
+		}
+	}
+	return ""
 }
 
 // predict lets the most probable concept speak that is above the threshold and whose payload can be filled. When a
 // correction bears on the text the concept must hold it, and CorrectedFact speaks where none does.
 func (d *decision) predict() {
-	if d.req.SignalsOnly {
-		d.abstain("signals_only")
-		return
-	}
 	_, corrected := concept.Bearing(knownFacts(d.req.Corrections))
 	d.bound = corrected && d.req.ForceConcept == "" && !d.bot.concepts[concept.CorrectedFact].Disabled
 	if d.asksWhy() && d.try(concept.ReplyExplained, 1, nil, nil, time.Time{}) {
+		return
+	}
+	if form := d.openForm(); form != nil && d.answered(form) {
 		return
 	}
 	candidates := d.bot.model.Predict(d.req.Text)
@@ -192,34 +223,46 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	if c.Disabled {
 		return skip("disabled")
 	}
-	templates := d.bot.templates[name]
-	slots := append(slotsOf(templates), d.bot.schemas[name].Properties()...)
+	templates := concept.Statements(d.bot.templates[name])
+	named := append(slotsOf(d.bot.templates[name]), d.bot.schemas[name].Properties()...)
 	avoid := d.lastTemplate(name)
-	payload, from := concept.Fill(slots, d.sources(c, sig))
+	payload, from := concept.Fill(named, d.sources(c, sig))
 	if d.bound && sig == nil && !concept.IsBuiltIn(name) && !holdsCorrection(from) {
 		return skip("does not hold the correction")
 	}
+	picked, missing, why := concept.PickTemplate(templates, d.language, payload, d.req.Seed, avoid)
+	var form *conceptv1.Form
+	if needed := append(missing, d.bot.schemas[name].Missing(payload)...); len(needed) > 0 && sig == nil {
+		var question *concept.Template
+		if question, form = d.question(name, needed, payload, from); question != nil {
+			picked, missing = question, nil
+		}
+	}
 	if asked := d.askedBy(name); (c.Provider != "" || asked != nil) && d.req.Provided.GetConcept() != name {
-		if _, missing, _ := concept.PickTemplate(templates, d.language, payload, d.req.Seed, avoid); len(missing) > 0 {
+		if len(missing) > 0 {
 			// A request carries one provider's answer. The caller lists the concepts whose provider it has asked
 			// before; without this two failing providers would be asked in turns for ever.
 			if slices.Contains(d.req.UsedConcepts, name) {
 				return skip("missing_slot: " + strings.Join(missing, ", "))
 			}
+			body, err := json.Marshal(payload)
+			if err != nil {
+				return skip("invalid_payload: it cannot be written back")
+			}
+			d.resp.Form = d.req.Form
 			d.resp.Decision = &conceptv1.NextResponse_PayloadNeeded{PayloadNeeded: &conceptv1.PayloadNeeded{
-				Concept: name, ProviderAddress: c.Provider, Slots: missing, AskedReply: asked,
+				Concept: name, ProviderAddress: c.Provider, Slots: missing, AskedReply: asked, PayloadJson: string(body), LanguageCode: d.language,
 			}}
 			return true
 		}
 	}
-	picked, missing, why := concept.PickTemplate(templates, d.language, payload, d.req.Seed, avoid)
 	if picked == nil {
 		if why == concept.SkippedSlot {
 			return skip("missing_slot: " + strings.Join(missing, ", "))
 		}
 		return skip(string(why))
 	}
-	if err := d.bot.schemas[name].Validate(declared(d.bot.schemas[name], payload)); err != nil {
+	if err := d.bot.schemas[name].Validate(declared(d.bot.schemas[name], payload)); err != nil && picked.Asks == "" {
 		return skip("invalid_payload: " + errors.Public(err))
 	}
 	parsed, err := template.Parse(picked.Text, picked.Language)
@@ -238,12 +281,16 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 		Concept: name, Text: strings.TrimSpace(said), TemplateId: picked.ID, TemplateVersion: picked.Version,
 		LanguageCode: picked.Language, PayloadJson: string(body), SlotSources: from, Probability: probability,
 		Complete: sig == nil, // after a signal the turn may still deserve an answer
+		Asks:     picked.Asks, ContinuesForm: d.form != nil && (d.continues(name) || d.left),
 	}
-	if drawn, _, _ := concept.PickTemplate(templates, d.req.LanguageCode, payload, d.req.Seed, ""); drawn != nil && drawn.ID != picked.ID {
+	if drawn, _, _ := concept.PickTemplate(concept.Questions(d.bot.templates[name], picked.Asks), d.language, payload, d.req.Seed, ""); drawn != nil && drawn.ID != picked.ID {
 		span.AvoidedTemplateId = drawn.ID
 	}
 	if sig != nil {
 		span.Signal = signalProto(*sig, now)
+	}
+	if form != nil || d.continues(name) {
+		d.resp.Form = form
 	}
 	d.consider(name, probability, features, "")
 	d.resp.Decision = &conceptv1.NextResponse_Span{Span: span}

@@ -17,9 +17,12 @@ func (d *decision) sources(c concept.Concept, sig *concept.Signal) []concept.Sou
 	return []concept.Source{
 		{Name: "signal", Values: signalValues(sig)},
 		{Name: "request", Values: d.request},
+		{Name: "text", Values: d.said(c.Name)},
+		{Name: "answer", Values: d.answers(c.Name)},
 		{Name: providerName(c), Values: d.provided(c.Name)},
 		{Name: "correction", Values: concept.FactValues(corrections)},
 		{Name: "fact", Values: concept.FactValues(facts)},
+		{Name: "earlier", Values: d.saidBefore(c.Name)},
 		{Name: "built_in", Values: d.builtIn(corrections, sig)},
 		{Name: "static", Values: object(c.Static)},
 		{Name: "default", Values: d.bot.schemas[c.Name].Defaults()},
@@ -77,10 +80,13 @@ func (d *decision) builtIn(corrections []concept.Fact, sig *concept.Signal) map[
 	}
 	id, _ := signalValues(sig)["correction_id"].(string)
 	values := map[string]any{
-		concept.SlotDigest:      digest.Summarise(said, d.req.LanguageCode),
+		concept.SlotDigest:      digest.Summarise(said, d.language),
 		concept.SlotCorrections: concept.CorrectionText(corrections, id),
 	}
 	maps.Copy(values, concept.CorrectedValues(corrections))
+	if d.unanswered != "" {
+		values[concept.SlotUnanswered] = d.unanswered
+	}
 	if f := d.req.Figures; f != nil {
 		values[concept.SlotStats] = fmt.Sprintf("%d of your messages, %d replies", f.UserMessages, f.AssistantMessages)
 	}

@@ -96,6 +96,22 @@ func (t *Template) Slots() []string {
 	return names
 }
 
+// Literal is the text of the template without its places and conditions.
+func (t *Template) Literal() string {
+	var b strings.Builder
+	var write func(parts []part)
+	write = func(parts []part) {
+		for _, p := range parts {
+			b.WriteString(p.literal)
+			write(p.then)
+			write(p.orElse)
+		}
+		b.WriteByte(' ')
+	}
+	write(t.parts)
+	return b.String()
+}
+
 // Needs reports whether the template cannot speak without a value of the slot, whatever the others have.
 func (t *Template) Needs(slot string) bool {
 	payload := map[string]any{}

@@ -1037,6 +1037,8 @@ type PayloadNeeded struct {
 	Slots []string `protobuf:"bytes,3,rep,name=slots,proto3" json:"slots,omitempty"`
 	// Values of the slots that are filled, as a JSON object.
 	PayloadJson string `protobuf:"bytes,4,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	// Language of the reply.
+	LanguageCode string `protobuf:"bytes,5,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
 	// Set instead of an address when the caller itself shall answer: with what it knows of how an earlier reply came about, in the
 	// built-in slots whose names begin with "reply_".
 	AskedReply    *AskedReply `protobuf:"bytes,40,opt,name=asked_reply,json=askedReply,proto3" json:"asked_reply,omitempty"`
@@ -1098,6 +1100,13 @@ func (x *PayloadNeeded) GetSlots() []string {
 func (x *PayloadNeeded) GetPayloadJson() string {
 	if x != nil {
 		return x.PayloadJson
+	}
+	return ""
+}
+
+func (x *PayloadNeeded) GetLanguageCode() string {
+	if x != nil {
+		return x.LanguageCode
 	}
 	return ""
 }
@@ -2733,12 +2742,13 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
 	"\n" +
 	"Abstention\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xcc\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xf1\x01\n" +
 	"\rPayloadNeeded\x12\x18\n" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12)\n" +
 	"\x10provider_address\x18\x02 \x01(\tR\x0fproviderAddress\x12\x14\n" +
 	"\x05slots\x18\x03 \x03(\tR\x05slots\x12!\n" +
-	"\fpayload_json\x18\x04 \x01(\tR\vpayloadJson\x12=\n" +
+	"\fpayload_json\x18\x04 \x01(\tR\vpayloadJson\x12#\n" +
+	"\rlanguage_code\x18\x05 \x01(\tR\flanguageCode\x12=\n" +
 	"\vasked_reply\x18( \x01(\v2\x1c.dbslm.concept.v1.AskedReplyR\n" +
 	"askedReply\"G\n" +
 	"\n" +

@@ -1,0 +1,186 @@
+package server
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	conceptv1 "dbslm/proto/dbslm/concept/v1"
+	"dbslm/services/concept"
+	"dbslm/services/concept/slots"
+
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// surelyElsewhere is how probable another concept must be to be meant by what may be a whole answer.
+	surelyElsewhere = 0.9
+	// maxForm bounds the values that a person gave, in bytes of JSON.
+	maxForm = 65536
+)
+
+// A concept that lacks slots may ask the person for them. While it does, its form is open: the caller carries it from reply to
+// reply, and what the person says is read as the answer first. See docs/decisions/0105.
+
+// answered takes the text as an answer to the open form, and reports whether that ended the decision. A text that is plainly about
+// something else is not taken; the form then stays open for a while.
+func (d *decision) answered(form *conceptv1.Form) bool {
+	set := d.bot.slots[form.Concept]
+	found := set.Read(d.req.Text, d.reading(form.Concept, form.Slot, d.req.Text))
+	whole := slices.ContainsFunc(set.List(), func(s slots.Slot) bool { return s.Slot == form.Slot && s.Kind == slots.Text })
+	if concept.CallsOff(d.req.Text) && (len(found) == 0 || whole) {
+		return d.leave(form, "")
+	}
+	rest, bar := slots.Without(d.req.Text, found), d.bot.build.Threshold
+	if whole {
+		rest, bar = d.req.Text, max(bar, surelyElsewhere)
+	}
+	switch other := d.elsewhere(rest, bar, form.Concept); {
+	case other == concept.QuestionDropped:
+		return d.leave(form, "")
+	case other != "":
+		if form.Aside < concept.MaxAside {
+			d.resp.Form = proto.CloneOf(form)
+			d.resp.Form.Aside++
+		}
+		return false
+	}
+	d.form = form
+	if len(found) == 0 && form.Asked[form.Slot] >= concept.MaxAsked {
+		d.consider(form.Concept, 1, nil, "gave_up: "+form.Slot+" was asked for twice")
+		return d.leave(form, form.Slot)
+	}
+	if d.try(form.Concept, 1, nil, nil, time.Time{}) {
+		return true
+	}
+	return d.leave(form, form.Slot)
+}
+
+// elsewhere is the concept that a text means other than one, when prediction would let it speak; "" when there is none.
+func (d *decision) elsewhere(said string, bar float64, but string) string {
+	for _, c := range d.bot.ranked(d.bot.model.Predict(said)) {
+		if c.Concept == but {
+			return ""
+		}
+		if c.Probability >= bar && d.bot.objection(c) == "" {
+			return c.Concept
+		}
+	}
+	return ""
+}
+
+// leave closes the form and says so. Without a slot the person called it off.
+func (d *decision) leave(form *conceptv1.Form, slot string) bool {
+	d.form, d.unanswered, d.left = form, slot, true
+	return d.try(concept.QuestionDropped, 1, nil, nil, time.Time{})
+}
+
+// openForm is the form that the text may answer; nil when there is none.
+func (d *decision) openForm() *conceptv1.Form {
+	form := d.req.Form
+	if form.GetConcept() == "" || d.req.ForceConcept != "" || slices.Contains(d.req.UsedConcepts, form.Concept) || slices.Contains(d.req.UsedConcepts, concept.QuestionDropped) {
+		return nil
+	}
+	if c, ok := d.bot.concepts[form.Concept]; !ok || c.Disabled || d.bot.slots[form.Concept] == nil {
+		return nil
+	}
+	return form
+}
+
+// continues reports whether a concept goes on with the open form.
+func (d *decision) continues(name string) bool {
+	return d.form != nil && !d.left && d.form.Concept == name
+}
+
+// reading is how a text of the person is read for a concept.
+func (d *decision) reading(name, asked, said string) slots.Reading {
+	language := d.req.LanguageCode
+	if language == "" {
+		language, _ = d.bot.voices.Of(said)
+	}
+	return slots.Reading{Now: d.now, Language: language, Asked: asked, Fits: d.bot.schemas[name].Fits}
+}
+
+// said gives the slots of a concept that the text says.
+func (d *decision) said(name string) map[string]any {
+	asked := ""
+	if d.continues(name) {
+		asked = d.form.Slot
+	}
+	return valuesOf(d.bot.slots[name].Read(d.req.Text, d.reading(name, asked, d.req.Text)))
+}
+
+// saidBefore gives the slots that earlier messages of the person say; of several messages the newest counts.
+func (d *decision) saidBefore(name string) map[string]any {
+	set := d.bot.slots[name]
+	if !slices.ContainsFunc(set.List(), func(s slots.Slot) bool { return s.Earlier }) {
+		return nil
+	}
+	values := map[string]any{}
+	for i := len(d.req.Window) - 1; i >= 0; i-- {
+		u := d.req.Window[i]
+		if u.Assistant {
+			continue
+		}
+		r := d.reading(name, "", u.Text)
+		r.Earlier = true
+		for slot, value := range valuesOf(set.Read(u.Text, r)) {
+			if _, newer := values[slot]; !newer {
+				values[slot] = value
+			}
+		}
+	}
+	return values
+}
+
+func valuesOf(found []slots.Found) map[string]any {
+	values := map[string]any{}
+	for _, f := range found {
+		values[f.Slot] = f.Value
+	}
+	return values
+}
+
+// answers gives what the person answered to the form before.
+func (d *decision) answers(name string) map[string]any {
+	if !d.continues(name) {
+		return nil
+	}
+	return object(d.form.PayloadJson)
+}
+
+// question is the template that asks for the first of the missing slots that may be asked for, with the form that is open after it;
+// nil when none is asked for.
+func (d *decision) question(name string, missing []string, payload map[string]any, from map[string]string) (*concept.Template, *conceptv1.Form) {
+	next := &conceptv1.Form{Concept: name, LanguageCode: d.language, Asked: map[string]uint32{}}
+	if d.continues(name) {
+		maps.Copy(next.Asked, d.form.Asked)
+	}
+	for _, slot := range d.bot.slots[name].List() {
+		if !slices.Contains(missing, slot.Slot) {
+			continue
+		}
+		picked, _, _ := concept.PickTemplate(concept.Questions(d.bot.templates[name], slot.Slot), d.language, payload, d.req.Seed, d.lastTemplate(name))
+		if picked == nil {
+			continue
+		}
+		if next.Asked[slot.Slot] >= concept.MaxAsked {
+			return nil, nil
+		}
+		given := map[string]any{}
+		for slot, source := range from {
+			if source == "text" || source == "answer" {
+				given[slot] = payload[slot]
+			}
+		}
+		body, err := json.Marshal(given)
+		if err != nil || len(body) > maxForm {
+			return nil, nil
+		}
+		next.Slot, next.PayloadJson = slot.Slot, string(body)
+		next.Asked[slot.Slot]++
+		return picked, next
+	}
+	return nil, nil
+}
