@@ -101,6 +101,7 @@ func (a *app) readConcepts(ctx context.Context, conn *connection, bot string) ([
 type templateSummary struct {
 	Name     string  `json:"name"`
 	Language string  `json:"language,omitempty"`
+	Asks     string  `json:"asks,omitempty"`
 	When     string  `json:"when,omitempty"`
 	Weight   float64 `json:"weight"`
 	Version  uint32  `json:"version"`
@@ -112,7 +113,7 @@ func newConceptsShow(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "show CONCEPT",
-		Short:   "Show one concept: schema, values, templates, number of examples",
+		Short:   "Show one concept: schema, values, slots that are read, templates, number of examples",
 		Example: "  dbslm concepts show OpeningHours --bot sail-loft\n  dbslm concepts show ContextSummary --json",
 		Args:    oneArg("the concept's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -124,16 +125,18 @@ func newConceptsShow(a *app) *cobra.Command {
 				c := resp.Concept
 				templates := []templateSummary{}
 				for _, t := range resp.Templates {
-					templates = append(templates, templateSummary{t.Name, t.LanguageCode, t.Condition, t.Weight, t.Version, t.Text})
+					templates = append(templates, templateSummary{t.Name, t.LanguageCode, t.Asks, t.Condition, t.Weight, t.Version, t.Text})
 				}
+				slots := readSlots(c)
 				if asJSON {
 					return printJSON(a.out, struct {
 						conceptSummary
 						Schema    string            `json:"schema,omitempty"`
 						Values    string            `json:"values,omitempty"`
+						Slots     []slotSummary     `json:"slots,omitempty"`
 						Templates []templateSummary `json:"templates"`
 						Examples  uint64            `json:"examples"`
-					}{conceptSummary{c.Name, c.Description, c.Version, c.Priority, !c.Disabled, c.BuiltIn, c.ProviderAddress}, c.MetadataSchema, c.StaticPayload, templates, resp.Examples})
+					}{conceptSummary{c.Name, c.Description, c.Version, c.Priority, !c.Disabled, c.BuiltIn, c.ProviderAddress}, c.MetadataSchema, c.StaticPayload, slots, templates, resp.Examples})
 				}
 				rows := [][]string{
 					{"concept", c.Name},
@@ -145,6 +148,9 @@ func newConceptsShow(a *app) *cobra.Command {
 					{"values", c.StaticPayload},
 					{"provider", c.ProviderAddress},
 					{"examples", count(resp.Examples)},
+				}
+				for _, s := range slots {
+					rows = append(rows, []string{"slot " + s.Slot, s.how()})
 				}
 				for _, t := range templates {
 					rows = append(rows, []string{"template " + strings.TrimPrefix(t.Language+"/"+t.Name, "/"), oneLine(t.Text)})

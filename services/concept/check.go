@@ -125,6 +125,10 @@ func typesRead(kind slots.Kind) []string {
 
 // Check reads the schema, the static values and the slots of a concept, with the schema expanded. Its errors are InvalidArgument.
 func (c Concept) Check() (Concept, Shape, error) {
+	if c.BuiltIn && (c.Schema != "" || c.Static != "" || c.Provider != "" || c.Slots != "") {
+		return c, Shape{}, errors.New(errors.InvalidArgument, "BUILT_IN", "%s is built in: its priority, description and whether it is disabled can be changed, nothing else", c.Name).
+			Field("concept", "is built in")
+	}
 	parsed, err := schema.Parse(c.Schema)
 	if err != nil {
 		return c, Shape{}, err
@@ -154,10 +158,6 @@ func (c Concept) Check() (Concept, Shape, error) {
 		if err := CheckSlot(slot, parsed); err != nil {
 			return c, Shape{}, err
 		}
-	}
-	if c.BuiltIn && (c.Schema != "" || c.Static != "" || c.Provider != "" || c.Slots != "") {
-		return c, Shape{}, errors.New(errors.InvalidArgument, "BUILT_IN", "%s is built in: its priority, description and whether it is disabled can be changed, nothing else", c.Name).
-			Field("concept", "is built in")
 	}
 	return c, Shape{parsed, read}, nil
 }

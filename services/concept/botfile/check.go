@@ -2,6 +2,7 @@ package botfile
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -29,8 +30,13 @@ func (r *reader) check() {
 		}
 		parsed := shape.Schema
 		r.bot.Concepts[i] = checked
-		if len(templates[c.Name]) == 0 && !c.BuiltIn {
+		says := slices.ContainsFunc(templates[c.Name], func(t concept.Template) bool { return t.Asks == "" })
+		switch {
+		case says, c.BuiltIn:
+		case len(templates[c.Name]) == 0:
 			r.problem(at, "%s has no template, so it can say nothing", c.Name)
+		default:
+			r.problem(at, "%s has no template that says it, only questions", c.Name)
 		}
 		for j, t := range templates[c.Name] {
 			at := r.templates[templateKey(t)]
@@ -64,6 +70,15 @@ func unreachable(t concept.Template, c concept.Concept, s *schema.Schema) string
 	if err != nil {
 		return ""
 	}
+	always := func(slot string) bool {
+		return slices.ContainsFunc([]map[string]any{static, s.Defaults()}, func(values map[string]any) bool {
+			said, ok := template.Text(values[slot])
+			return ok && strings.TrimSpace(said) != ""
+		})
+	}
+	if t.Asks != "" && always(t.Asks) {
+		return t.Asks + " always has a value, so nobody is asked for it"
+	}
 	parsed, err := template.Parse(t.Text, t.Language)
 	if err != nil {
 		return ""
@@ -75,10 +90,8 @@ func unreachable(t concept.Template, c concept.Concept, s *schema.Schema) string
 		if parsed.Needs(slot) {
 			return "it says {" + slot + "} where “" + t.Condition + "” says that there is none"
 		}
-		for _, values := range []map[string]any{static, s.Defaults()} {
-			if said, ok := template.Text(values[slot]); ok && strings.TrimSpace(said) != "" {
-				return "“" + t.Condition + "” never holds, because " + slot + " always has a value"
-			}
+		if always(slot) {
+			return "“" + t.Condition + "” never holds, because " + slot + " always has a value"
 		}
 	}
 	return ""

@@ -91,6 +91,9 @@ func (r *reader) readValues(n *yaml.Node) (values []slots.Value) {
 
 // checkConcept checks a concept. What is wrong with one of its slots is told where that stands, and the concept goes on without it.
 func (r *reader) checkConcept(c concept.Concept) (concept.Concept, concept.Shape, error) {
+	if c.BuiltIn {
+		return c.Check()
+	}
 	whole := c.Slots
 	c.Slots = ""
 	c, shape, err := c.Check()
@@ -106,10 +109,7 @@ func (r *reader) checkConcept(c concept.Concept) (concept.Concept, concept.Shape
 			r.problem(r.slots[slotKey{c.Name, slot.Slot}], "%s: %s", c.Name, errors.Public(err))
 		}
 	}
-	if c.BuiltIn {
-		_, _, err = c.Check()
-	}
-	return c, shape, err
+	return c, shape, nil
 }
 
 // slotsNode writes slots as readSlots reads them; nil for none.
