@@ -88,6 +88,18 @@ func knownFilters() []filterKind {
 		number("ordinal", "a form for each ordinal that the language has, such as one='#st',two='#nd',few='#rd',other='#th'", pluralForms(true), func(n float64, digits uint64, a arguments, l *language) (string, bool) {
 			return l.plural(n, digits, a.byKey, true), digits == 0 && n >= 0
 		}),
+		{name: "select", reads: ofText, wants: "texts for values, such as ladder='the ladder',other='the #'", check: func(a arguments, _ *language) bool {
+			return len(a.list) == 0 && len(a.byKey) > 0
+		}, apply: func(v any, _ bool, a arguments, _ *language) (any, bool) {
+			said, ok := Text(v)
+			form, known := a.byKey[said]
+			if !known {
+				if form, known = a.byKey["other"]; !known {
+					return said, ok
+				}
+			}
+			return strings.ReplaceAll(form, "#", said), ok
+		}},
 		when("date", "short, medium, long or full", "short", "medium", "long", "full"),
 		when("weekday", "no argument"),
 		when("time", "no argument"),
@@ -167,7 +179,11 @@ func parseFilter(text string, l *language) (filter, error) {
 		for _, piece := range split(rest, ',') {
 			key, value := "", piece
 			if cut := split(piece, '='); len(cut) == 2 {
-				key, value = strings.TrimSpace(cut[0]), cut[1]
+				var ok bool
+				if key, ok = unquote(cut[0]); !ok || key == "" {
+					return filter{}, bad
+				}
+				value = cut[1]
 			}
 			said, ok := unquote(value)
 			_, twice := f.arguments.byKey[key]

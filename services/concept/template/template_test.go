@@ -75,6 +75,8 @@ func TestFilters(t *testing.T) {
 		{"de", "{n|number:2}", "1.234,50"},
 		{"fr", "{share|percent:1}", "25,5 %"},
 		{"en", "{share|percent}", "26%"},
+		{"de", "{name|select:'ada lovelace'='die Gräfin',other='#'|capital}", "Die Gräfin"},
+		{"de", "{name|select:ada='Ada',other='die # da'} {one|select:2='zwei'}", "die ada lovelace da 1"},
 		{"", "{one|plural:one='# day',other='# days'}, {two|plural:one='# day',other='# days'}, {zero|plural:0='none',one='#',other='# days'}", "1 day, 2 days, none"},
 		{"pl", "{one|plural:one='# dzień',few='# dni',many='# dni!',other='# dnia'} {two|plural:one='# dzień',few='# dni',many='# dni!',other='# dnia'} {five|plural:one='# dzień',few='# dni',many='# dni!',other='# dnia'}", "1 dzień 2 dni 5 dni!"},
 		{"", "{one|ordinal:one='#st',two='#nd',few='#rd',other='#th'} {five|ordinal:one='#st',two='#nd',few='#rd',other='#th'}", "1st 5th"},
