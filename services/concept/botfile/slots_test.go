@@ -70,8 +70,14 @@ func TestReadSlots(t *testing.T) {
 func TestDiffSlots(t *testing.T) {
 	bot, _ := botfile.Read([]byte(borrowing))
 	for _, change := range [][2]string{
-		{"drill: Bohrmaschine", "drill: [Bohrer]"}, {"saw: }", "}"}, {"earlier: true", "earlier: false"}, {"count: integer", "count: number"}, {`\d{4}`, `\d{5}`},
-		{"      count: integer\n", ""}, {`[urgent, "8"]`, `["8", urgent]`}, {"[long ladder, Leiter]", `["long ladder, Leiter"]`},
+		{"drill: Bohrmaschine", "drill: [Bohrer]"},
+		{"saw: }", "}"},
+		{"earlier: true", "earlier: false"},
+		{"count: integer", "count: number"},
+		{`\d{4}`, `\d{5}`},
+		{"      count: integer\n", ""},
+		{`[urgent, "8"]`, `["8", urgent]`},
+		{"[long ladder, Leiter]", `["long ladder, Leiter"]`},
 		{"{asks: tool, text: \"Which", "{asks: member, text: \"Which"},
 	} {
 		text := strings.Replace(borrowing, change[0], change[1], 1)

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"net/mail"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -163,17 +161,15 @@ func readTimes(said string, words []word, _ Reading) (found []Found) {
 }
 
 var (
-	address = regexp.MustCompile(`[^\s<>()\[\],;:"]+@[^\s<>()\[\],;:"]+\.[^\s<>()\[\],;:"]+`)
-	link    = regexp.MustCompile(`(?i)\bhttps?://[^\s<>"]+`)
+	// address is the dot-atom form of RFC 5322 with a host of at least two labels.
+	address = regexp.MustCompile("[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9-]+(?:\\.[A-Za-z0-9-]+)+")
+	link    = regexp.MustCompile(`(?i)\bhttps?://[\p{L}\p{N}.\-\[\]:]+(?:[/?#][^\s<>"]*)?`)
 )
 
 // readEmails lists the e-mail addresses of a text.
 func readEmails(said string, _ []word, _ Reading) (found []Found) {
 	for _, m := range address.FindAllStringIndex(said, 16) {
-		value := strings.TrimRight(said[m[0]:m[1]], ".!?")
-		if parsed, err := mail.ParseAddress(value); err == nil && parsed.Address == value {
-			found = append(found, Found{Value: value, From: m[0], To: m[0] + len(value)})
-		}
+		found = append(found, Found{Value: said[m[0]:m[1]], From: m[0], To: m[1]})
 	}
 	return found
 }
@@ -182,9 +178,7 @@ func readEmails(said string, _ []word, _ Reading) (found []Found) {
 func readURLs(said string, _ []word, _ Reading) (found []Found) {
 	for _, m := range link.FindAllStringIndex(said, 16) {
 		value := strings.TrimRight(said[m[0]:m[1]], ".,;:!?)")
-		if parsed, err := url.Parse(value); err == nil && parsed.Host != "" {
-			found = append(found, Found{Value: value, From: m[0], To: m[0] + len(value)})
-		}
+		found = append(found, Found{Value: value, From: m[0], To: m[0] + len(value)})
 	}
 	return found
 }
