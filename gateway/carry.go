@@ -10,6 +10,9 @@ import (
 // carriedSpoken bounds the concepts that are carried from reply to reply, carriedReplies for how many replies.
 const carriedSpoken, carriedReplies = 64, 32
 
+// carriedBytes is CommitTurnRequest.carried.
+const carriedBytes = 16 << 10
+
 // carried is what the reply before carried on to this turn: how each concept spoke last, newest first, and the form that is open.
 func (t *turn) carried() *gatewayv1.Carried {
 	carried := &gatewayv1.Carried{}
@@ -38,9 +41,13 @@ func (t *turn) carry() []byte {
 	for _, s := range t.carried().Spoken {
 		add(&conceptv1.Spoken{Concept: s.Concept, TemplateId: s.TemplateId, RepliesAgo: s.RepliesAgo + 1})
 	}
-	carried, err := proto.MarshalOptions{Deterministic: true}.Marshal(&gatewayv1.Carried{Spoken: first(spoken, carriedSpoken), Form: t.form})
-	if err != nil || len(spoken) == 0 && t.form == nil { // names that are no UTF-8 cannot come out of level 3
+	carried := &gatewayv1.Carried{Spoken: first(spoken, carriedSpoken), Form: t.form}
+	for n := len(carried.Spoken) - 1; proto.Size(carried) > carriedBytes && n >= 0; n-- { // long names
+		carried.Spoken = carried.Spoken[:n]
+	}
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(carried)
+	if err != nil || len(body) > carriedBytes || len(body) == 0 { // names that are no UTF-8 cannot come out of level 3, nor a form that is too large
 		return nil
 	}
-	return carried
+	return body
 }

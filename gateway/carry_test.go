@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
@@ -36,6 +37,15 @@ func TestCarry(t *testing.T) {
 				t.Fatalf("reply %d: %v spoke in another reply", reply, s)
 			}
 		}
+	}
+	long := &turn{prepared: &memoryv1.PrepareTurnResponse{}, trace: &gatewayv1.Trace{}, form: &conceptv1.Form{Concept: "C", PayloadJson: strings.Repeat("x", 8192)}}
+	for i := range 60 {
+		long.trace.Segments = append(long.trace.Segments, &gatewayv1.TraceSegment{Span: &conceptv1.Span{Concept: fmt.Sprintf("%0128d", i), TemplateId: strings.Repeat("x", 200)}})
+	}
+	carried = long.carry()
+	again := (&turn{prepared: &memoryv1.PrepareTurnResponse{Carried: carried}}).carried()
+	if len(carried) > 16384 || len(again.Spoken) < 16 || again.Spoken[0].Concept != fmt.Sprintf("%0128d", 59) || len(again.Form.GetPayloadJson()) != 8192 {
+		t.Errorf("long names: %d bytes with %d concepts", len(carried), len(again.Spoken))
 	}
 	for _, broken := range [][]byte{nil, []byte("\xff\xff")} {
 		x := &turn{prepared: &memoryv1.PrepareTurnResponse{Carried: broken}, trace: &gatewayv1.Trace{}}

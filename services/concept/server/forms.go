@@ -16,8 +16,8 @@ import (
 const (
 	// surelyElsewhere is how probable another concept must be to be meant by what may be a whole answer.
 	surelyElsewhere = 0.9
-	// maxForm bounds the values that a person gave, in bytes of JSON.
-	maxForm = 65536
+	// maxForm bounds the values that a person gave, in bytes of JSON: callers carry a form in 16 KiB.
+	maxForm = 8192
 )
 
 // A concept that lacks slots may ask the person for them. While it does, its form is open: the caller carries it from reply to
