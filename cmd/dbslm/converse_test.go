@@ -1,24 +1,47 @@
 package main
 
 import (
+	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"dbslm/cmd/dbslm/converse"
+	"dbslm/examples/provider/wall"
 )
+
+// serveWall starts the payload provider of the demo's bot and returns its address.
+func serveWall(t *testing.T) string {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	listening, ended := make(chan string, 1), make(chan error, 1)
+	go func() { ended <- wall.Serve(ctx, "127.0.0.1:0", func(address string) { listening <- address }) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return <-listening
+}
 
 // The conversations of the demo, with its bot and about its corpus: everything is answered as expected, nothing reads broken.
 func TestConversationSets(t *testing.T) {
 	inNewDir(t)
 	loft := filepath.Join(corpus(), "..")
 	succeed(t, "train", corpus(), "--order", "4", "--db", "s")
-	succeed(t, "concepts", "apply", filepath.Join(loft, "bot.yaml"), "--bot", "sail-loft", "--db", "s")
-	set, free := filepath.Join(loft, "conversations.yaml"), filepath.Join(loft, "freely.yaml")
+	bot, err := os.ReadFile(filepath.Join(loft, "bot.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "bot.yaml", strings.ReplaceAll(string(bot), "127.0.0.1:7490", serveWall(t)))
+	succeed(t, "concepts", "apply", "bot.yaml", "--bot", "sail-loft", "--db", "s")
+	set, reserving, free := filepath.Join(loft, "conversations.yaml"), filepath.Join(loft, "reserving.yaml"), filepath.Join(loft, "freely.yaml")
 	if out := succeed(t, "concepts", "test", set, "--db", "s"); !strings.Contains(out, "answered") || strings.Contains(out, "ends well") {
 		t.Errorf("only what is expected is to be judged:\n%s", out)
 	}
-	r := decode[converse.Report](t, succeed(t, "converse", set, free, "--texts", corpus(), "--min", "0.95", "--db", "s", "--json"))
+	r := decode[converse.Report](t, succeed(t, "converse", set, reserving, free, "--texts", corpus(), "--min", "0.95", "--db", "s", "--json"))
 	if r.Turns < 100 {
 		t.Errorf("%d turns", r.Turns)
 	}

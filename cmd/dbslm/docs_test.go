@@ -119,12 +119,13 @@ func newDocument(t *testing.T) *document {
 	if err := os.CopyFS(filepath.Join("examples", "sail-loft", "corpus"), os.DirFS(corpus())); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"bot.yaml", "conversations.yaml", "freely.yaml"} {
+	wall := serveWall(t)
+	for _, name := range []string{"bot.yaml", "conversations.yaml", "reserving.yaml", "freely.yaml"} {
 		data, err := os.ReadFile(filepath.Join(corpus(), "..", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join("examples", "sail-loft", name), string(data))
+		write(t, filepath.Join("examples", "sail-loft", name), strings.ReplaceAll(string(data), "127.0.0.1:7490", wall))
 	}
 	binary, err := os.Executable()
 	if err != nil {

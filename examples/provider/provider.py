@@ -6,6 +6,7 @@ The modules for the messages are made as ../clients/grpc/talk.py says:
     PYTHONPATH=bin/proto-bundle/python python3 examples/provider/provider.py 127.0.0.1:7490
 """
 
+import datetime
 import json
 import sys
 from concurrent import futures
@@ -13,20 +14,28 @@ from concurrent import futures
 import grpc
 from dbslm.concept.v1 import decision_pb2, decision_pb2_grpc
 
-# What hangs where; a real provider would ask its own database.
-WALL = {
-    "ladder": {"tool": "the long ladder", "shelf": 7, "back": "2026-12-01"},
-    "drill": {"tool": "the drill", "shelf": 3},
-    "palm": {"tool": "the sailmaker's palm", "shelf": 1},
+# What hangs on which shelf, and the day of the week on which it is out; a real provider would ask its own database.
+TOOLS = {
+    "long ladder": (7, 5),
+    "drill": (3, 3),
+    "sander": (4, 1),
+    "cargo bike": (9, 5),
+    "cement mixer": (8, 4),
 }
 
 
 class Provider(decision_pb2_grpc.PayloadProviderServiceServicer):
     def ProvidePayload(self, request, context):
+        filled = json.loads(request.payload_json or "{}")
         payload = {}
-        for tool, known in WALL.items():
-            if tool in request.text.lower():
-                payload = known
+        for name, (shelf, out) in TOOLS.items():
+            if filled.get("tool", name) != name or ("tool" not in filled and name not in request.text.lower()):
+                continue
+            payload = {"tool": name, "shelf": shelf}
+            if "day" in filled:
+                day = datetime.date.fromisoformat(filled["day"])
+                payload["free"] = day.weekday() != out
+                payload["next"] = (day + datetime.timedelta(days=1)).isoformat()
         return decision_pb2.ProvidePayloadResponse(payload_json=json.dumps(payload))
 
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dbslm"
+	"dbslm/examples/provider/wall"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 )
@@ -18,7 +19,7 @@ func TestProvider(t *testing.T) {
 	t.Run("Go", func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		addresses, served := make(chan string, 1), make(chan error, 1)
-		go func() { served <- run(ctx, "127.0.0.1:0", func(address string) { addresses <- address }) }()
+		go func() { served <- wall.Serve(ctx, "127.0.0.1:0", func(address string) { addresses <- address }) }()
 		t.Cleanup(func() {
 			stop()
 			if err := <-served; err != nil {
@@ -79,16 +80,16 @@ func ask(t *testing.T, address string) {
 	conn := sys.Conn()
 	catalogue, gate := conceptv1.NewCatalogueServiceClient(conn), gatewayv1.NewGatewayServiceClient(conn)
 	_, err = catalogue.PutConcept(t.Context(), &conceptv1.PutConceptRequest{Concept: &conceptv1.Concept{
-		Name: "WhereIs", MetadataSchema: `{"tool": "string", "shelf": "integer", "back": "string?"}`, ProviderAddress: address,
+		Name: "WhereIs", Slots: []*conceptv1.ReadSlot{{Slot: "day", Kind: "date"}}, MetadataSchema: `{"tool": "string", "shelf": "integer", "day": "string?", "free": "boolean?", "next": "string?"}`, ProviderAddress: address,
 	}})
 	if err == nil {
 		_, err = catalogue.PutTemplate(t.Context(), &conceptv1.PutTemplateRequest{Template: &conceptv1.Template{
-			Concept: "WhereIs", Text: "{tool|capital} hangs on shelf {shelf}{?back}, again from {back|date}{/}.",
+			Concept: "WhereIs", Text: "The {tool} hangs on shelf {shelf}{?free=false}, again from {next|weekday}{/}.",
 		}})
 	}
 	if err == nil {
 		_, err = catalogue.AddExamples(t.Context(), &conceptv1.AddExamplesRequest{Examples: []*conceptv1.Example{
-			{Concept: "WhereIs", Utterance: "where is the saw"}, {Concept: "WhereIs", Utterance: "where do I find the hammer"},
+			{Concept: "WhereIs", Utterance: "where is the saw"}, {Concept: "WhereIs", Utterance: "where do I find the hammer"}, {Concept: "WhereIs", Utterance: "where is the long saw on Monday"},
 		}})
 	}
 	if err != nil {
@@ -99,9 +100,10 @@ func ask(t *testing.T, address string) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"Where do I find the drill?": "The drill hangs on shelf 3.",
-		"Where is the ladder?":       "The long ladder hangs on shelf 7, again from December 1, 2026.",
-		"Where is the rocket?":       `I have no words of my own yet: the language model "default" has no published build. Train it with: dbslm train PATH.`,
+		"Where do I find the drill?":            "The drill hangs on shelf 3.",
+		"Where is the long ladder on Saturday?": "The long ladder hangs on shelf 7, again from Sunday.",
+		"Where is the long ladder on Friday?":   "The long ladder hangs on shelf 7.",
+		"Where is the rocket?":                  `I have no words of my own yet: the language model "default" has no published build. Train it with: dbslm train PATH.`,
 	} {
 		resp, err := gate.Respond(t.Context(), &gatewayv1.RespondRequest{ConversationId: started.Conversation.ConversationId, Text: text})
 		if err != nil || resp.Message.GetContent() != want {

@@ -2,7 +2,7 @@
 // in the invented harbour town of Port Aldren.
 //
 //	corpus/*.txt ── train ──▶ level 1   what the house sounds like
-//	bot.yaml ────── register ─▶ level 3   what it knows for certain
+//	bot.yaml ────── register ─▶ level 3   what it knows for certain, and asks the tool wall (a payload provider) for
 //	conversation.json ─ talk ─▶ level 2   what was said and what was corrected
 //
 // It opens the three levels in its own process, trains, registers its concepts, holds the conversation, and then
@@ -51,10 +51,15 @@ func run(ctx context.Context, out io.Writer, db string, seed uint64) (err error)
 			err = closing
 		}
 	}()
+	address, stop, err := serveWall(ctx)
+	if err != nil {
+		return fmt.Errorf("tool wall: %w", err)
+	}
+	defer stop()
 	if err := train(ctx, out, system); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
-	if err := register(ctx, out, system); err != nil {
+	if err := register(ctx, out, system, address); err != nil {
 		return fmt.Errorf("register concepts: %w", err)
 	}
 	replies, err := talk(ctx, out, system, seed)

@@ -16,7 +16,7 @@ import (
 // The concepts that the scripted visitor must meet; "" where level 1 writes.
 var wantConcepts = []string{
 	"Greeting", "WhereWeAre", "Access", "", "Membership", "CorrectionReplay", "Membership", "BorrowTool", "ReturnLate",
-	"", "RepairCafe", "", "", "ContextSummary", "Goodbye",
+	"", "ReserveTool", "ReserveTool", "ReserveTool", "WhereItHangs", "RepairCafe", "ReserveTool", "ReserveTool", "", "", "ContextSummary", "Goodbye",
 }
 
 func TestConversation(t *testing.T) {
@@ -35,7 +35,12 @@ func TestConversation(t *testing.T) {
 	if err := train(ctx, &out, system); err != nil {
 		t.Fatal(err)
 	}
-	if err := register(ctx, &out, system); err != nil {
+	address, stop, err := serveWall(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if err := register(ctx, &out, system, address); err != nil {
 		t.Fatal(err)
 	}
 	replies, err := talk(ctx, &out, system, 1)

@@ -32,6 +32,8 @@ const (
 	SlotReplyRun         = "reply_run"
 	// The slot that a person was asked for and did not give; unset when the person called it off.
 	SlotUnanswered = "unanswered"
+	// How often the slot of a question was asked for before; unset the first time.
+	SlotAskedBefore = "asked_before"
 )
 
 // replySlots are the built-in slots about an earlier reply.
@@ -187,7 +189,7 @@ func IsBuiltIn(name string) bool {
 // IsBuiltInSlot reports whether the service fills a slot of this name itself.
 func IsBuiltInSlot(slot string) bool {
 	switch slot {
-	case SlotDigest, SlotStats, SlotCorrections, SlotCorrectedValue, SlotCorrectedEntity, SlotCorrectedAttribute, SlotUnanswered:
+	case SlotDigest, SlotStats, SlotCorrections, SlotCorrectedValue, SlotCorrectedEntity, SlotCorrectedAttribute, SlotUnanswered, SlotAskedBefore:
 		return true
 	}
 	return slices.Contains(replySlots, slot)

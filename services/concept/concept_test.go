@@ -87,7 +87,7 @@ func TestCorrectionText(t *testing.T) {
 		"1": "the capital of France is Paris", "2": "Paris instead of Lyon", "3": "the opening day is Friday", "gone": "",
 		"": "the capital of France is Paris; Paris instead of Lyon; the opening day is Friday",
 	} {
-		if got := concept.CorrectionText(facts, id); got != want {
+		if got := concept.CorrectionText(facts, id, ""); got != want {
 			t.Errorf("%q: got %q, want %q", id, got, want)
 		}
 	}

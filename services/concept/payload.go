@@ -69,9 +69,19 @@ func CorrectedValues(corrections []Fact) map[string]any {
 	return values
 }
 
+// insteadOf stands between what is right and what was wrong, by language.
+var insteadOf = map[string]string{
+	"": " instead of ", "en": " instead of ", "de": " statt ", "es": " en lugar de ", "fr": " au lieu de ", "pt": " em vez de ",
+}
+
 // CorrectionText says what corrections hold, as part of a sentence. Only the one with the given id is said when
-// an id is given; one that no longer holds is not among the facts, and then nothing is said.
-func CorrectionText(corrections []Fact, id string) string {
+// an id is given; one that no longer holds is not among the facts, and then nothing is said. Language is that of the sentence.
+func CorrectionText(corrections []Fact, id, language string) string {
+	language, _, _ = strings.Cut(strings.ToLower(language), "-")
+	if insteadOf[language] == "" {
+		language = ""
+	}
+	english := language == "" || language == "en"
 	var said []string
 	for _, c := range corrections {
 		if c.CorrectionID == "" || id != "" && c.CorrectionID != id {
@@ -80,6 +90,12 @@ func CorrectionText(corrections []Fact, id string) string {
 		value := strings.TrimRight(strings.TrimSpace(c.Value), ".!")
 		attribute := strings.ReplaceAll(c.Attribute, "_", " ")
 		switch {
+		case c.Entity != "" && attribute != "" && !english:
+			said = append(said, c.Entity+", "+attribute+": "+value)
+		case attribute != "" && !english:
+			said = append(said, attribute+": "+value)
+		case c.Entity != "" && !english:
+			said = append(said, c.Entity+": "+value)
 		case c.Entity != "" && attribute != "":
 			said = append(said, "the "+attribute+" of "+c.Entity+" is "+value)
 		case attribute != "":
@@ -87,7 +103,7 @@ func CorrectionText(corrections []Fact, id string) string {
 		case c.Entity != "":
 			said = append(said, c.Entity+" is "+value)
 		case c.ErrorContext != "":
-			said = append(said, value+" instead of "+strings.TrimRight(strings.TrimSpace(c.ErrorContext), ".!"))
+			said = append(said, value+insteadOf[language]+strings.TrimRight(strings.TrimSpace(c.ErrorContext), ".!"))
 		default:
 			said = append(said, value)
 		}

@@ -96,17 +96,14 @@ type decision struct {
 	unanswered string          // slot that was asked for in vain
 }
 
-// speaks is the language of the reply: the one asked for, else that of the open form's questions or of what the person says, now or
-// in the newest message before that tells it.
+// speaks is the language of the reply: the one asked for, else the one that the person writes, now or in the newest message before that tells
+// it.
 func (d *decision) speaks() string {
 	if d.req.LanguageCode != "" {
 		return d.req.LanguageCode
 	}
 	if code, told := d.bot.voices.Of(d.req.Text); told {
 		return code
-	}
-	if d.req.Form != nil {
-		return d.req.Form.LanguageCode
 	}
 	for _, u := range slices.Backward(d.req.Window) {
 		if u.Assistant {
@@ -238,12 +235,12 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 			picked, missing = question, nil
 		}
 	}
-	if asked := d.askedBy(name); (c.Provider != "" || asked != nil) && d.req.Provided.GetConcept() != name {
-		if len(missing) > 0 {
+	if asked := d.askedBy(name); form == nil && (c.Provider != "" || asked != nil) && d.req.Provided.GetConcept() != name {
+		if empty := unfilled(named, payload, asked != nil); len(empty) > 0 {
 			// A request carries one provider's answer. The caller lists the concepts whose provider it has asked
 			// before; without this two failing providers would be asked in turns for ever.
 			if slices.Contains(d.req.UsedConcepts, name) {
-				return skip("missing_slot: " + strings.Join(missing, ", "))
+				return skip("missing_slot: " + strings.Join(empty, ", "))
 			}
 			body, err := json.Marshal(payload)
 			if err != nil {
@@ -251,7 +248,7 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 			}
 			d.resp.Form = d.req.Form
 			d.resp.Decision = &conceptv1.NextResponse_PayloadNeeded{PayloadNeeded: &conceptv1.PayloadNeeded{
-				Concept: name, ProviderAddress: c.Provider, Slots: missing, AskedReply: asked, PayloadJson: string(body), LanguageCode: d.language,
+				Concept: name, ProviderAddress: c.Provider, Slots: empty, AskedReply: asked, PayloadJson: string(body), LanguageCode: d.language,
 			}}
 			return true
 		}
@@ -325,6 +322,16 @@ func declared(s *schema.Schema, payload map[string]any) map[string]any {
 		}
 	}
 	return out
+}
+
+// unfilled lists the slots that a payload has no value for and that a provider may fill, or that the service asks its caller for.
+func unfilled(named []string, payload map[string]any, ofReply bool) (empty []string) {
+	for _, slot := range named {
+		if _, filled := payload[slot]; !filled && concept.IsBuiltInSlot(slot) == ofReply && !slices.Contains(empty, slot) {
+			empty = append(empty, slot)
+		}
+	}
+	return empty
 }
 
 func slotsOf(templates []concept.Template) []string {

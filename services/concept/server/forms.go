@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
@@ -46,7 +47,7 @@ func (d *decision) answered(form *conceptv1.Form) bool {
 		}
 		return false
 	}
-	d.form = form
+	d.take(form)
 	if len(found) == 0 && form.Asked[form.Slot] >= concept.MaxAsked {
 		d.consider(form.Concept, 1, nil, "gave_up: "+form.Slot+" was asked for twice")
 		return d.leave(form, form.Slot)
@@ -55,6 +56,14 @@ func (d *decision) answered(form *conceptv1.Form) bool {
 		return true
 	}
 	return d.leave(form, form.Slot)
+}
+
+// take makes the text an answer to the form. The form's language is then that of the reply, because a bare answer may be a word of any.
+func (d *decision) take(form *conceptv1.Form) {
+	d.form = form
+	if d.req.LanguageCode == "" {
+		d.language = form.LanguageCode
+	}
 }
 
 // elsewhere is the concept that a text means other than one, when prediction would let it speak; "" when there is none.
@@ -72,7 +81,8 @@ func (d *decision) elsewhere(said string, bar float64, but string) string {
 
 // leave closes the form and says so. Without a slot the person called it off.
 func (d *decision) leave(form *conceptv1.Form, slot string) bool {
-	d.form, d.unanswered, d.left = form, slot, true
+	d.take(form)
+	d.unanswered, d.left = slot, true
 	return d.try(concept.QuestionDropped, 1, nil, nil, time.Time{})
 }
 
@@ -96,7 +106,9 @@ func (d *decision) continues(name string) bool {
 // reading is how a text of the person is read for a concept.
 func (d *decision) reading(name, asked, said string) slots.Reading {
 	language := d.req.LanguageCode
-	if language == "" {
+	if form := d.req.Form; language == "" && asked != "" {
+		language = form.GetLanguageCode()
+	} else if language == "" {
 		language, _ = d.bot.voices.Of(said)
 	}
 	return slots.Reading{Now: d.now, Language: language, Asked: asked, Fits: d.bot.schemas[name].Fits}
@@ -161,8 +173,12 @@ func (d *decision) question(name string, missing []string, payload map[string]an
 		if !slices.Contains(missing, slot.Slot) {
 			continue
 		}
+		if times := next.Asked[slot.Slot]; times > 0 {
+			payload[concept.SlotAskedBefore] = json.Number(strconv.Itoa(int(times)))
+		}
 		picked, _, _ := concept.PickTemplate(concept.Questions(d.bot.templates[name], slot.Slot), d.language, payload, d.req.Seed, d.lastTemplate(name))
 		if picked == nil {
+			delete(payload, concept.SlotAskedBefore)
 			continue
 		}
 		if next.Asked[slot.Slot] >= concept.MaxAsked {

@@ -81,7 +81,7 @@ func (d *decision) builtIn(corrections []concept.Fact, sig *concept.Signal) map[
 	id, _ := signalValues(sig)["correction_id"].(string)
 	values := map[string]any{
 		concept.SlotDigest:      digest.Summarise(said, d.language),
-		concept.SlotCorrections: concept.CorrectionText(corrections, id),
+		concept.SlotCorrections: concept.CorrectionText(corrections, id, d.language),
 	}
 	maps.Copy(values, concept.CorrectedValues(corrections))
 	if d.unanswered != "" {
