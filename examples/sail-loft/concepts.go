@@ -15,13 +15,13 @@ import (
 const wallAddress = "127.0.0.1:7490"
 
 // serveWall starts the payload provider of the bot on a free port. Stop ends it and waits.
-func serveWall(ctx context.Context) (address string, stop func(), err error) {
+func serveWall(ctx context.Context) (address string, stop func() error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	listening, ended := make(chan string, 1), make(chan error, 1)
 	go func() { ended <- wall.Serve(ctx, "127.0.0.1:0", func(address string) { listening <- address }) }()
 	select {
 	case address = <-listening:
-		return address, func() { cancel(); <-ended }, nil
+		return address, func() error { cancel(); return <-ended }, nil
 	case err = <-ended:
 		cancel()
 		return "", nil, err

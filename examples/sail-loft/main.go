@@ -55,7 +55,11 @@ func run(ctx context.Context, out io.Writer, db string, seed uint64) (err error)
 	if err != nil {
 		return fmt.Errorf("tool wall: %w", err)
 	}
-	defer stop()
+	defer func() {
+		if stopping := stop(); err == nil {
+			err = stopping
+		}
+	}()
 	if err := train(ctx, out, system); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}

@@ -39,7 +39,11 @@ func TestConversation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stop()
+	defer func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}()
 	if err := register(ctx, &out, system, address); err != nil {
 		t.Fatal(err)
 	}
