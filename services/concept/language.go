@@ -48,8 +48,8 @@ func NewVoices(templates []Template) Voices {
 // maxVoice is how much of a text its language is told by, in bytes.
 const maxVoice = 2048
 
-// Of returns the code of the language that a text is in, as templates have it, and whether the text tells it. The language that
-// knows most of the words is taken, the default one where it knows as many.
+// Of returns the code of the language that a text is in, as templates have it, and whether the text tells it: the language that
+// knows most of its words. It does not where several know as many.
 func (v Voices) Of(said string) (code string, told bool) {
 	if len(v.words) < 2 {
 		return "", false
@@ -59,11 +59,17 @@ func (v Voices) Of(said string) (code string, told bool) {
 	})
 	most := 0
 	for _, other := range slices.Sorted(maps.Keys(v.words)) { // "" is the first
-		if n := v.known(other, words); n > most {
-			code, most = other, n
+		switch n := v.known(other, words); {
+		case n > most:
+			code, most, told = other, n, true
+		case n == most:
+			told = false
 		}
 	}
-	return code, most > 0
+	if !told {
+		return "", false
+	}
+	return code, true
 }
 
 // known is how many of the words the bot says in a language, or the language's list of stop words holds.

@@ -109,7 +109,10 @@ func (d *decision) reading(name, asked, said string) slots.Reading {
 	if form := d.req.Form; language == "" && asked != "" {
 		language = form.GetLanguageCode()
 	} else if language == "" {
-		language, _ = d.bot.voices.Of(said)
+		language = d.language
+		if code, told := d.bot.voices.Of(said); told {
+			language = code
+		}
 	}
 	return slots.Reading{Now: d.now, Language: language, Asked: asked, Fits: d.bot.schemas[name].Fits}
 }

@@ -110,7 +110,7 @@ func readDates(said string, words []word, r Reading) (found []Found) {
 			}
 		}
 		if y := date.Year(); y >= 1 && y <= 9999 {
-			found = append(found, Found{Value: date.Format(time.DateOnly), From: from, To: to})
+			found = append(found, span(date.Format(time.DateOnly), from, to))
 		}
 	}
 	for _, m := range isoDate.FindAllStringSubmatchIndex(said, 16) {

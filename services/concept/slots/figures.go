@@ -54,12 +54,12 @@ var figure = regexp.MustCompile(`[-+]?\d+(?:[.,]\d+)*`)
 func readNumbers(said string, words []word, r Reading) (found []Found) {
 	for _, m := range figure.FindAllStringIndex(said, 32) {
 		if n, ok := plain(said[m[0]:m[1]], r.Language); ok {
-			found = append(found, Found{Value: n, From: m[0], To: m[1]})
+			found = append(found, span(n, m[0], m[1]))
 		}
 	}
 	for _, w := range words {
 		if n, ok := numberWords[w.key]; ok && (!articles[w.key] || len(words) == 1) {
-			found = append(found, Found{Value: json.Number(strconv.Itoa(n)), From: w.from, To: w.to})
+			found = append(found, span(json.Number(strconv.Itoa(n)), w.from, w.to))
 		}
 	}
 	sortFound(found)
@@ -145,14 +145,14 @@ func readTimes(said string, words []word, _ Reading) (found []Found) {
 			}
 			overlaps := slices.ContainsFunc(found, func(f Found) bool { return m[0] < f.To && f.From < m[1] })
 			if hour < 24 && !overlaps {
-				found = append(found, Found{Value: fmt.Sprintf("%02d:%02d", hour, minute), From: m[0], To: m[1]})
+				found = append(found, span(fmt.Sprintf("%02d:%02d", hour, minute), m[0], m[1]))
 			}
 		}
 	}
 	for i := range words {
 		for n := 1; n <= 2 && i+n <= len(words); n++ {
 			if value, ok := middles[joined(words[i:i+n])]; ok {
-				found = append(found, Found{Value: value, From: words[i].from, To: words[i+n-1].to})
+				found = append(found, span(value, words[i].from, words[i+n-1].to))
 			}
 		}
 	}
@@ -169,7 +169,7 @@ var (
 // readEmails lists the e-mail addresses of a text.
 func readEmails(said string, _ []word, _ Reading) (found []Found) {
 	for _, m := range address.FindAllStringIndex(said, 16) {
-		found = append(found, Found{Value: said[m[0]:m[1]], From: m[0], To: m[1]})
+		found = append(found, span(said[m[0]:m[1]], m[0], m[1]))
 	}
 	return found
 }
@@ -178,7 +178,7 @@ func readEmails(said string, _ []word, _ Reading) (found []Found) {
 func readURLs(said string, _ []word, _ Reading) (found []Found) {
 	for _, m := range link.FindAllStringIndex(said, 16) {
 		value := strings.TrimRight(said[m[0]:m[1]], ".,;:!?)")
-		found = append(found, Found{Value: value, From: m[0], To: m[0] + len(value)})
+		found = append(found, span(value, m[0], m[0] + len(value)))
 	}
 	return found
 }

@@ -21,8 +21,8 @@ const (
 	MaxValues = 5000
 	// maxPattern is the longest pattern and maxValue the longest value, in bytes.
 	maxPattern, maxValue = 512, 512
-	// maxRead is how much of a text is read, in bytes.
-	maxRead = 8192
+	// maxRead is how much of a text is read, in bytes, and maxFound how many values of a slot are looked at.
+	maxRead, maxFound = 8192, 32
 )
 
 // Kind is what a slot's value is.
@@ -181,10 +181,14 @@ type Found struct {
 	Slot     string
 	Value    any // string or json.Number
 	From, To int
+
+	valueFrom, valueTo int  // the value without the words around it that a pattern wants
+	whole              bool // the whole answer
 }
 
-// Read returns what a text says of the slots, each at most once, in the order of the text. Of several slots that might be
-// meant by one span the one asked for has it, then the one whose kind is surer, then the first of the set.
+// Read returns what a text says of the slots, each at most once, in the order of the text. Of two values the one that is a part of
+// the other is not read: the year of a date is no number. Of several slots that might be meant by one span the one asked for has it,
+// then the one whose kind is surer, then the first of the set.
 func (s *Set) Read(said string, r Reading) []Found {
 	if s == nil {
 		return nil
@@ -193,41 +197,45 @@ func (s *Set) Read(said string, r Reading) []Found {
 		said = text.Truncate(said, maxRead)
 	}
 	words := wordsOf(said)
-	order := slices.Clone(s.slots)
+	order := slices.DeleteFunc(slices.Clone(s.slots), func(c compiled) bool { return r.Earlier && !c.Earlier })
 	slices.SortStableFunc(order, func(a, b compiled) int {
 		return cmp.Or(cmp.Compare(a.order(r.Asked), b.order(r.Asked)), cmp.Compare(a.place, b.place))
 	})
-	var found []Found
+	var all []Found
 	for _, c := range order {
-		if r.Earlier && !c.Earlier {
-			continue
-		}
+		n := len(all)
 		for _, f := range c.read(said, words, r) {
-			taken := slices.ContainsFunc(found, func(other Found) bool { return f.From < other.To && other.From < f.To })
-			if !taken && (r.Fits == nil || r.Fits(c.Slot.Slot, f.Value)) {
-				f.Slot = c.Slot.Slot
-				found = append(found, f)
-				break
+			if f.Slot = c.Slot.Slot; len(all)-n < maxFound && (r.Fits == nil || r.Fits(f.Slot, f.Value)) {
+				all = append(all, f)
 			}
+		}
+	}
+	var found []Found
+	for _, f := range all {
+		no := slices.ContainsFunc(found, func(other Found) bool { return f.Slot == other.Slot || f.From < other.To && other.From < f.To }) ||
+			slices.ContainsFunc(all, func(other Found) bool { return f.Slot != other.Slot && f.within(other) })
+		if !no {
+			found = append(found, f)
 		}
 	}
 	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.From, b.From) })
 	return found
 }
 
+// within reports whether a value is a part of another one.
+func (f Found) within(other Found) bool {
+	return !f.whole && other.valueFrom <= f.valueFrom && f.valueTo <= other.valueTo && f.valueTo-f.valueFrom < other.valueTo-other.valueFrom
+}
+
 // order is when a slot takes its span.
 func (c compiled) order(asked string) int {
-	n := 2 * rank[c.Kind] // 0 for a pattern
 	switch {
+	case c.Slot.Slot == asked:
+		return 0
 	case c.values != nil:
-		n = 2
-	case c.Kind == Text:
-		return -1 // whole answers are only read when they are asked for
+		return 2
 	}
-	if c.Slot.Slot != asked {
-		n++
-	}
-	return n
+	return 1 + rank[c.Kind] // 1 for a pattern
 }
 
 // read lists what a slot may have, the first of the text first.
@@ -240,7 +248,9 @@ func (c compiled) read(said string, words []word, r Reading) []Found {
 	case c.Kind == Text:
 		if answer := strings.TrimSpace(said); c.Slot.Slot == r.Asked && answer != "" {
 			from := strings.Index(said, answer)
-			return []Found{{Value: strings.TrimRight(answer, ".!"), From: from, To: from + len(answer)}}
+			f := span(strings.TrimRight(answer, ".!"), from, from+len(answer))
+			f.whole = true
+			return []Found{f}
 		}
 		return nil
 	}
@@ -260,10 +270,15 @@ func matches(pattern *regexp.Regexp, said string) (found []Found) {
 			from, to = m[2], m[3]
 		}
 		if value := strings.TrimSpace(said[from:to]); value != "" {
-			found = append(found, Found{Value: value, From: m[0], To: m[1]})
+			found = append(found, Found{Value: value, From: m[0], To: m[1], valueFrom: from, valueTo: to})
 		}
 	}
 	return found
+}
+
+// span is a value that takes all of what it was read from.
+func span(value any, from, to int) Found {
+	return Found{Value: value, From: from, To: to, valueFrom: from, valueTo: to}
 }
 
 // Without is a text without the spans that values were read from.

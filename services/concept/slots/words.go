@@ -108,7 +108,7 @@ func (g *gazetteer) read(words []word) (found []Found) {
 			}
 		}
 		if best > 0 {
-			found = append(found, Found{Value: value, From: words[i].from, To: words[i+best-1].to})
+			found = append(found, span(value, words[i].from, words[i+best-1].to))
 			i += best - 1
 		}
 	}

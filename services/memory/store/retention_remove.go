@@ -124,7 +124,10 @@ func (r *retaining) oldest(ctx context.Context, id string, before time.Time) (mo
 	return more, r.tell(r.run)
 }
 
-const updateFirstMessage = `UPDATE tbl_l2_conversations SET removed_messages = ?, removed_bytes = ?, first_message_at = ? WHERE tenant = ? AND conversation_id = ?`
+const (
+	updateFirstMessage = `UPDATE tbl_l2_conversations SET removed_messages = ?, removed_bytes = ?, first_message_at = ? WHERE tenant = ? AND conversation_id = ?`
+	carryNothing       = `UPDATE tbl_l2_conversations SET carried = NULL WHERE tenant = ? AND conversation_id = ?`
+)
 
 // firstMessages returns at most a batch of them, and no more than a page of bytes.
 func firstMessages(ctx context.Context, q database.Querier, c memory.Conversation) (page []memory.Message, err error) {
@@ -160,6 +163,9 @@ func removeFirst(ctx context.Context, tx *database.Tx, c memory.Conversation, go
 	if err != nil && !errors.Is(err, database.ErrNoRows) {
 		return err
 	}
-	_, err = tx.Exec(ctx, updateFirstMessage, last.Seq, last.End, nullMicros(next.Created), c.Tenant, c.ID)
+	if _, err = tx.Exec(ctx, updateFirstMessage, last.Seq, last.End, nullMicros(next.Created), c.Tenant, c.ID); err != nil || next.Seq != 0 {
+		return err
+	}
+	_, err = tx.Exec(ctx, carryNothing, c.Tenant, c.ID) // it may hold what was said
 	return err
 }

@@ -25,7 +25,7 @@ func aged(t *testing.T, s *Store, tenant string, exchanges, daysAgo int) memory.
 	for i := range exchanges {
 		said := noon.Add(-time.Duration(daysAgo+exchanges-1-i) * day)
 		p := prepare(t, s, request(t, c, fmt.Sprint("r", i), fmt.Sprintf("Wednesbury number%d", i)), said)
-		reply := Reply{Content: fmt.Sprint("Reply ", i), FinishReason: "stop", Trace: &memory.Trace{Version: 1, Body: []byte("body"), Detail: []byte("detail")}}
+		reply := Reply{Content: fmt.Sprint("Reply ", i), FinishReason: "stop", Trace: &memory.Trace{Version: 1, Body: []byte("body"), Detail: []byte("detail")}, Carried: []byte("carried")}
 		if _, _, err := s.CommitTurn(t.Context(), tenant, p.Turn.ID, reply, said); err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func testRetention(t *testing.T, s *Store) {
 		}
 	}
 	got := conversation(t, s, long)
-	if got.Messages() != 60 || got.Removed != 38 || !got.First.Equal(noon.Add(-10*day)) {
+	if got.Messages() != 60 || got.Removed != 38 || string(got.Carried) != "carried" || !got.First.Equal(noon.Add(-10*day)) {
 		t.Errorf("%+v", got)
 	}
 	exchange(t, s, long, "Is the harbour open?", "Yes.", noon)
@@ -137,12 +137,15 @@ func testRetention(t *testing.T, s *Store) {
 		t.Errorf("due again: %v, error %v", due, err)
 	}
 
-	// Everything but an open turn goes from a conversation of old messages.
+	// Everything but an open turn goes from a conversation of old messages, also what it carried on, which may hold what was said.
+	if _, err := s.db.Exec(ctx, `UPDATE tbl_l2_conversations SET carried = ? WHERE tenant = ? AND conversation_id = ?`, []byte("carried"), tn, long.ID); err != nil {
+		t.Fatal(err)
+	}
 	keep(t, s, memory.Retention{Tenant: tn, Messages: time.Hour})
 	if _, err := s.RunRetention(ctx, tn, at(noon.Add(2*time.Hour)), quiet); err != nil {
 		t.Error(err)
 	}
-	if got := conversation(t, s, long); got.Removed != 63 || !got.First.IsZero() || got.OpenTurnID != "" {
+	if got := conversation(t, s, long); got.Removed != 63 || got.Carried != nil || !got.First.IsZero() || got.OpenTurnID != "" {
 		t.Errorf("%+v", got)
 	}
 	if got, _, err := s.Messages(ctx, MessageQuery{Tenant: tn, ConversationID: long.ID, Limit: 5}); err != nil || len(got) != 0 {
