@@ -117,6 +117,8 @@ func typesRead(kind slots.Kind) []string {
 	switch kind {
 	case slots.Number:
 		return []string{"number"}
+	case slots.Boolean:
+		return []string{"boolean"}
 	case slots.Integer:
 		return []string{"integer", "number"}
 	}

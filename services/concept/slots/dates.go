@@ -1,6 +1,7 @@
 package slots
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -33,6 +34,9 @@ var days = map[string]int{
 	"vandaag": 0, "overmorgen": 2, "gisteren": -1,
 	"hoje": 0, "amanha": 1, "depois de amanha": 2, "ontem": -1, "anteontem": -2,
 }
+
+// onlyIn are phrases that other languages use in another sense: German says "ich bin hier", English "for over 3 days".
+var onlyIn = map[string]string{"hier": "fr", "over": "nl"}
 
 // noDays are phrases that hold one of days and mean something else.
 var noDays = []string{
@@ -68,20 +72,22 @@ var ordinals = map[string]bool{"st": true, "nd": true, "rd": true, "th": true, "
 // calendar holds the names of months and days, folded.
 type calendar struct {
 	months   map[string]time.Month
-	short    map[string]time.Month   // abbreviations, which count beside a number only
+	short    map[string]map[string]time.Month // abbreviations by language, which count beside a number only: "set" is one in Italian
 	weekdays map[string]time.Weekday // names of one or two words
 }
 
 var names = sync.OnceValue(func() calendar {
-	c := calendar{map[string]time.Month{}, map[string]time.Month{}, map[string]time.Weekday{}}
+	c := calendar{map[string]time.Month{}, map[string]map[string]time.Month{}, map[string]time.Weekday{}}
 	for _, language := range languages {
 		l := language()
 		for i, name := range l.MonthsWide() {
 			c.months[text.FoldKey(name)] = time.Month(i + 1)
 		}
+		short := map[string]time.Month{}
 		for i, name := range l.MonthsAbbreviated() {
-			c.short[strings.Trim(text.FoldKey(name), ".")] = time.Month(i + 1)
+			short[strings.Trim(text.FoldKey(name), ".")] = time.Month(i + 1)
 		}
+		c.short[l.Locale()] = short
 		for i, name := range l.WeekdaysWide() {
 			key, _ := keyOf(name)
 			c.weekdays[key] = time.Weekday(i)
@@ -90,7 +96,7 @@ var names = sync.OnceValue(func() calendar {
 			}
 		}
 	}
-	c.short["sept"] = time.September
+	c.short["en"]["sept"] = time.September
 	return c
 })
 
@@ -119,12 +125,12 @@ func readDates(said string, words []word, r Reading) (found []Found) {
 		}
 	}
 	for _, m := range numericDate.FindAllStringSubmatchIndex(said, 16) {
-		if date, ok := numeric(said, m, r.Language, today); ok {
+		if date, ok := numeric(said, m, r.Language, today); ok && !fraction(said, m) {
 			add(date, m[0], m[1])
 		}
 	}
 	for i := range words {
-		if date, n, ok := named(words[i:], today); ok {
+		if date, n, ok := named(words[i:], r.Language, today); ok {
 			add(date, words[i].from, words[i+n-1].to)
 		}
 	}
@@ -133,7 +139,7 @@ func readDates(said string, words []word, r Reading) (found []Found) {
 			i += n - 1
 			continue
 		}
-		if date, n, ok := relative(words, i, today); ok {
+		if date, n, ok := relative(words, i, r.Language, today); ok {
 			add(date, words[i].from, words[i+n-1].to)
 		}
 	}
@@ -168,6 +174,22 @@ func numeric(said string, m []int, language string, today time.Time) (time.Time,
 	return coming(month, d, today)
 }
 
+// fraction reports whether what looks like a day and a month is a measure or "24/7".
+func fraction(said string, m []int) bool {
+	if m[8] >= 0 || said[m[4]:m[5]] != "/" {
+		return false
+	}
+	next := wordsOf(text.Truncate(said[m[1]:], 32))
+	return said[m[0]:m[1]] == "24/7" || len(next) > 0 && measures[next[0].key]
+}
+
+// measures are words behind a fraction.
+var measures = map[string]bool{
+	"inch": true, "inches": true, "in": true, "zoll": true, "cup": true, "cups": true, "of": true, "kg": true, "g": true, "l": true, "pound": true, "pounds": true,
+	"liter": true, "litre": true, "mile": true, "miles": true, "hour": true, "hours": true, "stunde": true, "stunden": true, "pulgada": true, "pulgadas": true,
+	"pouce": true, "pouces": true, "polegada": true, "polegadas": true, "pollice": true, "pollici": true, "day": true, "days": true,
+}
+
 // monthFirst reports whether 3/12 is the twelfth of March.
 func monthFirst(language string) bool {
 	language = strings.ToLower(strings.ReplaceAll(language, "_", "-"))
@@ -175,7 +197,7 @@ func monthFirst(language string) bool {
 }
 
 // named reads "12 March", "March 12th, 2027" and "the 12th of March" from the first word on.
-func named(words []word, today time.Time) (date time.Time, n int, ok bool) {
+func named(words []word, language string, today time.Time) (date time.Time, n int, ok bool) {
 	c := names()
 	month := func(at int) (time.Month, bool) {
 		if at >= len(words) {
@@ -184,7 +206,7 @@ func named(words []word, today time.Time) (date time.Time, n int, ok bool) {
 		if m, ok := c.months[words[at].key]; ok {
 			return m, true
 		}
-		m, ok := c.short[words[at].key]
+		m, ok := c.short[base(language)][words[at].key]
 		return m, ok
 	}
 	number := func(at, low, high int) (int, bool) {
@@ -228,9 +250,10 @@ func named(words []word, today time.Time) (date time.Time, n int, ok bool) {
 }
 
 // relative reads "tomorrow", "Friday" and "in three days" from a word on.
-func relative(words []word, i int, today time.Time) (date time.Time, n int, ok bool) {
+func relative(words []word, i int, language string, today time.Time) (date time.Time, n int, ok bool) {
 	for n = min(3, len(words)-i); n > 0; n-- {
-		if away, ok := days[joined(words[i:i+n])]; ok {
+		phrase := joined(words[i : i+n])
+		if away, ok := days[phrase]; ok && meant(phrase, language) {
 			return today.AddDate(0, 0, away), n, true
 		}
 	}
@@ -242,7 +265,7 @@ func relative(words []word, i int, today time.Time) (date time.Time, n int, ok b
 	}
 	for _, phrase := range ahead {
 		n = strings.Count(phrase, " ") + 1
-		if i+n+2 > len(words) || joined(words[i:i+n]) != phrase {
+		if i+n+2 > len(words) || joined(words[i:i+n]) != phrase || !meant(phrase, language) {
 			continue
 		}
 		count, counted := smallNumber(words[i+n].key)
@@ -251,6 +274,18 @@ func relative(words []word, i int, today time.Time) (date time.Time, n int, ok b
 		}
 	}
 	return date, 0, false
+}
+
+// meant reports whether a phrase is used in the sense of the tables in a language.
+func meant(phrase, language string) bool {
+	only := onlyIn[phrase]
+	return only == "" || only == base(language)
+}
+
+// base is a language without its region; "" is English.
+func base(language string) string {
+	language, _, _ = strings.Cut(strings.ToLower(strings.ReplaceAll(language, "_", "-")), "-")
+	return cmp.Or(language, "en")
 }
 
 // not reports whether the words begin with a phrase that only looks like a day, and of how many words it is.

@@ -36,12 +36,13 @@ const (
 	Integer Kind = "integer" // a JSON number without a fraction
 	Email   Kind = "email"
 	URL     Kind = "url"
+	Boolean Kind = "boolean" // yes or no, the answer to the question for the slot
 	Text    Kind = "text" // the whole answer to the question for the slot
 )
 
 // rank is the order in which kinds take spans of a text: what is surer comes first. A whole answer comes before all, patterns have
 // rank 0 and lists rank 1.
-var rank = map[Kind]int{Email: 2, URL: 2, Date: 3, Time: 4, Number: 5, Integer: 5, Text: 6}
+var rank = map[Kind]int{Email: 2, URL: 2, Date: 3, Time: 4, Number: 5, Integer: 5, Boolean: 5, Text: 6}
 
 // Slot says how a slot is read. It is stored as JSON.
 type Slot struct {
@@ -132,9 +133,9 @@ func compile(slot Slot, place int) (c compiled, err error) {
 	case given != 1:
 		return c, invalid("slot %s needs exactly one of kind, pattern and values", slot.Slot)
 	case slot.Kind != "" && rank[slot.Kind] == 0:
-		return c, invalid("slot %s has kind %q; the kinds are: date, time, number, integer, email, url, text", slot.Slot, slot.Kind)
-	case slot.Kind == Text && slot.Earlier:
-		return c, invalid("slot %s is the whole answer to a question; it cannot be read from earlier messages", slot.Slot)
+		return c, invalid("slot %s has kind %q; the kinds are: date, time, number, integer, boolean, email, url, text", slot.Slot, slot.Kind)
+	case (slot.Kind == Text || slot.Kind == Boolean) && slot.Earlier:
+		return c, invalid("slot %s is the answer to a question; it cannot be read from earlier messages", slot.Slot)
 	case len(slot.Pattern) > maxPattern:
 		return c, invalid("the pattern of slot %s has %d bytes; at most %d are allowed", slot.Slot, len(slot.Pattern), maxPattern)
 	}
@@ -179,7 +180,7 @@ type Reading struct {
 // Found is the value of a slot and the bytes of the text that it was read from.
 type Found struct {
 	Slot     string
-	Value    any // string or json.Number
+	Value    any // string, json.Number or bool
 	From, To int
 
 	valueFrom, valueTo int  // the value without the words around it that a pattern wants
@@ -254,12 +255,16 @@ func (c compiled) read(said string, words []word, r Reading) []Found {
 		}
 		return nil
 	}
-	return readers[c.Kind](said, words, r)
+	if found := readers[c.Kind](said, words, r); len(found) > 0 || c.Slot.Slot != r.Asked {
+		return found
+	}
+	return readBare(c.Kind, words, r)
 }
 
 // readers read the kinds.
 var readers = map[Kind]func(said string, words []word, r Reading) []Found{
 	Date: readDates, Time: readTimes, Number: readNumbers, Integer: readIntegers, Email: readEmails, URL: readURLs,
+	Boolean: func(string, []word, Reading) []Found { return nil },
 }
 
 // matches lists what a pattern finds.

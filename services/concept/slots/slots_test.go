@@ -42,6 +42,13 @@ func TestKinds(t *testing.T) {
 		{Date, "", "I may come with 3 friends", ""},
 		{Date, "", "it sat in the sun for 3.12 hours", ""},
 		{Date, "", "2026-13-01", ""},
+		{Date, "", "a set of 5, out of 12", ""},
+		{Date, "it", "il 5 set.", "2027-09-05"},
+		{Date, "", "a 3/4 inch bit", ""},
+		{Date, "", "open 24/7?", ""},
+		{Date, "", "for over 3 days", ""},
+		{Date, "de", "ich bin hier", ""},
+		{Date, "fr", "hier", "2026-11-22"},
 		{Date, "de", "am Freitag", "2026-11-27"},
 		{Date, "de", "Guten Morgen, ich brauche die Leiter", ""},
 		{Date, "de", "Guten Morgen, ich brauche sie morgen", "2026-11-24"},
@@ -116,6 +123,7 @@ func TestReadTogether(t *testing.T) {
 		{Slot: "count", Kind: Integer, Earlier: true},
 		{Slot: "member", Pattern: `(?i)\bmember (?:number )?(\d{4})\b`},
 		{Slot: "wish", Kind: Text},
+		{Slot: "sure", Kind: Boolean},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +148,19 @@ func TestReadTogether(t *testing.T) {
 		{"the drill, 3 of them, on Friday", Reading{Earlier: true}, "count=3"},
 		{"a red one, if you have it.", Reading{Asked: "wish"}, "wish=a red one, if you have it"},
 		{"the drill", Reading{Asked: "wish"}, "wish=the drill"},
+		{"the 12th", Reading{Asked: "from"}, "from=2026-12-12"},
+		{"the 30th", Reading{Asked: "from"}, "from=2026-11-30"},
+		{"the 12th", Reading{Asked: "tool"}, "count=12"},
+		{"the 32nd", Reading{Asked: "from"}, "count=32"},
+		{"at 5, or 6", Reading{Asked: "at"}, "count=5"},
+		{"at 15 please", Reading{Asked: "at"}, "at=15:00"},
+		{"einen", Reading{Asked: "count", Language: "de"}, "count=1"},
+		{"on 3 March", Reading{Asked: "count"}, "from=2027-03-03"},
+		{"member 2026-12-12", Reading{Asked: "member"}, "from=2026-12-12"},
+		{"Yes, no problem", Reading{Asked: "sure"}, "sure=true"},
+		{"nein, danke", Reading{Asked: "sure", Language: "de"}, "sure=false"},
+		{"yes", Reading{}, ""},
+		{"perhaps", Reading{Asked: "sure"}, ""},
 		{"3", Reading{Fits: func(slot string, _ any) bool { return slot != "count" }}, ""},
 	} {
 		if got := say(c.said, c.r); got != c.want {
@@ -194,20 +215,21 @@ func TestWhateverIsSaid(t *testing.T) {
 		{Slot: "url", Kind: URL},
 		{Slot: "code", Pattern: `[A-Z]{2}\d+`},
 		{Slot: "all", Kind: Text},
+		{Slot: "yes", Kind: Boolean},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	piece := rapid.SampledFrom([]string{
 		"ladder", "THE long  one", "e\u0301te\u0301", "Freitag", "12", "of", "March", "3pm", "15:30", "1.5", "-", "/", ".", "2026", "29", "February", "in", "two",
-		"weeks", "1000", "years", "a@b.c", "http://x", "AB12", " ", " ", "\n", "😀", "\xff", "ß", "m\u0308", "9999-12-31", "0000-01-01", "\u200d", "1º", "d'", "am",
+		"weeks", "1000", "years", "a@b.c", "http://x", "AB12", " ", " ", "\n", "😀", "\xff", "ß", "m\u0308", "9999-12-31", "0000-01-01", "\u200d", "1º", "d'", "am", "yes", "einen",
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		said := strings.Join(rapid.SliceOfN(rapid.OneOf(piece, rapid.String()), 0, 12).Draw(t, "pieces"), rapid.SampledFrom([]string{" ", ""}).Draw(t, "between"))
 		r := Reading{
 			Now:      time.Unix(rapid.Int64Range(0, 1<<32).Draw(t, "now"), 0),
 			Language: rapid.SampledFrom([]string{"", "de", "en-GB", "xx"}).Draw(t, "language"),
-			Asked:    rapid.SampledFrom([]string{"", "day", "all", "n", "nothing"}).Draw(t, "asked"),
+			Asked:    rapid.SampledFrom([]string{"", "day", "at", "all", "n", "yes", "nothing"}).Draw(t, "asked"),
 		}
 		found := set.Read(said, r)
 		if again := set.Read(said, r); fmt.Sprint(again) != fmt.Sprint(found) {

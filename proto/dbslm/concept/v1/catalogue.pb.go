@@ -166,8 +166,8 @@ type ReadSlot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Slot; the schema must declare it.
 	Slot string `protobuf:"bytes,1,opt,name=slot,proto3" json:"slot,omitempty"`
-	// "date" (2026-11-23, also from "tomorrow", "on Friday", "12 March"), "time" (15:04), "number", "integer", "email", "url", or
-	// "text": the whole answer to the question for the slot.
+	// "date" (2026-11-23, also from "tomorrow", "on Friday", "12 March"), "time" (15:04), "number", "integer", "email", "url",
+	// "boolean": yes or no in the answer to the question for the slot, or "text": the whole answer to it.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// RE2 expression; the value is its first group, or all of the match where it has none.
 	Pattern string `protobuf:"bytes,3,opt,name=pattern,proto3" json:"pattern,omitempty"`
@@ -1701,11 +1701,11 @@ const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\vupdate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12:\n" +
-	"\x05slots\x18\v \x03(\v2\x1a.dbslm.concept.v1.ReadSlotB\b\xbaH\x05\x92\x01\x02\x10 R\x05slots\"\xf4\x01\n" +
+	"\x05slots\x18\v \x03(\v2\x1a.dbslm.concept.v1.ReadSlotB\b\xbaH\x05\x92\x01\x02\x10 R\x05slots\"\xfd\x01\n" +
 	"\bReadSlot\x12\x1e\n" +
 	"\x04slot\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80\x01R\x04slot\x12J\n" +
-	"\x04kind\x18\x02 \x01(\tB6\xbaH3r1R\x00R\x04dateR\x04timeR\x06numberR\aintegerR\x05emailR\x03urlR\x04textR\x04kind\x12\"\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x01R\x04slot\x12S\n" +
+	"\x04kind\x18\x02 \x01(\tB?\xbaH<r:R\x00R\x04dateR\x04timeR\x06numberR\aintegerR\abooleanR\x05emailR\x03urlR\x04textR\x04kind\x12\"\n" +
 	"\apattern\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\apattern\x12>\n" +
 	"\x06values\x18\x04 \x03(\v2\x1b.dbslm.concept.v1.SlotValueB\t\xbaH\x06\x92\x01\x03\x10\x88'R\x06values\x12\x18\n" +
 	"\aearlier\x18\x05 \x01(\bR\aearlier\"\\\n" +
