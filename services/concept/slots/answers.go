@@ -3,6 +3,7 @@ package slots
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ func readBare(kind Kind, words []word, r Reading) []Found {
 			only, n = &words[i], value
 		}
 	}
-	if only == nil {
+	if only == nil || (kind == Date || kind == Time) && !bare(words) {
 		return nil
 	}
 	switch kind {
@@ -67,6 +68,16 @@ func readBare(kind Kind, words []word, r Reading) []Found {
 		return []Found{span(json.Number(strconv.Itoa(n)), only.from, only.to)} // an article: "einen, bitte"
 	}
 	return nil
+}
+
+// bare reports whether words with a number are only that, with an article or so: "in 5 minutes" is no time, "30 February" no day.
+func bare(words []word) bool {
+	const most = 4 // "the 12th please"
+	return len(words) <= most && !slices.ContainsFunc(words, func(w word) bool {
+		_, month := names().months[w.key]
+		_, period := periods[w.key]
+		return month || period || measures[w.key] || strings.HasPrefix(w.key, "minut")
+	})
 }
 
 // number is that of a word of at most three digits, or a number word.

@@ -73,7 +73,7 @@ var ordinals = map[string]bool{"st": true, "nd": true, "rd": true, "th": true, "
 type calendar struct {
 	months   map[string]time.Month
 	short    map[string]map[string]time.Month // abbreviations by language, which count beside a number only: "set" is one in Italian
-	weekdays map[string]time.Weekday // names of one or two words
+	weekdays map[string]time.Weekday          // names of one or two words
 }
 
 var names = sync.OnceValue(func() calendar {

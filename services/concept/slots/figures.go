@@ -178,7 +178,7 @@ func readEmails(said string, _ []word, _ Reading) (found []Found) {
 func readURLs(said string, _ []word, _ Reading) (found []Found) {
 	for _, m := range link.FindAllStringIndex(said, 16) {
 		value := strings.TrimRight(said[m[0]:m[1]], ".,;:!?)")
-		found = append(found, span(value, m[0], m[0] + len(value)))
+		found = append(found, span(value, m[0], m[0]+len(value)))
 	}
 	return found
 }

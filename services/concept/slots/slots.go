@@ -37,7 +37,7 @@ const (
 	Email   Kind = "email"
 	URL     Kind = "url"
 	Boolean Kind = "boolean" // yes or no, the answer to the question for the slot
-	Text    Kind = "text" // the whole answer to the question for the slot
+	Text    Kind = "text"    // the whole answer to the question for the slot
 )
 
 // rank is the order in which kinds take spans of a text: what is surer comes first. A whole answer comes before all, patterns have
