@@ -30,6 +30,7 @@ func newTrace(req *gatewayv1.RespondRequest, p *memoryv1.PrepareTurnResponse, wi
 		LanguageCode:       req.LanguageCode,
 		RequestPayloadJson: req.PayloadJson,
 		Instructions:       req.Instructions,
+		TemplateTags:       req.TemplateTags,
 	}
 	if window == nil {
 		trace.WindowBounds = &memoryv1.WindowBounds{}

@@ -20,6 +20,7 @@ import (
 // chatOptions are the flags of chat.
 type chatOptions struct {
 	prompt, conversation, user, agent, model, bot, language string
+	tags                                                    []string
 	profile                                                 string
 	maxTurns                                                int
 	seed                                                    uint64
@@ -63,6 +64,7 @@ Commands in a conversation: ` + strings.Join(commandNames(), " ") + `.
 	flags.StringVar(&o.agent, "agent", "db-slm", "`name` of who answers")
 	flags.StringVar(&o.model, "model", "", "`name` of the language model (default \"default\")")
 	flags.StringVar(&o.bot, "bot", "", "`name` of the bot whose concepts may speak (default \"default\")")
+	flags.StringSliceVar(&o.tags, "tags", nil, "`tags` of the templates that are preferred, such as formal,short")
 	flags.StringVar(&o.language, "language", "", "`code` of the language in which concepts speak, such as pt-BR")
 	flags.StringVar(&o.profile, "profile", "", "`name` of the decode profile (default \"default\")")
 	flags.IntVar(&o.maxTurns, "max-turns", 0, "leave after `N` turns; 0 has no limit")
@@ -229,7 +231,7 @@ func (c *chat) request(text string) *gatewayv1.RespondRequest {
 	id, err := uuid.NewV7()
 	req := &gatewayv1.RespondRequest{
 		Tenant: c.tenant, ConversationId: c.conversation.ConversationId, Text: text,
-		Model: c.options.model, Bot: c.options.bot, LanguageCode: c.options.language,
+		Model: c.options.model, Bot: c.options.bot, LanguageCode: c.options.language, TemplateTags: c.options.tags,
 	}
 	if err == nil {
 		req.RequestId = id.String()

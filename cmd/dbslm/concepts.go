@@ -99,13 +99,14 @@ func (a *app) readConcepts(ctx context.Context, conn *connection, bot string) ([
 
 // templateSummary is a template as it is printed.
 type templateSummary struct {
-	Name     string  `json:"name"`
-	Language string  `json:"language,omitempty"`
-	Asks     string  `json:"asks,omitempty"`
-	When     string  `json:"when,omitempty"`
-	Weight   float64 `json:"weight"`
-	Version  uint32  `json:"version"`
-	Text     string  `json:"text"`
+	Name     string   `json:"name"`
+	Language string   `json:"language,omitempty"`
+	Asks     string   `json:"asks,omitempty"`
+	When     string   `json:"when,omitempty"`
+	Tags     []string `json:"tags,omitempty"`
+	Weight   float64  `json:"weight"`
+	Version  uint32   `json:"version"`
+	Text     string   `json:"text"`
 }
 
 func newConceptsShow(a *app) *cobra.Command {
@@ -125,7 +126,7 @@ func newConceptsShow(a *app) *cobra.Command {
 				c := resp.Concept
 				templates := []templateSummary{}
 				for _, t := range resp.Templates {
-					templates = append(templates, templateSummary{t.Name, t.LanguageCode, t.Asks, t.Condition, t.Weight, t.Version, t.Text})
+					templates = append(templates, templateSummary{t.Name, t.LanguageCode, t.Asks, t.Condition, t.Tags, t.Weight, t.Version, t.Text})
 				}
 				slots := readSlots(c)
 				if asJSON {
@@ -136,13 +137,15 @@ func newConceptsShow(a *app) *cobra.Command {
 						Slots     []slotSummary     `json:"slots,omitempty"`
 						Templates []templateSummary `json:"templates"`
 						Examples  uint64            `json:"examples"`
-					}{conceptSummary{c.Name, c.Description, c.Version, c.Priority, !c.Disabled, c.BuiltIn, c.ProviderAddress}, c.MetadataSchema, c.StaticPayload, slots, templates, resp.Examples})
+						CoolDown  uint32            `json:"cool_down,omitempty"`
+					}{conceptSummary{c.Name, c.Description, c.Version, c.Priority, !c.Disabled, c.BuiltIn, c.ProviderAddress}, c.MetadataSchema, c.StaticPayload, slots, templates, resp.Examples, c.CoolDown})
 				}
 				rows := [][]string{
 					{"concept", c.Name},
 					{"description", oneLine(c.Description)},
 					{"version", fmt.Sprint(c.Version)},
 					{"priority", fmt.Sprint(c.Priority)},
+					{"cool-down", plural(uint64(c.CoolDown), "reply", "replies")},
 					{"enabled", fmt.Sprint(!c.Disabled)},
 					{"schema", c.MetadataSchema},
 					{"values", c.StaticPayload},

@@ -1,6 +1,7 @@
 package concept
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -9,6 +10,25 @@ import (
 	"dbslm/services/concept/slots"
 	"dbslm/services/concept/template"
 )
+
+const (
+	// MaxCoolDown is the longest cool-down, in replies.
+	MaxCoolDown = 32
+	// MaxTags bounds the tags of a template.
+	MaxTags = 8
+)
+
+var tagForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+
+// ValidTag reports whether a template may have such a tag.
+func ValidTag(tag string) bool { return tagForm.MatchString(tag) }
+
+// JoinTags writes tags as a template keeps them.
+func JoinTags(tags []string) string {
+	tags = slices.Clone(tags)
+	slices.Sort(tags)
+	return strings.Join(tags, " ")
+}
 
 // Shape is what the templates of a concept can count on.
 type Shape struct {

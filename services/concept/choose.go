@@ -32,48 +32,70 @@ const (
 	SkippedSlot       Skipped = "missing_slot"
 )
 
-// Statements are the templates that say a concept.
-func Statements(templates []Template) []Template { return asking(templates, "") }
-
-// Questions are the templates that ask the person for a slot.
-func Questions(templates []Template, slot string) []Template { return asking(templates, slot) }
-
-func asking(templates []Template, slot string) (out []Template) {
-	for _, t := range templates {
-		if t.Asks == slot {
-			out = append(out, t)
-		}
-	}
-	return out
+// Voice is a template that was read, ready to speak.
+type Voice struct {
+	Template
+	text      *template.Template
+	condition template.Condition
+	tags      []string
 }
 
-// PickTemplate chooses among the templates of one concept: the first language of the fallback that has any whose
-// condition holds and whose slots are all filled; among those by weight, drawn with the seed, without the one to
-// avoid where there is another. Missing lists the slots whose absence kept a template from speaking.
-func PickTemplate(templates []Template, language string, payload map[string]any, seed uint64, avoid string) (picked *Template, missing []string, why Skipped) {
+// Read reads a template and its condition. Its errors are InvalidArgument.
+func (t Template) Read() (*Voice, error) {
+	text, err := template.Parse(t.Text, t.Language)
+	if err != nil {
+		return nil, err
+	}
+	condition, err := template.ParseCondition(t.Condition)
+	if err != nil {
+		return nil, err
+	}
+	return &Voice{t, text, condition, strings.Fields(t.Tags)}, nil
+}
+
+// Slots lists the slots that the template says or that decide whether it speaks.
+func (v *Voice) Slots() []string { return append(v.text.Slots(), v.condition.Slots()...) }
+
+// Say fills the template.
+func (v *Voice) Say(payload map[string]any) (string, error) { return v.text.Render(payload) }
+
+// Wish is what is wanted of a template.
+type Wish struct {
+	Asks     string   // slot that it asks for; "" for one that says the concept
+	Language string   // code; its parents and the default language are tried after it
+	Tags     []string // those with most of them are taken, all where none has any
+	Seed     uint64
+	Avoid    string // id of the one not to take where there is another; "" for none
+}
+
+// Pick chooses among the templates of one concept: the first language of the fallback that has any whose condition holds and
+// whose slots are all filled; among those the ones with most of the wanted tags; of them by weight, drawn with the seed, without
+// the one to avoid where there is another. Missing lists the slots whose absence kept a template from speaking.
+func Pick(templates []*Voice, payload map[string]any, w Wish) (picked *Voice, missing []string, why Skipped) {
 	why = SkippedNoTemplate
-	for _, code := range Languages(language) {
-		var fit []Template
+	for _, code := range Languages(w.Language) {
+		var fit []*Voice
+		most := 0
 		for _, t := range templates {
-			if !strings.EqualFold(t.Language, code) {
+			if t.Asks != w.Asks || !strings.EqualFold(t.Language, code) || !t.condition.Holds(payload) {
 				continue
 			}
-			parsed, err := template.Parse(t.Text, t.Language)
-			condition, conditionErr := template.ParseCondition(t.Condition)
-			if err != nil || conditionErr != nil || !condition.Holds(payload) {
-				continue
-			}
-			if m := parsed.Missing(payload); len(m) > 0 {
+			if m := t.text.Missing(payload); len(m) > 0 {
 				missing, why = append(missing, m...), SkippedSlot
 				continue
 			}
-			fit = append(fit, t)
+			if n := t.tagged(w.Tags); n >= most {
+				if n > most {
+					fit, most = nil, n
+				}
+				fit = append(fit, t)
+			}
 		}
 		if len(fit) > 0 {
-			picked = draw(fit, seed)
-			if picked.ID == avoid && len(fit) > 1 {
-				fit = slices.DeleteFunc(fit, func(t Template) bool { return t.ID == avoid })
-				picked = draw(fit, mix(seed))
+			picked = draw(fit, w.Seed)
+			if picked.ID == w.Avoid && len(fit) > 1 {
+				fit = slices.DeleteFunc(fit, func(t *Voice) bool { return t.ID == w.Avoid })
+				picked = draw(fit, mix(w.Seed))
 			}
 			return picked, nil, SkippedNone
 		}
@@ -82,9 +104,19 @@ func PickTemplate(templates []Template, language string, payload map[string]any,
 	return nil, slices.Compact(missing), why
 }
 
+// tagged is how many of the wanted tags the template has.
+func (v *Voice) tagged(wanted []string) (n int) {
+	for _, tag := range wanted {
+		if slices.Contains(v.tags, tag) {
+			n++
+		}
+	}
+	return n
+}
+
 // draw picks by integer weights, thousandths of the given ones, in an order that does not depend on storage.
-func draw(templates []Template, seed uint64) *Template {
-	slices.SortFunc(templates, func(a, b Template) int {
+func draw(templates []*Voice, seed uint64) *Voice {
+	slices.SortFunc(templates, func(a, b *Voice) int {
 		return cmp.Or(strings.Compare(a.Language, b.Language), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	var total uint64
@@ -96,11 +128,11 @@ func draw(templates []Template, seed uint64) *Template {
 	at := mix(seed) % total
 	for i, w := range weights {
 		if at < w {
-			return &templates[i]
+			return templates[i]
 		}
 		at -= w
 	}
-	return &templates[len(templates)-1]
+	return templates[len(templates)-1]
 }
 
 // mix is the finalizer of SplitMix64 (Steele, Lea and Flood 2014).

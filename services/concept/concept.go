@@ -32,6 +32,7 @@ type Concept struct {
 	Static      string // JSON object; "" for none
 	Provider    string // address of a payload provider; "" for none
 	Slots       string // slots that are read from what a person says, as slots.Set writes them; "" for none
+	CoolDown    uint32 // replies after one of its own in which prediction does not choose it
 	BuiltIn     bool
 	Version     uint32
 	Updated     time.Time
@@ -46,6 +47,7 @@ type Template struct {
 	Text      string
 	Weight    float64
 	Condition string
+	Tags      string // labels that a request may prefer, sorted, with blanks between
 	Asks      string // slot that it asks the person for; "" for a template that says the concept
 	Version   uint32
 }

@@ -10,15 +10,15 @@ import (
 	"dbslm/services/concept/template"
 )
 
-// Voices tells which of a bot's languages a person writes, by the words of its templates and the stop words of the languages.
+// Tongues tells which of a bot's languages a person writes, by the words of its templates and the stop words of the languages.
 // The zero value knows the default language only.
-type Voices struct {
+type Tongues struct {
 	words map[string]map[string]bool // folded, by language code of templates; "" is the default language
 	lists map[string]string          // the stop words that go with it, as a code of two letters
 }
 
-// NewVoices collects the words of templates.
-func NewVoices(templates []Template) Voices {
+// NewTongues collects the words of templates.
+func NewTongues(templates []Template) Tongues {
 	said := map[string]*strings.Builder{"": {}}
 	for _, t := range templates {
 		if said[t.Language] == nil {
@@ -28,7 +28,7 @@ func NewVoices(templates []Template) Voices {
 			said[t.Language].WriteString(parsed.Literal())
 		}
 	}
-	v := Voices{map[string]map[string]bool{}, map[string]string{}}
+	v := Tongues{map[string]map[string]bool{}, map[string]string{}}
 	for code, b := range said {
 		v.words[code] = map[string]bool{}
 		for _, word := range text.FoldedWords(b.String()) {
@@ -50,7 +50,7 @@ const maxVoice = 2048
 
 // Of returns the code of the language that a text is in, as templates have it, and whether the text tells it: the language that
 // knows most of its words. It does not where several know as many.
-func (v Voices) Of(said string) (code string, told bool) {
+func (v Tongues) Of(said string) (code string, told bool) {
 	if len(v.words) < 2 {
 		return "", false
 	}
@@ -73,7 +73,7 @@ func (v Voices) Of(said string) (code string, told bool) {
 }
 
 // known is how many of the words the bot says in a language, or the language's list of stop words holds.
-func (v Voices) known(code string, words []string) (n int) {
+func (v Tongues) known(code string, words []string) (n int) {
 	for _, word := range words {
 		if v.words[code][text.FoldKey(word)] || text.IsStopWord(word, v.lists[code]) {
 			n++

@@ -18,9 +18,10 @@ concepts:
     description: When it is open.
     schema: {hours: string, note: "string?"}
     values: {hours: "15:00–19:00"}
+    cool_down: 3
     templates:
       - We are open {hours}.
-      - {text: "Offen: {hours}, {note}", language: de, when: note, weight: 2.5, name: long}
+      - {text: "Offen: {hours}, {note}", language: de, when: note, weight: 2.5, name: long, tags: [short, formal]}
     examples:
       - When are you open?
       - Wann habt ihr offen?
@@ -35,11 +36,11 @@ func TestRead(t *testing.T) {
 	}
 	if diff := cmp.Diff([]concept.Template{
 		{Concept: "Hours", Name: "default", Text: "We are open {hours}.", Weight: 1},
-		{Concept: "Hours", Name: "long", Language: "de", Text: "Offen: {hours}, {note}", Weight: 2.5, Condition: "note"},
+		{Concept: "Hours", Name: "long", Language: "de", Text: "Offen: {hours}, {note}", Weight: 2.5, Condition: "note", Tags: "formal short"},
 	}, bot.Templates); diff != "" {
 		t.Errorf("templates (-want +got):\n%s", diff)
 	}
-	if len(bot.Concepts) != 2 || !bot.Concepts[0].Disabled || !bot.Concepts[0].BuiltIn || bot.Concepts[1].Static != `{"hours":"15:00–19:00"}` {
+	if len(bot.Concepts) != 2 || !bot.Concepts[0].Disabled || !bot.Concepts[0].BuiltIn || bot.Concepts[1].CoolDown != 3 || bot.Concepts[1].Static != `{"hours":"15:00–19:00"}` {
 		t.Errorf("concepts: %+v", bot.Concepts)
 	}
 	if len(bot.Examples) != 2 {
@@ -69,10 +70,13 @@ func TestProblems(t *testing.T) {
       - {name: n, text: c}
       - {name: n, text: d}
     examples: ["..."]
+  Third:
+    cool_down: 33
+    templates: [{text: e, tags: [Formal, a]}]
 `
 	_, problems := botfile.Read([]byte(text))
 	wantProblems(t, problems, map[int]string{
-		4: `"colour" is not a key`, 7: "is not a name", 10: "whole number", 12: "weight 0", 13: "not a language", 15: "the other: line 14", 16: "holds no word",
+		4: `"colour" is not a key`, 7: "is not a name", 10: "whole number", 12: "weight 0", 13: "not a language", 15: "the other: line 14", 16: "holds no word", 17: "cools down for 33", 19: `"Formal" is not a tag`,
 	})
 	text = `concepts:
   Open:
@@ -192,8 +196,8 @@ func TestDiff(t *testing.T) {
 		t.Fatal(problems)
 	}
 	for keep, want := range map[bool][]string{
-		false: {"ContextSummary concept -", "Hours template default ~", "Hours template de/long -", "Hours example +", "Hours example -"},
-		true:  {"Hours template default ~", "Hours template de/long -", "Hours example +", "Hours example -"},
+		false: {"ContextSummary concept -", "Hours concept ~", "Hours template default ~", "Hours template de/long -", "Hours example +", "Hours example -"},
+		true:  {"Hours concept ~", "Hours template default ~", "Hours template de/long -", "Hours example +", "Hours example -"},
 	} {
 		var got []string
 		for _, c := range botfile.Diff(bot, wanted, keep).Changes {

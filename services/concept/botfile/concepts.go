@@ -2,6 +2,7 @@ package botfile
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,7 @@ func (r *reader) readConcept(name, n *yaml.Node) {
 		"schema":      r.object(&c.Schema, "the schema"),
 		"values":      r.object(&c.Static, "values"),
 		"slots":       func(n *yaml.Node) { r.readSlots(&c, n) },
+		"cool_down":   value(r, &c.CoolDown, "the cool-down", "a number of replies"),
 		"priority":    value(r, &c.Priority, "the priority", "a whole number"),
 		"enabled":     value(r, &enabled, "enabled", "true or false"),
 		"provider":    r.text(&c.Provider, "the provider's address", 256),
@@ -60,6 +62,9 @@ func (r *reader) readConcept(name, n *yaml.Node) {
 		},
 	})
 	c.Disabled = !enabled
+	if c.CoolDown > concept.MaxCoolDown {
+		r.problem(name, "%s cools down for %d replies; at most %d are allowed", c.Name, c.CoolDown, concept.MaxCoolDown)
+	}
 	if c.Schema == "{}" {
 		c.Schema = ""
 	}
@@ -72,6 +77,7 @@ func (r *reader) readConcept(name, n *yaml.Node) {
 
 func (r *reader) readTemplate(owner string, n *yaml.Node) {
 	t := concept.Template{Concept: owner, Weight: 1}
+	var tags []string
 	if n.Kind == yaml.ScalarNode {
 		r.text(&t.Text, "the template", template.MaxText)(n)
 	} else {
@@ -81,10 +87,14 @@ func (r *reader) readTemplate(owner string, n *yaml.Node) {
 			"text":     r.text(&t.Text, "the template", template.MaxText),
 			"weight":   value(r, &t.Weight, "the weight", "a number above 0"),
 			"when":     r.text(&t.Condition, "the condition", 512),
+			"tags":     func(n *yaml.Node) { r.items(n, "tags", func(item *yaml.Node) { r.readTag(&tags, item) }) },
 			"asks":     r.text(&t.Asks, "the slot that is asked for", 128),
 		}, "text")
 	}
-	t.Condition = strings.TrimSpace(t.Condition)
+	if len(tags) > concept.MaxTags {
+		r.problem(n, "the template has %d tags; at most %d are allowed", len(tags), concept.MaxTags)
+	}
+	t.Condition, t.Tags = strings.TrimSpace(t.Condition), concept.JoinTags(tags)
 	if t.Language != "" {
 		if _, err := language.Parse(t.Language); err != nil {
 			r.problem(n, "%q is not a language; write a code such as en or pt-BR", t.Language)
@@ -103,6 +113,17 @@ func (r *reader) readTemplate(owner string, n *yaml.Node) {
 	}
 	r.templates[key] = n
 	r.bot.Templates = append(r.bot.Templates, t)
+}
+
+func (r *reader) readTag(tags *[]string, n *yaml.Node) {
+	switch {
+	case n.Kind != yaml.ScalarNode || !concept.ValidTag(n.Value):
+		r.problem(n, "%q is not a tag; use small letters, digits, - and _, at most 32", n.Value)
+	case slices.Contains(*tags, n.Value):
+		r.warn(n, "tag %s stands twice", n.Value)
+	default:
+		*tags = append(*tags, n.Value)
+	}
 }
 
 // freeName names a template that has no name: "default" or "ask_SLOT", then "default2", "default3".

@@ -132,6 +132,9 @@ func describe(c concept.Concept) string {
 		}
 	}
 	b.WriteString(describeSlots(c.Slots))
+	if c.CoolDown != 0 {
+		fmt.Fprintf(&b, "cool-down: %d\n", c.CoolDown)
+	}
 	fmt.Fprintf(&b, "priority: %d, enabled: %v", c.Priority, !c.Disabled)
 	return b.String()
 }
@@ -143,6 +146,9 @@ func say(t concept.Template) string {
 	}
 	if t.Condition != "" {
 		said += " (when " + t.Condition + ")"
+	}
+	if t.Tags != "" {
+		said += " (tags " + t.Tags + ")"
 	}
 	if t.Weight != 1 {
 		said += fmt.Sprintf(" (weight %g)", t.Weight)

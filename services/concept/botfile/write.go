@@ -39,6 +39,9 @@ func Write(bot Bot) ([]byte, error) {
 			return nil, err
 		}
 		put(n, "slots", read)
+		if c.CoolDown != 0 {
+			put(n, "cool_down", number(strconv.Itoa(int(c.CoolDown))))
+		}
 		if c.Priority != 0 {
 			put(n, "priority", number(strconv.Itoa(int(c.Priority))))
 		}
@@ -75,6 +78,13 @@ func templateNode(t concept.Template) *yaml.Node {
 	}
 	put(n, "language", textNode(t.Language))
 	put(n, "when", textNode(t.Condition))
+	if t.Tags != "" {
+		tags := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
+		for _, tag := range strings.Fields(t.Tags) {
+			tags.Content = append(tags.Content, scalar(tag))
+		}
+		put(n, "tags", tags)
+	}
 	if t.Weight != 1 {
 		put(n, "weight", number(strconv.FormatFloat(t.Weight, 'g', -1, 64)))
 	}

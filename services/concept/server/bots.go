@@ -22,9 +22,11 @@ type bot struct {
 	concepts  map[string]concept.Concept
 	names     []string // sorted
 	templates map[string][]concept.Template
+	voices    map[string][]*concept.Voice // the same, ready to speak
+	named     map[string][]string         // slots of each concept: those of its templates and of its schema
 	schemas   map[string]*schema.Schema
 	slots     map[string]*slots.Set // that are read from what a person says
-	voices    concept.Voices
+	tongues   concept.Tongues
 	model     *predict.Model
 	build     concept.Build // that the model is of; zero for the built-in concepts alone
 }
@@ -163,8 +165,18 @@ func newBot(snap store.Snapshot) (*bot, error) {
 			b.templates[t.Concept] = append(b.templates[t.Concept], t)
 		}
 	}
-	b.voices = concept.NewVoices(snap.Templates)
+	b.tongues = concept.NewTongues(snap.Templates)
+	b.voices, b.named = map[string][]*concept.Voice{}, map[string][]string{}
 	for name := range b.concepts {
+		b.named[name] = b.schemas[name].Properties()
+		for _, t := range b.templates[name] {
+			if v, err := t.Read(); err == nil { // what was stored was checked; one that cannot be read any more does not speak
+				b.voices[name] = append(b.voices[name], v)
+				b.named[name] = append(b.named[name], v.Slots()...)
+			}
+		}
+		slices.Sort(b.named[name])
+		b.named[name] = slices.Compact(b.named[name])
 		b.names = append(b.names, name)
 	}
 	slices.SortFunc(b.names, strings.Compare)

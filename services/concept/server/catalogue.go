@@ -51,7 +51,7 @@ func conceptOf(p *conceptv1.Concept) (concept.Concept, concept.Shape, error) {
 	c := concept.Concept{
 		Name: p.Name, Description: p.Description, Priority: p.Priority, Disabled: p.Disabled,
 		Schema: p.MetadataSchema, Static: strings.TrimSpace(p.StaticPayload), Provider: p.ProviderAddress, BuiltIn: concept.IsBuiltIn(p.Name),
-		Slots: read,
+		Slots: read, CoolDown: p.CoolDown,
 	}
 	return c.Check()
 }
@@ -148,7 +148,7 @@ func (s *catalogue) PutTemplate(ctx context.Context, req *conceptv1.PutTemplateR
 	}
 	t := concept.Template{
 		ID: id, Concept: p.Concept, Name: orDefault(p.Name, concept.TemplateName(p.Asks)), Language: p.LanguageCode,
-		Text: p.Text, Weight: p.Weight, Condition: strings.TrimSpace(p.Condition), Asks: p.Asks,
+		Text: p.Text, Weight: p.Weight, Condition: strings.TrimSpace(p.Condition), Asks: p.Asks, Tags: concept.JoinTags(p.Tags),
 	}
 	if t.Weight == 0 {
 		t.Weight = 1
@@ -300,7 +300,7 @@ func conceptProto(c concept.Concept) *conceptv1.Concept {
 	return &conceptv1.Concept{
 		Name: c.Name, Description: c.Description, MetadataSchema: c.Schema, Priority: c.Priority, Disabled: c.Disabled,
 		StaticPayload: c.Static, ProviderAddress: c.Provider, BuiltIn: c.BuiltIn, Version: c.Version, UpdateTime: timestamp(c.Updated),
-		Slots: slotProtos(c.Slots),
+		Slots: slotProtos(c.Slots), CoolDown: c.CoolDown,
 	}
 }
 
@@ -323,6 +323,6 @@ func slotProtos(stored string) (protos []*conceptv1.ReadSlot) {
 func templateProto(t concept.Template) *conceptv1.Template {
 	return &conceptv1.Template{
 		Concept: t.Concept, Name: t.Name, LanguageCode: t.Language, Text: t.Text, Weight: t.Weight,
-		Condition: t.Condition, Version: t.Version, TemplateId: t.ID, Asks: t.Asks,
+		Condition: t.Condition, Version: t.Version, TemplateId: t.ID, Asks: t.Asks, Tags: strings.Fields(t.Tags),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,14 +103,14 @@ func (d *decision) speaks() string {
 	if d.req.LanguageCode != "" {
 		return d.req.LanguageCode
 	}
-	if code, told := d.bot.voices.Of(d.req.Text); told {
+	if code, told := d.bot.tongues.Of(d.req.Text); told {
 		return code
 	}
 	for _, u := range slices.Backward(d.req.Window) {
 		if u.Assistant {
 			continue
 		}
-		if code, told := d.bot.voices.Of(u.Text); told {
+		if code, told := d.bot.tongues.Of(u.Text); told {
 			return code
 		}
 	}
@@ -148,6 +149,9 @@ func (d *decision) predict() {
 				why = "only words without content speak for it"
 			}
 			d.consider(c.Concept, c.Probability, c.Features(), why)
+		case d.req.ForceConcept == "" && d.cools(c.Concept):
+			reason = "cooling_down"
+			d.consider(c.Concept, c.Probability, c.Features(), "cooling_down: it spoke less than "+plural(d.bot.concepts[c.Concept].CoolDown)+" ago")
 		case d.try(c.Concept, c.Probability, c.Features(), nil, time.Time{}):
 			return
 		default:
@@ -220,17 +224,15 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	if c.Disabled {
 		return skip("disabled")
 	}
-	templates := concept.Statements(d.bot.templates[name])
-	named := append(slotsOf(d.bot.templates[name]), d.bot.schemas[name].Properties()...)
-	avoid := d.lastTemplate(name)
+	voices, named := d.bot.voices[name], d.bot.named[name]
 	payload, from := concept.Fill(named, d.sources(c, sig))
 	if d.bound && sig == nil && !concept.IsBuiltIn(name) && !holdsCorrection(from) {
 		return skip("does not hold the correction")
 	}
-	picked, missing, why := concept.PickTemplate(templates, d.language, payload, d.req.Seed, avoid)
+	picked, missing, why := concept.Pick(voices, payload, d.wish(name, ""))
 	var form *conceptv1.Form
 	if needed := append(missing, d.bot.schemas[name].Missing(payload)...); len(needed) > 0 && sig == nil {
-		var question *concept.Template
+		var question *concept.Voice
 		if question, form = d.question(name, needed, payload, from); question != nil {
 			picked, missing = question, nil
 		}
@@ -262,11 +264,7 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	if err := d.bot.schemas[name].Validate(declared(d.bot.schemas[name], payload)); err != nil && picked.Asks == "" {
 		return skip("invalid_payload: " + errors.Public(err))
 	}
-	parsed, err := template.Parse(picked.Text, picked.Language)
-	if err != nil {
-		return skip("bad_template: " + errors.Public(err))
-	}
-	said, err := parsed.Render(payload)
+	said, err := picked.Say(payload)
 	if err != nil {
 		return skip("unrenderable: " + errors.Public(err))
 	}
@@ -280,7 +278,9 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 		Complete: sig == nil, // after a signal the turn may still deserve an answer
 		Asks:     picked.Asks, ContinuesForm: d.form != nil && (d.continues(name) || d.left),
 	}
-	if drawn, _, _ := concept.PickTemplate(concept.Questions(d.bot.templates[name], picked.Asks), d.language, payload, d.req.Seed, ""); drawn != nil && drawn.ID != picked.ID {
+	wish := d.wish(name, picked.Asks)
+	wish.Avoid = ""
+	if drawn, _, _ := concept.Pick(voices, payload, wish); drawn != nil && drawn.ID != picked.ID {
 		span.AvoidedTemplateId = drawn.ID
 	}
 	if sig != nil {
@@ -292,6 +292,24 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 	d.consider(name, probability, features, "")
 	d.resp.Decision = &conceptv1.NextResponse_Span{Span: span}
 	return true
+}
+
+// cools reports whether a concept spoke so lately that prediction does not choose it.
+func (d *decision) cools(name string) bool {
+	rest := d.bot.concepts[name].CoolDown
+	return rest > 0 && slices.ContainsFunc(d.req.Recent, func(s *conceptv1.Spoken) bool { return s.Concept == name && s.RepliesAgo < rest })
+}
+
+func plural(replies uint32) string {
+	if replies == 1 {
+		return "1 reply"
+	}
+	return strconv.Itoa(int(replies)) + " replies"
+}
+
+// wish is what is wanted of a template of a concept, one that asks for a slot or, without it, one that says the concept.
+func (d *decision) wish(name, asks string) concept.Wish {
+	return concept.Wish{Asks: asks, Language: d.language, Tags: d.req.TemplateTags, Seed: d.req.Seed, Avoid: d.lastTemplate(name)}
 }
 
 // lastTemplate is the template that a concept used when it spoke last in the conversation; empty when it did not.
@@ -332,20 +350,6 @@ func unfilled(named []string, payload map[string]any, ofReply bool) (empty []str
 		}
 	}
 	return empty
-}
-
-func slotsOf(templates []concept.Template) []string {
-	var slots []string
-	for _, t := range templates {
-		if parsed, err := template.Parse(t.Text, t.Language); err == nil {
-			slots = append(slots, parsed.Slots()...)
-		}
-		if c, err := template.ParseCondition(t.Condition); err == nil {
-			slots = append(slots, c.Slots()...)
-		}
-	}
-	slices.Sort(slots)
-	return slices.Compact(slots)
 }
 
 // Render implements DecisionService.

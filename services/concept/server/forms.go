@@ -110,7 +110,7 @@ func (d *decision) reading(name, asked, said string) slots.Reading {
 		language = form.GetLanguageCode()
 	} else if language == "" {
 		language = d.language
-		if code, told := d.bot.voices.Of(said); told {
+		if code, told := d.bot.tongues.Of(said); told {
 			language = code
 		}
 	}
@@ -167,7 +167,7 @@ func (d *decision) answers(name string) map[string]any {
 
 // question is the template that asks for the first of the missing slots that may be asked for, with the form that is open after it;
 // nil when none is asked for.
-func (d *decision) question(name string, missing []string, payload map[string]any, from map[string]string) (*concept.Template, *conceptv1.Form) {
+func (d *decision) question(name string, missing []string, payload map[string]any, from map[string]string) (*concept.Voice, *conceptv1.Form) {
 	next := &conceptv1.Form{Concept: name, LanguageCode: d.language, Asked: map[string]uint32{}}
 	if d.continues(name) {
 		maps.Copy(next.Asked, d.form.Asked)
@@ -179,7 +179,7 @@ func (d *decision) question(name string, missing []string, payload map[string]an
 		if times := next.Asked[slot.Slot]; times > 0 {
 			payload[concept.SlotAskedBefore] = json.Number(strconv.Itoa(int(times)))
 		}
-		picked, _, _ := concept.PickTemplate(concept.Questions(d.bot.templates[name], slot.Slot), d.language, payload, d.req.Seed, d.lastTemplate(name))
+		picked, _, _ := concept.Pick(d.bot.voices[name], payload, d.wish(name, slot.Slot))
 		if picked == nil {
 			delete(payload, concept.SlotAskedBefore)
 			continue

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -94,8 +95,8 @@ func (c clients) put(t *testing.T, concept *conceptv1.Concept, templates []*conc
 }
 
 func (c clients) shop(t *testing.T) {
-	c.put(t, &conceptv1.Concept{Name: "Hours", MetadataSchema: `{"days": "string"}`, StaticPayload: `{"days": "Monday to Friday"}`},
-		[]*conceptv1.Template{{Text: "We are open {days}."}, {LanguageCode: "pt", Text: "Abrimos de {days}."}},
+	c.put(t, &conceptv1.Concept{Name: "Hours", MetadataSchema: `{"days": "string"}`, StaticPayload: `{"days": "Monday to Friday"}`, CoolDown: 2},
+		[]*conceptv1.Template{{Text: "We are open {days}."}, {LanguageCode: "pt", Text: "Abrimos de {days}."}, {Name: "formal", LanguageCode: "pt", Text: "Estamos ao seu dispor de {days}.", Tags: []string{"formal"}, Weight: 0.001}},
 		"when are you open", "what are your opening hours", "are you open today")
 	c.put(t, &conceptv1.Concept{Name: "Price", MetadataSchema: `{"price": "string"}`},
 		[]*conceptv1.Template{{Text: "It costs {price}."}},
@@ -124,6 +125,10 @@ func TestNextPredictsFillsAndAbstains(t *testing.T) {
 			"static value":      {&conceptv1.NextRequest{Text: "When are you open?"}, "We are open Monday to Friday."},
 			"language fallback": {&conceptv1.NextRequest{Text: "When are you open?", LanguageCode: "pt-BR"}, "Abrimos de Monday to Friday."},
 			"unknown language":  {&conceptv1.NextRequest{Text: "When are you open?", LanguageCode: "fi"}, "We are open Monday to Friday."},
+			"tags":              {&conceptv1.NextRequest{Text: "When are you open?", LanguageCode: "pt", TemplateTags: []string{"short", "formal"}}, "Estamos ao seu dispor de Monday to Friday."},
+			"cooling down":      {&conceptv1.NextRequest{Text: "When are you open?", Recent: []*conceptv1.Spoken{{Concept: "Hours", RepliesAgo: 1}}}, "cooling_down"},
+			"cooled down":       {&conceptv1.NextRequest{Text: "When are you open?", Recent: []*conceptv1.Spoken{{Concept: "Hours", RepliesAgo: 2}}}, "We are open Monday to Friday."},
+			"forced":            {&conceptv1.NextRequest{Text: "When are you open?", ForceConcept: "Hours", Recent: []*conceptv1.Spoken{{Concept: "Hours"}}}, "We are open Monday to Friday."},
 			"correction wins": {&conceptv1.NextRequest{Text: "When are you open?", Corrections: []*conceptv1.KnownFact{
 				{Entity: "shop", Attribute: "Days", Value: "every day", CorrectionId: "x"},
 			}}, "We are open every day."},
@@ -164,7 +169,7 @@ func TestCatalogueIsIdempotentAndChecked(t *testing.T) {
 	each(t, func(t *testing.T, c clients, _ *database.DB) {
 		c.shop(t)
 		ctx := t.Context()
-		put := &conceptv1.PutConceptRequest{Concept: &conceptv1.Concept{Name: "Hours", MetadataSchema: `{"days": "string"}`, StaticPayload: `{"days": "Monday to Friday"}`}}
+		put := &conceptv1.PutConceptRequest{Concept: &conceptv1.Concept{Name: "Hours", MetadataSchema: `{"days": "string"}`, StaticPayload: `{"days": "Monday to Friday"}`, CoolDown: 2}}
 		if resp := must[*conceptv1.PutConceptResponse](t)(c.PutConcept(ctx, put)); resp.Changed || resp.Concept.Version != 1 {
 			t.Errorf("the same concept changed something: %v", resp)
 		}
@@ -184,8 +189,8 @@ func TestCatalogueIsIdempotentAndChecked(t *testing.T) {
 		_, err = c.AddExamples(ctx, &conceptv1.AddExamplesRequest{Examples: []*conceptv1.Example{{Concept: "Hours", Utterance: "x"}, {Concept: "Nobody", Utterance: "y"}}})
 		wantKind(t, err, errors.NotFound, "CONCEPT_NOT_FOUND")
 		got := must[*conceptv1.GetConceptResponse](t)(c.GetConcept(ctx, &conceptv1.GetConceptRequest{Name: "Hours"}))
-		if got.Examples != 4 || len(got.Templates) != 2 {
-			t.Errorf("got %d examples and %d templates, want 4 and 2", got.Examples, len(got.Templates))
+		if got.Examples != 4 || len(got.Templates) != 3 || got.Concept.CoolDown != 2 || !slices.Equal(got.Templates[2].Tags, []string{"formal"}) {
+			t.Errorf("got %d examples and %d templates, want 4 and 3, with a cool-down and tags", got.Examples, len(got.Templates))
 		}
 		for _, bad := range []struct {
 			tm     *conceptv1.Template

@@ -40,7 +40,7 @@ func (s *Store) Load(ctx context.Context, bot concept.Bot) (snap Snapshot, err e
 }
 
 const (
-	conceptColumns = `concept_id, description, metadata_schema, static_payload, provider_address, priority, disabled, COALESCE(slots, ''), version, updated_at`
+	conceptColumns = `concept_id, description, metadata_schema, static_payload, provider_address, priority, disabled, COALESCE(slots, ''), cool_down, version, updated_at`
 	selectConcepts = `SELECT ` + conceptColumns + ` FROM tbl_l3_concept_repo WHERE tenant = ? AND bot = ? ORDER BY concept_id`
 	selectConcept  = `SELECT ` + conceptColumns + ` FROM tbl_l3_concept_repo WHERE tenant = ? AND bot = ? AND concept_id = ?`
 )
@@ -54,7 +54,7 @@ func readConcepts(ctx context.Context, q database.Querier, query string, args ..
 	for rows.Next() {
 		var c concept.Concept
 		var disabled, updated int64
-		if err := rows.Scan(&c.Name, &c.Description, &c.Schema, &c.Static, &c.Provider, &c.Priority, &disabled, &c.Slots, &c.Version, &updated); err != nil {
+		if err := rows.Scan(&c.Name, &c.Description, &c.Schema, &c.Static, &c.Provider, &c.Priority, &disabled, &c.Slots, &c.CoolDown, &c.Version, &updated); err != nil {
 			return nil, err
 		}
 		c.Disabled, c.Updated = disabled != 0, time.UnixMicro(updated).UTC()
@@ -96,18 +96,18 @@ func (e *edit) putConcept(ctx context.Context, c concept.Concept) (stored concep
 	}
 	e.record(c.Name, "concept", stored.Version, map[string]any{
 		"description": c.Description, "schema": c.Schema, "values": c.Static, "provider": c.Provider, "priority": c.Priority, "enabled": !c.Disabled,
-		"slots": json.RawMessage(cmp.Or(c.Slots, "[]")),
+		"slots": json.RawMessage(cmp.Or(c.Slots, "[]")), "cool_down": c.CoolDown,
 	})
 	return stored, true, e.tx.Upsert(ctx, "tbl_l3_concept_repo",
-		[]string{"tenant", "bot", "concept_id", "description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "slots", "version", "updated_at"},
+		[]string{"tenant", "bot", "concept_id", "description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "slots", "cool_down", "version", "updated_at"},
 		[]string{"tenant", "bot", "concept_id"},
-		replace("description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "slots", "version", "updated_at"),
-		[][]any{{e.bot.Tenant, e.bot.Name, c.Name, c.Description, c.Schema, c.Static, c.Provider, int64(c.Priority), flag(c.Disabled), c.Slots, int64(stored.Version), stored.Updated.UnixMicro()}})
+		replace("description", "metadata_schema", "static_payload", "provider_address", "priority", "disabled", "slots", "cool_down", "version", "updated_at"),
+		[][]any{{e.bot.Tenant, e.bot.Name, c.Name, c.Description, c.Schema, c.Static, c.Provider, int64(c.Priority), flag(c.Disabled), c.Slots, int64(c.CoolDown), int64(stored.Version), stored.Updated.UnixMicro()}})
 }
 
 func sameConcept(a, b concept.Concept) bool {
 	return a.Description == b.Description && a.Schema == b.Schema && a.Static == b.Static && a.Provider == b.Provider &&
-		a.Priority == b.Priority && a.Disabled == b.Disabled && a.Slots == b.Slots
+		a.Priority == b.Priority && a.Disabled == b.Disabled && a.Slots == b.Slots && a.CoolDown == b.CoolDown
 }
 
 // DeleteConcept removes a concept with its templates and examples. It reports whether there was one.
@@ -137,7 +137,7 @@ func (e *edit) deleteConcept(ctx context.Context, name string) (found bool, err 
 }
 
 const (
-	templateColumns        = `concept_id, language_code, name, template_id, template_string, weight, condition_text, asks, version`
+	templateColumns        = `concept_id, language_code, name, template_id, template_string, weight, condition_text, asks, tags, version`
 	selectTemplates        = `SELECT ` + templateColumns + ` FROM tbl_l3_verbal_templates WHERE tenant = ? AND bot = ? ORDER BY concept_id, language_code, name`
 	selectConceptTemplates = `SELECT ` + templateColumns + ` FROM tbl_l3_verbal_templates WHERE tenant = ? AND bot = ? AND concept_id = ? ORDER BY language_code, name`
 	selectTemplate         = `SELECT ` + templateColumns + ` FROM tbl_l3_verbal_templates WHERE tenant = ? AND bot = ? AND concept_id = ? AND language_code = ? AND name = ?`
@@ -152,7 +152,7 @@ func readTemplates(ctx context.Context, q database.Querier, query string, args .
 	defer rows.Close()
 	for rows.Next() {
 		var t concept.Template
-		if err := rows.Scan(&t.Concept, &t.Language, &t.Name, &t.ID, &t.Text, &t.Weight, &t.Condition, &t.Asks, &t.Version); err != nil {
+		if err := rows.Scan(&t.Concept, &t.Language, &t.Name, &t.ID, &t.Text, &t.Weight, &t.Condition, &t.Asks, &t.Tags, &t.Version); err != nil {
 			return nil, err
 		}
 		out = append(out, t)
@@ -189,19 +189,19 @@ func (e *edit) putTemplate(ctx context.Context, t concept.Template) (stored conc
 	stored = t
 	stored.Version = 1
 	if len(old) == 1 {
-		if same := old[0]; same.Text == t.Text && same.Weight == t.Weight && same.Condition == t.Condition && same.Asks == t.Asks {
+		if same := old[0]; same.Text == t.Text && same.Weight == t.Weight && same.Condition == t.Condition && same.Asks == t.Asks && same.Tags == t.Tags {
 			return same, false, nil
 		}
 		stored.ID, stored.Version = old[0].ID, old[0].Version+1
 	}
 	e.record(t.Concept, TemplateName(t.Language, t.Name), stored.Version, map[string]any{
-		"id": stored.ID, "text": t.Text, "weight": t.Weight, "when": t.Condition, "asks": t.Asks,
+		"id": stored.ID, "text": t.Text, "weight": t.Weight, "when": t.Condition, "asks": t.Asks, "tags": t.Tags,
 	})
 	return stored, true, e.tx.Upsert(ctx, "tbl_l3_verbal_templates",
-		[]string{"tenant", "bot", "concept_id", "language_code", "name", "template_id", "template_string", "weight", "condition_text", "asks", "version"},
+		[]string{"tenant", "bot", "concept_id", "language_code", "name", "template_id", "template_string", "weight", "condition_text", "asks", "tags", "version"},
 		[]string{"tenant", "bot", "concept_id", "language_code", "name"},
-		replace("template_id", "template_string", "weight", "condition_text", "asks", "version"),
-		[][]any{{e.bot.Tenant, e.bot.Name, t.Concept, t.Language, t.Name, stored.ID, t.Text, t.Weight, t.Condition, t.Asks, int64(stored.Version)}})
+		replace("template_id", "template_string", "weight", "condition_text", "asks", "tags", "version"),
+		[][]any{{e.bot.Tenant, e.bot.Name, t.Concept, t.Language, t.Name, stored.ID, t.Text, t.Weight, t.Condition, t.Asks, t.Tags, int64(stored.Version)}})
 }
 
 // DeleteTemplate removes a template and reports whether there was one.

@@ -49,7 +49,10 @@ type Concept struct {
 	// When it last changed; set by the service.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Slots that are read from what a person says, in the order in which they are asked for where templates do not say.
-	Slots         []*ReadSlot `protobuf:"bytes,11,rep,name=slots,proto3" json:"slots,omitempty"`
+	Slots []*ReadSlot `protobuf:"bytes,11,rep,name=slots,proto3" json:"slots,omitempty"`
+	// Replies of the conversation, after one in which it spoke, in which prediction does not choose it again; 0, the default, to 32.
+	// Signals, corrections and the questions of its form are not held back.
+	CoolDown      uint32 `protobuf:"varint,12,opt,name=cool_down,json=coolDown,proto3" json:"cool_down,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -159,6 +162,13 @@ func (x *Concept) GetSlots() []*ReadSlot {
 		return x.Slots
 	}
 	return nil
+}
+
+func (x *Concept) GetCoolDown() uint32 {
+	if x != nil {
+		return x.CoolDown
+	}
+	return 0
 }
 
 // ReadSlot says how the value of a slot is read from what a person says. Exactly one of kind, pattern and values is given.
@@ -322,7 +332,9 @@ type Template struct {
 	TemplateId string `protobuf:"bytes,8,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
 	// Slot that the template asks the person for. Such a template speaks only where the concept cannot speak without the slot;
 	// empty for a template that says the concept.
-	Asks          string `protobuf:"bytes,9,opt,name=asks,proto3" json:"asks,omitempty"`
+	Asks string `protobuf:"bytes,9,opt,name=asks,proto3" json:"asks,omitempty"`
+	// Labels by which a request may prefer it, such as "formal".
+	Tags          []string `protobuf:"bytes,10,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -418,6 +430,13 @@ func (x *Template) GetAsks() string {
 		return x.Asks
 	}
 	return ""
+}
+
+func (x *Template) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
 }
 
 // Example is an utterance that should lead to a concept.
@@ -1687,7 +1706,7 @@ var File_dbslm_concept_v1_catalogue_proto protoreflect.FileDescriptor
 
 const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
-	" dbslm/concept/v1/catalogue.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x03\n" +
+	" dbslm/concept/v1/catalogue.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x04\n" +
 	"\aConcept\x128\n" +
 	"\x04name\x18\x01 \x01(\tB$\xbaH!r\x1f2\x1d^[A-Za-z][A-Za-z0-9_]{0,127}$R\x04name\x12*\n" +
 	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x10R\vdescription\x122\n" +
@@ -1701,7 +1720,8 @@ const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\vupdate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12:\n" +
-	"\x05slots\x18\v \x03(\v2\x1a.dbslm.concept.v1.ReadSlotB\b\xbaH\x05\x92\x01\x02\x10 R\x05slots\"\xfd\x01\n" +
+	"\x05slots\x18\v \x03(\v2\x1a.dbslm.concept.v1.ReadSlotB\b\xbaH\x05\x92\x01\x02\x10 R\x05slots\x12$\n" +
+	"\tcool_down\x18\f \x01(\rB\a\xbaH\x04*\x02\x18 R\bcoolDown\"\xfd\x01\n" +
 	"\bReadSlot\x12\x1e\n" +
 	"\x04slot\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\x04slot\x12S\n" +
@@ -1712,7 +1732,7 @@ const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\tSlotValue\x12 \n" +
 	"\x05value\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x04R\x05value\x12-\n" +
-	"\bsynonyms\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01(\x80\x04R\bsynonyms\"\xf7\x02\n" +
+	"\bsynonyms\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01(\x80\x04R\bsynonyms\"\xb7\x03\n" +
 	"\bTemplate\x12$\n" +
 	"\aconcept\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\aconcept\x12\x1c\n" +
@@ -1724,7 +1744,9 @@ const file_dbslm_concept_v1_catalogue_proto_rawDesc = "" +
 	"\aversion\x18\a \x01(\rR\aversion\x12\x1f\n" +
 	"\vtemplate_id\x18\b \x01(\tR\n" +
 	"templateId\x12\x1c\n" +
-	"\x04asks\x18\t \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x04asks\"Y\n" +
+	"\x04asks\x18\t \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x04asks\x12>\n" +
+	"\x04tags\x18\n" +
+	" \x03(\tB*\xbaH'\x92\x01$\x10\b\x18\x01\"\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,31}$R\x04tags\"Y\n" +
 	"\aExample\x12$\n" +
 	"\aconcept\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80\x01R\aconcept\x12(\n" +

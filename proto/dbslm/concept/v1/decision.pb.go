@@ -334,6 +334,8 @@ type NextRequest struct {
 	Recent []*Spoken `protobuf:"bytes,21,rep,name=recent,proto3" json:"recent,omitempty"`
 	// What the reply before left open: the form of its NextResponse.
 	Form *Form `protobuf:"bytes,22,opt,name=form,proto3" json:"form,omitempty"`
+	// Tags of the templates that are preferred: in the language that speaks, those with most of them.
+	TemplateTags []string `protobuf:"bytes,23,rep,name=template_tags,json=templateTags,proto3" json:"template_tags,omitempty"`
 	// Only look: the waiting signal that would speak is not claimed, claims of other turns are not reported, and turn_id is not
 	// used.
 	Preview       bool `protobuf:"varint,40,opt,name=preview,proto3" json:"preview,omitempty"`
@@ -521,6 +523,13 @@ func (x *NextRequest) GetRecent() []*Spoken {
 func (x *NextRequest) GetForm() *Form {
 	if x != nil {
 		return x.Form
+	}
+	return nil
+}
+
+func (x *NextRequest) GetTemplateTags() []string {
+	if x != nil {
+		return x.TemplateTags
 	}
 	return nil
 }
@@ -983,7 +992,7 @@ func (x *Span) GetContinuesForm() bool {
 // Abstention says that level 3 says nothing.
 type Abstention struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Why: "no_concepts", "below_threshold", "no_template", "missing_slot", "all_used", "signals_only".
+	// Why: "no_concepts", "below_threshold", "no_template", "missing_slot", "all_used", "cooling_down", "signals_only".
 	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2669,7 +2678,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\ruser_messages\x18\x01 \x01(\x04R\fuserMessages\x12-\n" +
 	"\x12assistant_messages\x18\x02 \x01(\x04R\x11assistantMessages\x129\n" +
 	"\n" +
-	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xa9\b\n" +
+	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xfa\b\n" +
 	"\vNextRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\x19\n" +
@@ -2693,7 +2702,8 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\fsignals_only\x18\x13 \x01(\bR\vsignalsOnly\x12-\n" +
 	"\rforce_concept\x18\x14 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\fforceConcept\x12:\n" +
 	"\x06recent\x18\x15 \x03(\v2\x18.dbslm.concept.v1.SpokenB\b\xbaH\x05\x92\x01\x02\x10@R\x06recent\x12*\n" +
-	"\x04form\x18\x16 \x01(\v2\x16.dbslm.concept.v1.FormR\x04form\x12\x18\n" +
+	"\x04form\x18\x16 \x01(\v2\x16.dbslm.concept.v1.FormR\x04form\x12O\n" +
+	"\rtemplate_tags\x18\x17 \x03(\tB*\xbaH'\x92\x01$\x10\b\x18\x01\"\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,31}$R\ftemplateTags\x12\x18\n" +
 	"\apreview\x18( \x01(\bR\apreview\"x\n" +
 	"\x06Spoken\x12\"\n" +
 	"\aconcept\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\aconcept\x12)\n" +

@@ -315,7 +315,9 @@ type RespondRequest struct {
 	Stages *uint32 `protobuf:"varint,15,opt,name=stages,proto3,oneof" json:"stages,omitempty"`
 	// Texts that steer level 1 as if they had been said before the window, without being said: they are stored in the trace only,
 	// and level 3 does not hear them. At most 16, each 1 byte or more, together at most 64 KiB, without NUL.
-	Instructions  []string `protobuf:"bytes,16,rep,name=instructions,proto3" json:"instructions,omitempty"`
+	Instructions []string `protobuf:"bytes,16,rep,name=instructions,proto3" json:"instructions,omitempty"`
+	// Tags of the templates that are preferred: in the language that speaks, those with most of them.
+	TemplateTags  []string `protobuf:"bytes,17,rep,name=template_tags,json=templateTags,proto3" json:"template_tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -458,6 +460,13 @@ func (x *RespondRequest) GetStages() uint32 {
 func (x *RespondRequest) GetInstructions() []string {
 	if x != nil {
 		return x.Instructions
+	}
+	return nil
+}
+
+func (x *RespondRequest) GetTemplateTags() []string {
+	if x != nil {
+		return x.TemplateTags
 	}
 	return nil
 }
@@ -3430,7 +3439,7 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
 	"\x19StartConversationResponse\x12A\n" +
-	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\xa7\x06\n" +
+	"\fconversation\x18\x01 \x01(\v2\x1d.dbslm.memory.v1.ConversationR\fconversation\"\xf8\x06\n" +
 	"\x0eRespondRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12'\n" +
 	"\n" +
@@ -3453,7 +3462,8 @@ const file_dbslm_gateway_v1_gateway_proto_rawDesc = "" +
 	"candidates\x18\x0e \x01(\rB\a\xbaH\x04*\x02\x18\x10R\n" +
 	"candidates\x12$\n" +
 	"\x06stages\x18\x0f \x01(\rB\a\xbaH\x04*\x02\x182H\x00R\x06stages\x88\x01\x01\x126\n" +
-	"\finstructions\x18\x10 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\x10\"\br\x06 \x01(\x80\x80\x04R\finstructionsB\t\n" +
+	"\finstructions\x18\x10 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\x10\"\br\x06 \x01(\x80\x80\x04R\finstructions\x12O\n" +
+	"\rtemplate_tags\x18\x11 \x03(\tB*\xbaH'\x92\x01$\x10\b\x18\x01\"\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,31}$R\ftemplateTagsB\t\n" +
 	"\a_stages\"\xa5\x01\n" +
 	"\x12CorrectionSteering\x12E\n" +
 	"\x0estrength_log10\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\rstrengthLog10\x88\x01\x01\x125\n" +

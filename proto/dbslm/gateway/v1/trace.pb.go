@@ -84,6 +84,8 @@ type Trace struct {
 	WindowBounds *v11.WindowBounds `protobuf:"bytes,27,opt,name=window_bounds,json=windowBounds,proto3" json:"window_bounds,omitempty"`
 	// Texts that steered level 1 without being said.
 	Instructions []string `protobuf:"bytes,28,rep,name=instructions,proto3" json:"instructions,omitempty"`
+	// Tags of templates that were preferred.
+	TemplateTags []string `protobuf:"bytes,29,rep,name=template_tags,json=templateTags,proto3" json:"template_tags,omitempty"`
 	// Why the reply cannot be replayed; absent when nothing that a replay needs was removed.
 	NotReplayable *NotReplayable `protobuf:"bytes,30,opt,name=not_replayable,json=notReplayable,proto3" json:"not_replayable,omitempty"`
 	// True when the considered concepts, thresholds and abstentions of the segments were removed by retention. A replay does not
@@ -315,6 +317,13 @@ func (x *Trace) GetWindowBounds() *v11.WindowBounds {
 func (x *Trace) GetInstructions() []string {
 	if x != nil {
 		return x.Instructions
+	}
+	return nil
+}
+
+func (x *Trace) GetTemplateTags() []string {
+	if x != nil {
+		return x.TemplateTags
 	}
 	return nil
 }
@@ -706,7 +715,7 @@ var File_dbslm_gateway_v1_trace_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\n" +
+	"\x1cdbslm/gateway/v1/trace.proto\x12\x10dbslm.gateway.v1\x1a\x1fdbslm/concept/v1/decision.proto\x1a\"dbslm/memory/v1/conversation.proto\x1a\x1edbslm/ngram/v1/inference.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\n" +
 	"\n" +
 	"\x05Trace\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12'\n" +
@@ -740,7 +749,8 @@ const file_dbslm_gateway_v1_trace_proto_rawDesc = "" +
 	"\fnoticed_rule\x18\x19 \x01(\tR\vnoticedRule\x129\n" +
 	"\bsteering\x18\x1a \x03(\v2\x1d.dbslm.gateway.v1.VersionedIdR\bsteering\x12B\n" +
 	"\rwindow_bounds\x18\x1b \x01(\v2\x1d.dbslm.memory.v1.WindowBoundsR\fwindowBounds\x12\"\n" +
-	"\finstructions\x18\x1c \x03(\tR\finstructions\x12F\n" +
+	"\finstructions\x18\x1c \x03(\tR\finstructions\x12#\n" +
+	"\rtemplate_tags\x18\x1d \x03(\tR\ftemplateTags\x12F\n" +
 	"\x0enot_replayable\x18\x1e \x01(\v2\x1f.dbslm.gateway.v1.NotReplayableR\rnotReplayable\x12\x18\n" +
 	"\athinned\x18\x1f \x01(\bR\athinned\"g\n" +
 	"\aCarried\x120\n" +
