@@ -120,7 +120,7 @@ func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
 	}
 	for _, m := range p.Window.GetMessages() {
 		req.Window = append(req.Window, &conceptv1.Utterance{
-			Assistant: m.Sender == memoryv1.Sender_SENDER_ASSISTANT, Text: m.Content,
+			Assistant: m.Sender == memoryv1.Sender_SENDER_ASSISTANT, Text: m.Content, Time: m.CreateTime,
 		})
 	}
 	for _, f := range p.Facts {

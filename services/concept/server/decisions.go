@@ -122,10 +122,14 @@ func (d *decision) speaks() string {
 func (d *decision) predict() {
 	_, corrected := concept.Bearing(knownFacts(d.req.Corrections))
 	d.bound = corrected && d.req.ForceConcept == "" && !d.bot.concepts[concept.CorrectedFact].Disabled
+	form := d.openForm()
 	if d.asksWhy() && d.try(concept.ReplyExplained, 1, nil, nil, time.Time{}) {
+		if d.resp.GetPayloadNeeded() == nil && form != nil {
+			d.setAside(form)
+		}
 		return
 	}
-	if form := d.openForm(); form != nil && d.answered(form) {
+	if form != nil && d.answered(form) {
 		return
 	}
 	candidates := d.bot.model.Predict(d.req.Text)
@@ -225,8 +229,9 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 		return skip("disabled")
 	}
 	voices, named := d.bot.voices[name], d.bot.named[name]
-	payload, from := concept.Fill(named, d.sources(c, sig))
-	if d.bound && sig == nil && !concept.IsBuiltIn(name) && !holdsCorrection(from) {
+	text, earlier := d.said(name), d.saidBefore(name)
+	payload, from := concept.Fill(named, d.sources(c, sig, text, earlier))
+	if d.bound && sig == nil && !concept.IsBuiltIn(name) && !d.continues(name) && !holdsCorrection(from) {
 		return skip("does not hold the correction")
 	}
 	picked, missing, why := concept.Pick(voices, payload, d.wish(name, ""))
@@ -277,6 +282,7 @@ func (d *decision) try(name string, probability float64, features []string, sig 
 		LanguageCode: picked.Language, PayloadJson: string(body), SlotSources: from, Probability: probability,
 		Complete: sig == nil, // after a signal the turn may still deserve an answer
 		Asks:     picked.Asks, ContinuesForm: d.form != nil && (d.continues(name) || d.left),
+		Read: places(from, text, earlier),
 	}
 	wish := d.wish(name, picked.Asks)
 	wish.Avoid = ""

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
@@ -37,14 +39,15 @@ func (d *decision) answered(form *conceptv1.Form) bool {
 	if whole {
 		rest, bar = d.req.Text, max(bar, surelyElsewhere)
 	}
-	switch other := d.elsewhere(rest, bar, form.Concept); {
+	other := d.elsewhere(rest, bar, form.Concept)
+	if other == "" && d.bound && (len(found) == 0 || strings.HasSuffix(strings.TrimSpace(d.req.Text), "?")) {
+		other = concept.CorrectedFact
+	}
+	switch {
 	case other == concept.QuestionDropped:
 		return d.leave(form, "")
 	case other != "":
-		if form.Aside < concept.MaxAside {
-			d.resp.Form = proto.CloneOf(form)
-			d.resp.Form.Aside++
-		}
+		d.setAside(form)
 		return false
 	}
 	d.take(form)
@@ -56,6 +59,14 @@ func (d *decision) answered(form *conceptv1.Form) bool {
 		return true
 	}
 	return d.leave(form, form.Slot)
+}
+
+// setAside keeps the form open while the reply is about something else, for a few replies.
+func (d *decision) setAside(form *conceptv1.Form) {
+	if form.Aside < concept.MaxAside {
+		d.resp.Form = proto.CloneOf(form)
+		d.resp.Form.Aside++
+	}
 }
 
 // take makes the text an answer to the form. The form's language is then that of the reply, because a bare answer may be a word of any.
@@ -117,44 +128,69 @@ func (d *decision) reading(name, asked, said string) slots.Reading {
 	return slots.Reading{Now: d.now, Language: language, Asked: asked, Fits: d.bot.schemas[name].Fits}
 }
 
-// said gives the slots of a concept that the text says.
-func (d *decision) said(name string) map[string]any {
+// heard is a value that a message of the person says.
+type heard struct {
+	slots.Found
+	back uint32 // messages of the window back; 0 is the text at hand
+}
+
+// said is what the text says of the slots of a concept.
+func (d *decision) said(name string) (all []heard) {
 	asked := ""
 	if d.continues(name) {
 		asked = d.form.Slot
 	}
-	return valuesOf(d.bot.slots[name].Read(d.req.Text, d.reading(name, asked, d.req.Text)))
+	for _, f := range d.bot.slots[name].Read(d.req.Text, d.reading(name, asked, d.req.Text)) {
+		all = append(all, heard{f, 0})
+	}
+	return all
 }
 
-// saidBefore gives the slots that earlier messages of the person say; of several messages the newest counts.
-func (d *decision) saidBefore(name string) map[string]any {
+// saidBefore is what earlier messages of the person say of them, each slot once; of several messages the newest counts.
+func (d *decision) saidBefore(name string) (all []heard) {
 	set := d.bot.slots[name]
 	if !slices.ContainsFunc(set.List(), func(s slots.Slot) bool { return s.Earlier }) {
 		return nil
 	}
-	values := map[string]any{}
-	for i := len(d.req.Window) - 1; i >= 0; i-- {
-		u := d.req.Window[i]
+	for i, u := range slices.Backward(d.req.Window) {
 		if u.Assistant {
 			continue
 		}
 		r := d.reading(name, "", u.Text)
 		r.Earlier = true
-		for slot, value := range valuesOf(set.Read(u.Text, r)) {
-			if _, newer := values[slot]; !newer {
-				values[slot] = value
+		if u.Time != nil {
+			r.Now = u.Time.AsTime()
+		}
+		for _, f := range set.Read(u.Text, r) {
+			if !slices.ContainsFunc(all, func(newer heard) bool { return newer.Slot == f.Slot }) {
+				all = append(all, heard{f, uint32(len(d.req.Window) - i)})
 			}
 		}
+	}
+	return all
+}
+
+func valuesOf(all []heard) map[string]any {
+	values := map[string]any{}
+	for _, h := range all {
+		values[h.Slot] = h.Value
 	}
 	return values
 }
 
-func valuesOf(found []slots.Found) map[string]any {
-	values := map[string]any{}
-	for _, f := range found {
-		values[f.Slot] = f.Value
+// places tells where the values of a payload that were read stand, in the order of what the person said last.
+func places(from map[string]string, text, earlier []heard) (read []*conceptv1.ReadValue) {
+	for source, all := range map[string][]heard{sourceText: text, sourceEarlier: earlier} {
+		for _, h := range all {
+			if from[h.Slot] == source {
+				read = append(read, &conceptv1.ReadValue{Slot: h.Slot, MessagesBack: h.back, From: uint32(h.From), To: uint32(h.To)})
+			}
+		}
 	}
-	return values
+	slices.SortFunc(read, func(a, b *conceptv1.ReadValue) int {
+		return cmp.Or(cmp.Compare(a.MessagesBack, b.MessagesBack), cmp.Compare(a.From, b.From))
+	})
+	return read
 }
 
 // answers gives what the person answered to the form before.
@@ -189,7 +225,7 @@ func (d *decision) question(name string, missing []string, payload map[string]an
 		}
 		given := map[string]any{}
 		for slot, source := range from {
-			if source == "text" || source == "answer" {
+			if source == sourceText || source == sourceAnswer {
 				given[slot] = payload[slot]
 			}
 		}

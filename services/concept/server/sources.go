@@ -10,19 +10,22 @@ import (
 	"dbslm/services/concept/schema"
 )
 
+// Names of sources that are looked for.
+const sourceText, sourceAnswer, sourceEarlier = "text", "answer", "earlier"
+
 // sources lists where slot values come from, the strongest first. A correction stands above what was told and above
 // what the bot's author wrote, but below what this very request says.
-func (d *decision) sources(c concept.Concept, sig *concept.Signal) []concept.Source {
+func (d *decision) sources(c concept.Concept, sig *concept.Signal, text, earlier []heard) []concept.Source {
 	corrections, facts := knownFacts(d.req.Corrections), knownFacts(d.req.Facts)
 	return []concept.Source{
 		{Name: "signal", Values: signalValues(sig)},
 		{Name: "request", Values: d.request},
-		{Name: "text", Values: d.said(c.Name)},
-		{Name: "answer", Values: d.answers(c.Name)},
+		{Name: sourceText, Values: valuesOf(text)},
+		{Name: sourceAnswer, Values: d.answers(c.Name)},
 		{Name: providerName(c), Values: d.provided(c.Name)},
 		{Name: "correction", Values: concept.FactValues(corrections)},
 		{Name: "fact", Values: concept.FactValues(facts)},
-		{Name: "earlier", Values: d.saidBefore(c.Name)},
+		{Name: sourceEarlier, Values: valuesOf(earlier)},
 		{Name: "built_in", Values: d.builtIn(corrections, sig)},
 		{Name: "static", Values: object(c.Static)},
 		{Name: "default", Values: d.bot.schemas[c.Name].Defaults()},

@@ -73,7 +73,7 @@ func (x Lesson_Change) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Lesson_Change.Descriptor instead.
 func (Lesson_Change) EnumDescriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19, 0}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Utterance is one message of the window.
@@ -82,7 +82,9 @@ type Utterance struct {
 	// True when the system said it.
 	Assistant bool `protobuf:"varint,1,opt,name=assistant,proto3" json:"assistant,omitempty"`
 	// Text.
-	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// When it was said, for what "tomorrow" meant in it; absent means at the time of the turn.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -129,6 +131,13 @@ func (x *Utterance) GetText() string {
 		return x.Text
 	}
 	return ""
+}
+
+func (x *Utterance) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
 }
 
 // KnownFact is a fact that memory holds.
@@ -864,6 +873,8 @@ type Span struct {
 	Asks string `protobuf:"bytes,12,opt,name=asks,proto3" json:"asks,omitempty"`
 	// True when it goes on with a form, so that the person's text was an answer and is no example of the concept.
 	ContinuesForm bool `protobuf:"varint,13,opt,name=continues_form,json=continuesForm,proto3" json:"continues_form,omitempty"`
+	// Where the values with the sources "text" and "earlier" stand.
+	Read          []*ReadValue `protobuf:"bytes,14,rep,name=read,proto3" json:"read,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -989,6 +1000,86 @@ func (x *Span) GetContinuesForm() bool {
 	return false
 }
 
+func (x *Span) GetRead() []*ReadValue {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+// ReadValue is a value that was read from what the person said.
+type ReadValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Slot.
+	Slot string `protobuf:"bytes,1,opt,name=slot,proto3" json:"slot,omitempty"`
+	// How many messages back in the window the message stands; 0 is the text at hand, 1 the newest of the window.
+	MessagesBack uint32 `protobuf:"varint,2,opt,name=messages_back,json=messagesBack,proto3" json:"messages_back,omitempty"`
+	// Its first byte in the message.
+	From uint32 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
+	// The byte after its last.
+	To            uint32 `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadValue) Reset() {
+	*x = ReadValue{}
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadValue) ProtoMessage() {}
+
+func (x *ReadValue) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadValue.ProtoReflect.Descriptor instead.
+func (*ReadValue) Descriptor() ([]byte, []int) {
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReadValue) GetSlot() string {
+	if x != nil {
+		return x.Slot
+	}
+	return ""
+}
+
+func (x *ReadValue) GetMessagesBack() uint32 {
+	if x != nil {
+		return x.MessagesBack
+	}
+	return 0
+}
+
+func (x *ReadValue) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *ReadValue) GetTo() uint32 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
 // Abstention says that level 3 says nothing.
 type Abstention struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1000,7 +1091,7 @@ type Abstention struct {
 
 func (x *Abstention) Reset() {
 	*x = Abstention{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1103,7 @@ func (x *Abstention) String() string {
 func (*Abstention) ProtoMessage() {}
 
 func (x *Abstention) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[9]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1116,7 @@ func (x *Abstention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Abstention.ProtoReflect.Descriptor instead.
 func (*Abstention) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{9}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Abstention) GetReason() string {
@@ -1057,7 +1148,7 @@ type PayloadNeeded struct {
 
 func (x *PayloadNeeded) Reset() {
 	*x = PayloadNeeded{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1160,7 @@ func (x *PayloadNeeded) String() string {
 func (*PayloadNeeded) ProtoMessage() {}
 
 func (x *PayloadNeeded) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[10]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1173,7 @@ func (x *PayloadNeeded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadNeeded.ProtoReflect.Descriptor instead.
 func (*PayloadNeeded) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{10}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PayloadNeeded) GetConcept() string {
@@ -1140,7 +1231,7 @@ type AskedReply struct {
 
 func (x *AskedReply) Reset() {
 	*x = AskedReply{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1243,7 @@ func (x *AskedReply) String() string {
 func (*AskedReply) ProtoMessage() {}
 
 func (x *AskedReply) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[11]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1256,7 @@ func (x *AskedReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskedReply.ProtoReflect.Descriptor instead.
 func (*AskedReply) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{11}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AskedReply) GetMessagesBack() uint32 {
@@ -1210,7 +1301,7 @@ type NextResponse struct {
 
 func (x *NextResponse) Reset() {
 	*x = NextResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1313,7 @@ func (x *NextResponse) String() string {
 func (*NextResponse) ProtoMessage() {}
 
 func (x *NextResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[12]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1326,7 @@ func (x *NextResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextResponse.ProtoReflect.Descriptor instead.
 func (*NextResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{12}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NextResponse) GetDecision() isNextResponse_Decision {
@@ -1351,7 +1442,7 @@ type RenderRequest struct {
 
 func (x *RenderRequest) Reset() {
 	*x = RenderRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1363,7 +1454,7 @@ func (x *RenderRequest) String() string {
 func (*RenderRequest) ProtoMessage() {}
 
 func (x *RenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[13]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1376,7 +1467,7 @@ func (x *RenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderRequest.ProtoReflect.Descriptor instead.
 func (*RenderRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{13}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RenderRequest) GetTenant() string {
@@ -1425,7 +1516,7 @@ type RenderResponse struct {
 
 func (x *RenderResponse) Reset() {
 	*x = RenderResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1528,7 @@ func (x *RenderResponse) String() string {
 func (*RenderResponse) ProtoMessage() {}
 
 func (x *RenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[14]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1541,7 @@ func (x *RenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderResponse.ProtoReflect.Descriptor instead.
 func (*RenderResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{14}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RenderResponse) GetText() string {
@@ -1486,7 +1577,7 @@ type ObserveRequest struct {
 
 func (x *ObserveRequest) Reset() {
 	*x = ObserveRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1589,7 @@ func (x *ObserveRequest) String() string {
 func (*ObserveRequest) ProtoMessage() {}
 
 func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[15]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +1602,7 @@ func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveRequest.ProtoReflect.Descriptor instead.
 func (*ObserveRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{15}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ObserveRequest) GetTenant() string {
@@ -1579,7 +1670,7 @@ type ObserveResponse struct {
 
 func (x *ObserveResponse) Reset() {
 	*x = ObserveResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1682,7 @@ func (x *ObserveResponse) String() string {
 func (*ObserveResponse) ProtoMessage() {}
 
 func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[16]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1695,7 @@ func (x *ObserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveResponse.ProtoReflect.Descriptor instead.
 func (*ObserveResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{16}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
 }
 
 // LearnRequest merges observations.
@@ -1624,7 +1715,7 @@ type LearnRequest struct {
 
 func (x *LearnRequest) Reset() {
 	*x = LearnRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1727,7 @@ func (x *LearnRequest) String() string {
 func (*LearnRequest) ProtoMessage() {}
 
 func (x *LearnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[17]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1740,7 @@ func (x *LearnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnRequest.ProtoReflect.Descriptor instead.
 func (*LearnRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{17}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LearnRequest) GetTenant() string {
@@ -1696,7 +1787,7 @@ type LearnResponse struct {
 
 func (x *LearnResponse) Reset() {
 	*x = LearnResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1799,7 @@ func (x *LearnResponse) String() string {
 func (*LearnResponse) ProtoMessage() {}
 
 func (x *LearnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[18]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1812,7 @@ func (x *LearnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnResponse.ProtoReflect.Descriptor instead.
 func (*LearnResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{18}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LearnResponse) GetAdded() uint64 {
@@ -1764,7 +1855,7 @@ type Lesson struct {
 
 func (x *Lesson) Reset() {
 	*x = Lesson{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1776,7 +1867,7 @@ func (x *Lesson) String() string {
 func (*Lesson) ProtoMessage() {}
 
 func (x *Lesson) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[19]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1789,7 +1880,7 @@ func (x *Lesson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lesson.ProtoReflect.Descriptor instead.
 func (*Lesson) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{19}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Lesson) GetConcept() string {
@@ -1850,7 +1941,7 @@ type ConceptBuild struct {
 
 func (x *ConceptBuild) Reset() {
 	*x = ConceptBuild{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +1953,7 @@ func (x *ConceptBuild) String() string {
 func (*ConceptBuild) ProtoMessage() {}
 
 func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[20]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +1966,7 @@ func (x *ConceptBuild) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConceptBuild.ProtoReflect.Descriptor instead.
 func (*ConceptBuild) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{20}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ConceptBuild) GetBuildId() uint32 {
@@ -1942,7 +2033,7 @@ type CreateConceptBuildRequest struct {
 
 func (x *CreateConceptBuildRequest) Reset() {
 	*x = CreateConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2045,7 @@ func (x *CreateConceptBuildRequest) String() string {
 func (*CreateConceptBuildRequest) ProtoMessage() {}
 
 func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[21]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2058,7 @@ func (x *CreateConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{21}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateConceptBuildRequest) GetTenant() string {
@@ -2002,7 +2093,7 @@ type CreateConceptBuildResponse struct {
 
 func (x *CreateConceptBuildResponse) Reset() {
 	*x = CreateConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2105,7 @@ func (x *CreateConceptBuildResponse) String() string {
 func (*CreateConceptBuildResponse) ProtoMessage() {}
 
 func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[22]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2118,7 @@ func (x *CreateConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*CreateConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{22}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -2054,7 +2145,7 @@ type ListConceptBuildsRequest struct {
 
 func (x *ListConceptBuildsRequest) Reset() {
 	*x = ListConceptBuildsRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2157,7 @@ func (x *ListConceptBuildsRequest) String() string {
 func (*ListConceptBuildsRequest) ProtoMessage() {}
 
 func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[23]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2170,7 @@ func (x *ListConceptBuildsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsRequest.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{23}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListConceptBuildsRequest) GetTenant() string {
@@ -2123,7 +2214,7 @@ type ListConceptBuildsResponse struct {
 
 func (x *ListConceptBuildsResponse) Reset() {
 	*x = ListConceptBuildsResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2135,7 +2226,7 @@ func (x *ListConceptBuildsResponse) String() string {
 func (*ListConceptBuildsResponse) ProtoMessage() {}
 
 func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[24]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2148,7 +2239,7 @@ func (x *ListConceptBuildsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConceptBuildsResponse.ProtoReflect.Descriptor instead.
 func (*ListConceptBuildsResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{24}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListConceptBuildsResponse) GetBuilds() []*ConceptBuild {
@@ -2180,7 +2271,7 @@ type PublishConceptBuildRequest struct {
 
 func (x *PublishConceptBuildRequest) Reset() {
 	*x = PublishConceptBuildRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2283,7 @@ func (x *PublishConceptBuildRequest) String() string {
 func (*PublishConceptBuildRequest) ProtoMessage() {}
 
 func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[25]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2296,7 @@ func (x *PublishConceptBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildRequest.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{25}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PublishConceptBuildRequest) GetTenant() string {
@@ -2240,7 +2331,7 @@ type PublishConceptBuildResponse struct {
 
 func (x *PublishConceptBuildResponse) Reset() {
 	*x = PublishConceptBuildResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2252,7 +2343,7 @@ func (x *PublishConceptBuildResponse) String() string {
 func (*PublishConceptBuildResponse) ProtoMessage() {}
 
 func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[26]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2265,7 +2356,7 @@ func (x *PublishConceptBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishConceptBuildResponse.ProtoReflect.Descriptor instead.
 func (*PublishConceptBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{26}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PublishConceptBuildResponse) GetBuild() *ConceptBuild {
@@ -2290,7 +2381,7 @@ type EraseSubjectRequest struct {
 
 func (x *EraseSubjectRequest) Reset() {
 	*x = EraseSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2393,7 @@ func (x *EraseSubjectRequest) String() string {
 func (*EraseSubjectRequest) ProtoMessage() {}
 
 func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[27]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2406,7 @@ func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectRequest.ProtoReflect.Descriptor instead.
 func (*EraseSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{27}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EraseSubjectRequest) GetTenant() string {
@@ -2350,7 +2441,7 @@ type EraseSubjectResponse struct {
 
 func (x *EraseSubjectResponse) Reset() {
 	*x = EraseSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2362,7 +2453,7 @@ func (x *EraseSubjectResponse) String() string {
 func (*EraseSubjectResponse) ProtoMessage() {}
 
 func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[28]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2375,7 +2466,7 @@ func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseSubjectResponse.ProtoReflect.Descriptor instead.
 func (*EraseSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{28}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EraseSubjectResponse) GetRows() uint64 {
@@ -2400,7 +2491,7 @@ type ExportSubjectRequest struct {
 
 func (x *ExportSubjectRequest) Reset() {
 	*x = ExportSubjectRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2412,7 +2503,7 @@ func (x *ExportSubjectRequest) String() string {
 func (*ExportSubjectRequest) ProtoMessage() {}
 
 func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[29]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2425,7 +2516,7 @@ func (x *ExportSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectRequest.ProtoReflect.Descriptor instead.
 func (*ExportSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{29}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExportSubjectRequest) GetTenant() string {
@@ -2460,7 +2551,7 @@ type ExportSubjectResponse struct {
 
 func (x *ExportSubjectResponse) Reset() {
 	*x = ExportSubjectResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2472,7 +2563,7 @@ func (x *ExportSubjectResponse) String() string {
 func (*ExportSubjectResponse) ProtoMessage() {}
 
 func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[30]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2485,7 +2576,7 @@ func (x *ExportSubjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSubjectResponse.ProtoReflect.Descriptor instead.
 func (*ExportSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{30}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExportSubjectResponse) GetChunk() []byte {
@@ -2522,7 +2613,7 @@ type ProvidePayloadRequest struct {
 
 func (x *ProvidePayloadRequest) Reset() {
 	*x = ProvidePayloadRequest{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2625,7 @@ func (x *ProvidePayloadRequest) String() string {
 func (*ProvidePayloadRequest) ProtoMessage() {}
 
 func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[31]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2638,7 @@ func (x *ProvidePayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadRequest.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{31}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ProvidePayloadRequest) GetTenant() string {
@@ -2624,7 +2715,7 @@ type ProvidePayloadResponse struct {
 
 func (x *ProvidePayloadResponse) Reset() {
 	*x = ProvidePayloadResponse{}
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[32]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2636,7 +2727,7 @@ func (x *ProvidePayloadResponse) String() string {
 func (*ProvidePayloadResponse) ProtoMessage() {}
 
 func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[32]
+	mi := &file_dbslm_concept_v1_decision_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2649,7 +2740,7 @@ func (x *ProvidePayloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvidePayloadResponse.ProtoReflect.Descriptor instead.
 func (*ProvidePayloadResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{32}
+	return file_dbslm_concept_v1_decision_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ProvidePayloadResponse) GetPayloadJson() string {
@@ -2663,10 +2754,11 @@ var File_dbslm_concept_v1_decision_proto protoreflect.FileDescriptor
 
 const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\n" +
-	"\x1fdbslm/concept/v1/decision.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ddbslm/concept/v1/signal.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n" +
+	"\x1fdbslm/concept/v1/decision.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ddbslm/concept/v1/signal.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"m\n" +
 	"\tUtterance\x12\x1c\n" +
 	"\tassistant\x18\x01 \x01(\bR\tassistant\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xb7\x01\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xb7\x01\n" +
 	"\tKnownFact\x12\x16\n" +
 	"\x06entity\x18\x01 \x01(\tR\x06entity\x12\x1c\n" +
 	"\tattribute\x18\x02 \x01(\tR\tattribute\x12\x14\n" +
@@ -2730,7 +2822,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12 \n" +
 	"\vprobability\x18\x02 \x01(\x01R\vprobability\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
-	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xaf\x04\n" +
+	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xe0\x04\n" +
 	"\x04Span\x12\x18\n" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1f\n" +
@@ -2746,10 +2838,16 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	" \x01(\bR\bcomplete\x12.\n" +
 	"\x13avoided_template_id\x18\v \x01(\tR\x11avoidedTemplateId\x12\x12\n" +
 	"\x04asks\x18\f \x01(\tR\x04asks\x12%\n" +
-	"\x0econtinues_form\x18\r \x01(\bR\rcontinuesForm\x1a>\n" +
+	"\x0econtinues_form\x18\r \x01(\bR\rcontinuesForm\x12/\n" +
+	"\x04read\x18\x0e \x03(\v2\x1b.dbslm.concept.v1.ReadValueR\x04read\x1a>\n" +
 	"\x10SlotSourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +
+	"\tReadValue\x12\x12\n" +
+	"\x04slot\x18\x01 \x01(\tR\x04slot\x12#\n" +
+	"\rmessages_back\x18\x02 \x01(\rR\fmessagesBack\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\rR\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\rR\x02to\"$\n" +
 	"\n" +
 	"Abstention\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xf1\x01\n" +
@@ -2905,7 +3003,7 @@ func file_dbslm_concept_v1_decision_proto_rawDescGZIP() []byte {
 }
 
 var file_dbslm_concept_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_dbslm_concept_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_dbslm_concept_v1_decision_proto_goTypes = []any{
 	(Lesson_Change)(0),                  // 0: dbslm.concept.v1.Lesson.Change
 	(*Utterance)(nil),                   // 1: dbslm.concept.v1.Utterance
@@ -2917,85 +3015,88 @@ var file_dbslm_concept_v1_decision_proto_goTypes = []any{
 	(*ProvidedPayload)(nil),             // 7: dbslm.concept.v1.ProvidedPayload
 	(*ConsideredConcept)(nil),           // 8: dbslm.concept.v1.ConsideredConcept
 	(*Span)(nil),                        // 9: dbslm.concept.v1.Span
-	(*Abstention)(nil),                  // 10: dbslm.concept.v1.Abstention
-	(*PayloadNeeded)(nil),               // 11: dbslm.concept.v1.PayloadNeeded
-	(*AskedReply)(nil),                  // 12: dbslm.concept.v1.AskedReply
-	(*NextResponse)(nil),                // 13: dbslm.concept.v1.NextResponse
-	(*RenderRequest)(nil),               // 14: dbslm.concept.v1.RenderRequest
-	(*RenderResponse)(nil),              // 15: dbslm.concept.v1.RenderResponse
-	(*ObserveRequest)(nil),              // 16: dbslm.concept.v1.ObserveRequest
-	(*ObserveResponse)(nil),             // 17: dbslm.concept.v1.ObserveResponse
-	(*LearnRequest)(nil),                // 18: dbslm.concept.v1.LearnRequest
-	(*LearnResponse)(nil),               // 19: dbslm.concept.v1.LearnResponse
-	(*Lesson)(nil),                      // 20: dbslm.concept.v1.Lesson
-	(*ConceptBuild)(nil),                // 21: dbslm.concept.v1.ConceptBuild
-	(*CreateConceptBuildRequest)(nil),   // 22: dbslm.concept.v1.CreateConceptBuildRequest
-	(*CreateConceptBuildResponse)(nil),  // 23: dbslm.concept.v1.CreateConceptBuildResponse
-	(*ListConceptBuildsRequest)(nil),    // 24: dbslm.concept.v1.ListConceptBuildsRequest
-	(*ListConceptBuildsResponse)(nil),   // 25: dbslm.concept.v1.ListConceptBuildsResponse
-	(*PublishConceptBuildRequest)(nil),  // 26: dbslm.concept.v1.PublishConceptBuildRequest
-	(*PublishConceptBuildResponse)(nil), // 27: dbslm.concept.v1.PublishConceptBuildResponse
-	(*EraseSubjectRequest)(nil),         // 28: dbslm.concept.v1.EraseSubjectRequest
-	(*EraseSubjectResponse)(nil),        // 29: dbslm.concept.v1.EraseSubjectResponse
-	(*ExportSubjectRequest)(nil),        // 30: dbslm.concept.v1.ExportSubjectRequest
-	(*ExportSubjectResponse)(nil),       // 31: dbslm.concept.v1.ExportSubjectResponse
-	(*ProvidePayloadRequest)(nil),       // 32: dbslm.concept.v1.ProvidePayloadRequest
-	(*ProvidePayloadResponse)(nil),      // 33: dbslm.concept.v1.ProvidePayloadResponse
-	nil,                                 // 34: dbslm.concept.v1.Form.AskedEntry
-	nil,                                 // 35: dbslm.concept.v1.Span.SlotSourcesEntry
-	(*timestamppb.Timestamp)(nil),       // 36: google.protobuf.Timestamp
-	(*Signal)(nil),                      // 37: dbslm.concept.v1.Signal
+	(*ReadValue)(nil),                   // 10: dbslm.concept.v1.ReadValue
+	(*Abstention)(nil),                  // 11: dbslm.concept.v1.Abstention
+	(*PayloadNeeded)(nil),               // 12: dbslm.concept.v1.PayloadNeeded
+	(*AskedReply)(nil),                  // 13: dbslm.concept.v1.AskedReply
+	(*NextResponse)(nil),                // 14: dbslm.concept.v1.NextResponse
+	(*RenderRequest)(nil),               // 15: dbslm.concept.v1.RenderRequest
+	(*RenderResponse)(nil),              // 16: dbslm.concept.v1.RenderResponse
+	(*ObserveRequest)(nil),              // 17: dbslm.concept.v1.ObserveRequest
+	(*ObserveResponse)(nil),             // 18: dbslm.concept.v1.ObserveResponse
+	(*LearnRequest)(nil),                // 19: dbslm.concept.v1.LearnRequest
+	(*LearnResponse)(nil),               // 20: dbslm.concept.v1.LearnResponse
+	(*Lesson)(nil),                      // 21: dbslm.concept.v1.Lesson
+	(*ConceptBuild)(nil),                // 22: dbslm.concept.v1.ConceptBuild
+	(*CreateConceptBuildRequest)(nil),   // 23: dbslm.concept.v1.CreateConceptBuildRequest
+	(*CreateConceptBuildResponse)(nil),  // 24: dbslm.concept.v1.CreateConceptBuildResponse
+	(*ListConceptBuildsRequest)(nil),    // 25: dbslm.concept.v1.ListConceptBuildsRequest
+	(*ListConceptBuildsResponse)(nil),   // 26: dbslm.concept.v1.ListConceptBuildsResponse
+	(*PublishConceptBuildRequest)(nil),  // 27: dbslm.concept.v1.PublishConceptBuildRequest
+	(*PublishConceptBuildResponse)(nil), // 28: dbslm.concept.v1.PublishConceptBuildResponse
+	(*EraseSubjectRequest)(nil),         // 29: dbslm.concept.v1.EraseSubjectRequest
+	(*EraseSubjectResponse)(nil),        // 30: dbslm.concept.v1.EraseSubjectResponse
+	(*ExportSubjectRequest)(nil),        // 31: dbslm.concept.v1.ExportSubjectRequest
+	(*ExportSubjectResponse)(nil),       // 32: dbslm.concept.v1.ExportSubjectResponse
+	(*ProvidePayloadRequest)(nil),       // 33: dbslm.concept.v1.ProvidePayloadRequest
+	(*ProvidePayloadResponse)(nil),      // 34: dbslm.concept.v1.ProvidePayloadResponse
+	nil,                                 // 35: dbslm.concept.v1.Form.AskedEntry
+	nil,                                 // 36: dbslm.concept.v1.Span.SlotSourcesEntry
+	(*timestamppb.Timestamp)(nil),       // 37: google.protobuf.Timestamp
+	(*Signal)(nil),                      // 38: dbslm.concept.v1.Signal
 }
 var file_dbslm_concept_v1_decision_proto_depIdxs = []int32{
-	36, // 0: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
-	1,  // 1: dbslm.concept.v1.NextRequest.window:type_name -> dbslm.concept.v1.Utterance
-	2,  // 2: dbslm.concept.v1.NextRequest.facts:type_name -> dbslm.concept.v1.KnownFact
-	2,  // 3: dbslm.concept.v1.NextRequest.corrections:type_name -> dbslm.concept.v1.KnownFact
-	3,  // 4: dbslm.concept.v1.NextRequest.figures:type_name -> dbslm.concept.v1.ConversationFigures
-	7,  // 5: dbslm.concept.v1.NextRequest.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	36, // 6: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
-	5,  // 7: dbslm.concept.v1.NextRequest.recent:type_name -> dbslm.concept.v1.Spoken
-	6,  // 8: dbslm.concept.v1.NextRequest.form:type_name -> dbslm.concept.v1.Form
-	34, // 9: dbslm.concept.v1.Form.asked:type_name -> dbslm.concept.v1.Form.AskedEntry
-	35, // 10: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
-	37, // 11: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
-	12, // 12: dbslm.concept.v1.PayloadNeeded.asked_reply:type_name -> dbslm.concept.v1.AskedReply
-	9,  // 13: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
-	10, // 14: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
-	11, // 15: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
-	8,  // 16: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	6,  // 17: dbslm.concept.v1.NextResponse.form:type_name -> dbslm.concept.v1.Form
-	20, // 18: dbslm.concept.v1.LearnResponse.lessons:type_name -> dbslm.concept.v1.Lesson
-	0,  // 19: dbslm.concept.v1.Lesson.change:type_name -> dbslm.concept.v1.Lesson.Change
-	36, // 20: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
-	21, // 21: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	21, // 22: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
-	21, // 23: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
-	4,  // 24: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
-	14, // 25: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
-	16, // 26: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
-	18, // 27: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
-	22, // 28: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
-	24, // 29: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
-	26, // 30: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
-	28, // 31: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
-	30, // 32: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
-	32, // 33: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
-	13, // 34: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
-	15, // 35: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
-	17, // 36: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
-	19, // 37: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
-	23, // 38: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
-	25, // 39: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
-	27, // 40: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
-	29, // 41: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
-	31, // 42: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
-	33, // 43: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
-	34, // [34:44] is the sub-list for method output_type
-	24, // [24:34] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	37, // 0: dbslm.concept.v1.Utterance.time:type_name -> google.protobuf.Timestamp
+	37, // 1: dbslm.concept.v1.ConversationFigures.first_time:type_name -> google.protobuf.Timestamp
+	1,  // 2: dbslm.concept.v1.NextRequest.window:type_name -> dbslm.concept.v1.Utterance
+	2,  // 3: dbslm.concept.v1.NextRequest.facts:type_name -> dbslm.concept.v1.KnownFact
+	2,  // 4: dbslm.concept.v1.NextRequest.corrections:type_name -> dbslm.concept.v1.KnownFact
+	3,  // 5: dbslm.concept.v1.NextRequest.figures:type_name -> dbslm.concept.v1.ConversationFigures
+	7,  // 6: dbslm.concept.v1.NextRequest.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	37, // 7: dbslm.concept.v1.NextRequest.now:type_name -> google.protobuf.Timestamp
+	5,  // 8: dbslm.concept.v1.NextRequest.recent:type_name -> dbslm.concept.v1.Spoken
+	6,  // 9: dbslm.concept.v1.NextRequest.form:type_name -> dbslm.concept.v1.Form
+	35, // 10: dbslm.concept.v1.Form.asked:type_name -> dbslm.concept.v1.Form.AskedEntry
+	36, // 11: dbslm.concept.v1.Span.slot_sources:type_name -> dbslm.concept.v1.Span.SlotSourcesEntry
+	38, // 12: dbslm.concept.v1.Span.signal:type_name -> dbslm.concept.v1.Signal
+	10, // 13: dbslm.concept.v1.Span.read:type_name -> dbslm.concept.v1.ReadValue
+	13, // 14: dbslm.concept.v1.PayloadNeeded.asked_reply:type_name -> dbslm.concept.v1.AskedReply
+	9,  // 15: dbslm.concept.v1.NextResponse.span:type_name -> dbslm.concept.v1.Span
+	11, // 16: dbslm.concept.v1.NextResponse.abstention:type_name -> dbslm.concept.v1.Abstention
+	12, // 17: dbslm.concept.v1.NextResponse.payload_needed:type_name -> dbslm.concept.v1.PayloadNeeded
+	8,  // 18: dbslm.concept.v1.NextResponse.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	6,  // 19: dbslm.concept.v1.NextResponse.form:type_name -> dbslm.concept.v1.Form
+	21, // 20: dbslm.concept.v1.LearnResponse.lessons:type_name -> dbslm.concept.v1.Lesson
+	0,  // 21: dbslm.concept.v1.Lesson.change:type_name -> dbslm.concept.v1.Lesson.Change
+	37, // 22: dbslm.concept.v1.ConceptBuild.create_time:type_name -> google.protobuf.Timestamp
+	22, // 23: dbslm.concept.v1.CreateConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	22, // 24: dbslm.concept.v1.ListConceptBuildsResponse.builds:type_name -> dbslm.concept.v1.ConceptBuild
+	22, // 25: dbslm.concept.v1.PublishConceptBuildResponse.build:type_name -> dbslm.concept.v1.ConceptBuild
+	4,  // 26: dbslm.concept.v1.DecisionService.Next:input_type -> dbslm.concept.v1.NextRequest
+	15, // 27: dbslm.concept.v1.DecisionService.Render:input_type -> dbslm.concept.v1.RenderRequest
+	17, // 28: dbslm.concept.v1.DecisionService.Observe:input_type -> dbslm.concept.v1.ObserveRequest
+	19, // 29: dbslm.concept.v1.DecisionService.Learn:input_type -> dbslm.concept.v1.LearnRequest
+	23, // 30: dbslm.concept.v1.DecisionService.CreateConceptBuild:input_type -> dbslm.concept.v1.CreateConceptBuildRequest
+	25, // 31: dbslm.concept.v1.DecisionService.ListConceptBuilds:input_type -> dbslm.concept.v1.ListConceptBuildsRequest
+	27, // 32: dbslm.concept.v1.DecisionService.PublishConceptBuild:input_type -> dbslm.concept.v1.PublishConceptBuildRequest
+	29, // 33: dbslm.concept.v1.ErasureService.EraseSubject:input_type -> dbslm.concept.v1.EraseSubjectRequest
+	31, // 34: dbslm.concept.v1.ErasureService.ExportSubject:input_type -> dbslm.concept.v1.ExportSubjectRequest
+	33, // 35: dbslm.concept.v1.PayloadProviderService.ProvidePayload:input_type -> dbslm.concept.v1.ProvidePayloadRequest
+	14, // 36: dbslm.concept.v1.DecisionService.Next:output_type -> dbslm.concept.v1.NextResponse
+	16, // 37: dbslm.concept.v1.DecisionService.Render:output_type -> dbslm.concept.v1.RenderResponse
+	18, // 38: dbslm.concept.v1.DecisionService.Observe:output_type -> dbslm.concept.v1.ObserveResponse
+	20, // 39: dbslm.concept.v1.DecisionService.Learn:output_type -> dbslm.concept.v1.LearnResponse
+	24, // 40: dbslm.concept.v1.DecisionService.CreateConceptBuild:output_type -> dbslm.concept.v1.CreateConceptBuildResponse
+	26, // 41: dbslm.concept.v1.DecisionService.ListConceptBuilds:output_type -> dbslm.concept.v1.ListConceptBuildsResponse
+	28, // 42: dbslm.concept.v1.DecisionService.PublishConceptBuild:output_type -> dbslm.concept.v1.PublishConceptBuildResponse
+	30, // 43: dbslm.concept.v1.ErasureService.EraseSubject:output_type -> dbslm.concept.v1.EraseSubjectResponse
+	32, // 44: dbslm.concept.v1.ErasureService.ExportSubject:output_type -> dbslm.concept.v1.ExportSubjectResponse
+	34, // 45: dbslm.concept.v1.PayloadProviderService.ProvidePayload:output_type -> dbslm.concept.v1.ProvidePayloadResponse
+	36, // [36:46] is the sub-list for method output_type
+	26, // [26:36] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_concept_v1_decision_proto_init() }
@@ -3004,7 +3105,7 @@ func file_dbslm_concept_v1_decision_proto_init() {
 		return
 	}
 	file_dbslm_concept_v1_signal_proto_init()
-	file_dbslm_concept_v1_decision_proto_msgTypes[12].OneofWrappers = []any{
+	file_dbslm_concept_v1_decision_proto_msgTypes[13].OneofWrappers = []any{
 		(*NextResponse_Span)(nil),
 		(*NextResponse_Abstention)(nil),
 		(*NextResponse_PayloadNeeded)(nil),
@@ -3015,7 +3116,7 @@ func file_dbslm_concept_v1_decision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_concept_v1_decision_proto_rawDesc), len(file_dbslm_concept_v1_decision_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
