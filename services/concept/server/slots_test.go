@@ -14,20 +14,21 @@ import (
 
 // borrow is a concept that asks for what a person does not say.
 func borrow() (*conceptv1.Concept, []*conceptv1.Template) {
-	return &conceptv1.Concept{
-			Name: "Borrow", MetadataSchema: `{"tool": "string", "day": "string", "count": "integer?", "note": "string?"}`,
-			Slots: []*conceptv1.ReadSlot{
-				{Slot: "tool", Values: []*conceptv1.SlotValue{{Value: "ladder", Synonyms: []string{"long ladder", "Leiter"}}, {Value: "drill", Synonyms: []string{"Bohrmaschine"}}}},
-				{Slot: "day", Kind: "date"},
-				{Slot: "count", Kind: "integer", Earlier: true},
-				{Slot: "note", Pattern: `(?i)\bfor (\w+)\b`},
-			},
-		}, []*conceptv1.Template{
-			{Text: "The {tool} is yours on {day|date}."},
-			{Asks: "tool", Text: "Which tool?"},
-			{Asks: "tool", Text: "Welches Werkzeug?", LanguageCode: "de"},
-			{Asks: "day", Text: "When do you need the {tool}?"},
-		}
+	concept := &conceptv1.Concept{
+		Name: "Borrow", MetadataSchema: `{"tool": "string", "day": "string", "count": "integer?", "note": "string?"}`,
+		Slots: []*conceptv1.ReadSlot{
+			{Slot: "tool", Values: []*conceptv1.SlotValue{{Value: "ladder", Synonyms: []string{"long ladder", "Leiter"}}, {Value: "drill", Synonyms: []string{"Bohrmaschine"}}}},
+			{Slot: "day", Kind: "date"},
+			{Slot: "count", Kind: "integer", Earlier: true},
+			{Slot: "note", Pattern: `(?i)\bfor (\w+)\b`},
+		},
+	}
+	return concept, []*conceptv1.Template{
+		{Text: "The {tool} is yours on {day|date}."},
+		{Asks: "tool", Text: "Which tool?"},
+		{Asks: "tool", Text: "Welches Werkzeug?", LanguageCode: "de"},
+		{Asks: "day", Text: "When do you need the {tool}?"},
+	}
 }
 
 func TestSlotsAreStoredAndChecked(t *testing.T) {
