@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -27,6 +28,8 @@ type conceptPrediction struct {
 	Candidates []predictedConcept `json:"candidates"`
 	None       float64            `json:"none"`
 	NoneScore  float64            `json:"none_score"`
+	Slots      []saidSlot         `json:"slots,omitempty"`
+	Unsaid     []string           `json:"unsaid_slots,omitempty"`
 	Features   []textFeature      `json:"features,omitempty"`
 	Formula    string             `json:"formula,omitempty"`
 }
@@ -48,6 +51,13 @@ type conceptEvidence struct {
 	Weight  float64 `json:"weight"`
 }
 
+// saidSlot is what an utterance says of a slot, and with which of its words.
+type saidSlot struct {
+	Slot  string          `json:"slot"`
+	Value json.RawMessage `json:"value"`
+	Said  string          `json:"said"`
+}
+
 type textFeature struct {
 	Feature     string  `json:"feature"`
 	Occurrence  float64 `json:"occurrence"`
@@ -67,6 +77,14 @@ func summariseConceptPrediction(text string, resp *conceptv1.PredictResponse, p 
 		}
 		out.Candidates = append(out.Candidates, one)
 	}
+	for _, s := range p.Slots {
+		said := ""
+		if s.From <= s.To && int(s.To) <= len(text) {
+			said = text[s.From:s.To]
+		}
+		out.Slots = append(out.Slots, saidSlot{s.Slot, json.RawMessage(s.ValueJson), said})
+	}
+	out.Unsaid = p.UnsaidSlots
 	for _, f := range p.Features {
 		out.Features = append(out.Features, textFeature{f.Feature, f.Occurrence, f.Documents, f.ContextHash})
 		out.Formula = resp.Formula
@@ -80,9 +98,10 @@ func newConceptsPredict(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "predict TEXT...",
 		Short: "Show which concept an utterance means, how probable, and why",
-		Long: `Print what the decision model of a bot makes of an utterance: the concept that it would let speak, or that it abstains, and the most
-probable ones. In a conversation signals, corrections and values that are missing may decide otherwise. "-" reads standard input, an
-utterance a line. With --explain: the features that speak for each concept, with their counts, and what they add to its score.`,
+		Long: `Print what the decision model of a bot makes of an utterance: the concept that it would let speak, or that it abstains, the most
+probable ones, and what the utterance says of the slots that the concept reads. In a conversation signals, corrections and values
+that are missing may decide otherwise. "-" reads standard input, an utterance a line. With --explain: the features that speak for
+each concept, with their counts, and what they add to its score.`,
 		Example: `  dbslm concepts predict when are you open --bot sail-loft
   dbslm concepts predict --explain --top 2 "Can I borrow a drill?"
   dbslm concepts predict - --json < utterances.txt`,
@@ -170,7 +189,10 @@ func (a *app) printConceptPrediction(p conceptPrediction, named, explain bool) e
 		rows = append(rows, []string{"  " + c.Concept, fmt.Sprintf("%.4f", c.Probability), fmt.Sprintf("%.3f", c.Score), note})
 	}
 	rows = append(rows, []string{"  (none of them)", fmt.Sprintf("%.4f", p.None), fmt.Sprintf("%.3f", p.NoneScore), ""})
-	if err := table(a.out, rows); err != nil || !explain {
+	if err := table(a.out, rows); err != nil {
+		return err
+	}
+	if err := a.printSaidSlots(p); err != nil || !explain {
 		return err
 	}
 	for _, c := range p.Candidates {
@@ -195,6 +217,22 @@ func (a *app) printConceptPrediction(p conceptPrediction, named, explain bool) e
 	}
 	fmt.Fprintf(a.out, "\n%s; scale %.4g\n", p.Formula, p.Scale)
 	return nil
+}
+
+// printSaidSlots tells the slots that the utterance says, and which it leaves to be asked for.
+func (a *app) printSaidSlots(p conceptPrediction) error {
+	if len(p.Slots)+len(p.Unsaid) == 0 {
+		return nil
+	}
+	rows := [][]string{{"  SLOT", "VALUE", "SAID"}}
+	for _, s := range p.Slots {
+		rows = append(rows, []string{"  " + s.Slot, oneLine(string(s.Value)), oneLine(s.Said)})
+	}
+	for _, name := range p.Unsaid {
+		rows = append(rows, []string{"  " + name, "-", ""})
+	}
+	fmt.Fprintln(a.out)
+	return table(a.out, rows)
 }
 
 // readUtterances reads lines that parse makes something of; empty ones are passed over. Its errors name place and line.

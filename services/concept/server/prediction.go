@@ -3,12 +3,14 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	"dbslm/services/concept"
 	"dbslm/services/concept/predict"
+	"dbslm/services/concept/slots"
 )
 
 const (
@@ -46,7 +48,9 @@ func (s *predictions) Predict(ctx context.Context, req *conceptv1.PredictRequest
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		resp.Predictions = append(resp.Predictions, b.predict(text, req))
+		judged := b.predict(text, req)
+		s.readSlots(b, text, req, judged)
+		resp.Predictions = append(resp.Predictions, judged)
 	}
 	return resp, nil
 }
@@ -75,6 +79,32 @@ func (b *bot) predict(text string, req *conceptv1.PredictRequest) *conceptv1.Pre
 		out.Features = featureProtos(judged.Occurrences)
 	}
 	return out
+}
+
+// readSlots tells what an utterance says of the slots of the concept that it means.
+func (s *predictions) readSlots(b *bot, text string, req *conceptv1.PredictRequest, to *conceptv1.Prediction) {
+	set := b.slots[to.Concept]
+	reading := slots.Reading{Now: s.now(), Language: req.LanguageCode, Fits: b.schemas[to.Concept].Fits}
+	if req.Now != nil {
+		reading.Now = req.Now.AsTime()
+	}
+	if reading.Language == "" {
+		reading.Language, _ = b.tongues.Of(text)
+	}
+	said := map[string]bool{}
+	for _, f := range set.Read(text, reading) {
+		said[f.Slot] = true
+		value, err := json.Marshal(f.Value)
+		if err != nil { // texts, numbers and booleans always can be
+			continue
+		}
+		to.Slots = append(to.Slots, &conceptv1.ReadSlotValue{Slot: f.Slot, ValueJson: string(value), From: uint32(f.From), To: uint32(f.To)})
+	}
+	for _, slot := range set.List() {
+		if !said[slot.Slot] {
+			to.UnsaidSlots = append(to.UnsaidSlots, slot.Slot)
+		}
+	}
 }
 
 // belowThreshold is why a concept that is not probable enough, or only weakly spoken for, does not speak.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // borrow is a concept that asks for what a person does not say.
@@ -82,6 +83,14 @@ func TestSlotsAreStoredAndChecked(t *testing.T) {
 			tm.Concept = "Borrow"
 			_, err := c.PutTemplate(ctx, &conceptv1.PutTemplateRequest{Template: tm})
 			wantKind(t, err, errors.InvalidArgument, reason)
+		}
+		predicted := must[*conceptv1.PredictResponse](t)(conceptv1.NewPredictionServiceClient(c.conn).Predict(ctx, &conceptv1.PredictRequest{
+			Texts: []string{"may I borrow 2 ladders tomorrow for Ada", "xylophones"}, Now: timestamppb.New(start),
+		})).Predictions
+		if diff := cmp.Diff([]*conceptv1.ReadSlotValue{
+			{Slot: "count", ValueJson: "2", From: 13, To: 14}, {Slot: "day", ValueJson: `"2026-03-02"`, From: 23, To: 31}, {Slot: "note", ValueJson: `"Ada"`, From: 32, To: 39},
+		}, predicted[0].Slots, protocmp.Transform()); diff != "" || !cmp.Equal(predicted[0].UnsaidSlots, []string{"tool"}) || predicted[1].Slots != nil {
+			t.Errorf("%v; said (-want +got):\n%s", predicted, diff)
 		}
 		file := must[*conceptv1.ExportBotResponse](t)(bots.ExportBot(ctx, &conceptv1.ExportBotRequest{})).File
 		if r := must[*conceptv1.ApplyBotResponse](t)(bots.ApplyBot(ctx, &conceptv1.ApplyBotRequest{File: file})); r.Applied || len(r.Problems) > 0 {

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -38,7 +39,11 @@ type PredictRequest struct {
 	// Pieces of evidence wanted of each of the five most probable candidates, 0 to 1000, the most telling first; 0 is none.
 	MaxEvidence uint32 `protobuf:"varint,6,opt,name=max_evidence,json=maxEvidence,proto3" json:"max_evidence,omitempty"`
 	// Also list the features of each utterance.
-	Features      bool `protobuf:"varint,7,opt,name=features,proto3" json:"features,omitempty"`
+	Features bool `protobuf:"varint,7,opt,name=features,proto3" json:"features,omitempty"`
+	// Language code in which dates and numbers are read; empty is that of the utterance.
+	LanguageCode string `protobuf:"bytes,8,opt,name=language_code,json=languageCode,proto3" json:"language_code,omitempty"`
+	// Time that "tomorrow" is reckoned from; absent is the present.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=now,proto3" json:"now,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -120,6 +125,20 @@ func (x *PredictRequest) GetFeatures() bool {
 		return x.Features
 	}
 	return false
+}
+
+func (x *PredictRequest) GetLanguageCode() string {
+	if x != nil {
+		return x.LanguageCode
+	}
+	return ""
+}
+
+func (x *PredictRequest) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
 }
 
 // PredictResponse is what the model makes of them.
@@ -228,7 +247,11 @@ type Prediction struct {
 	// Features of the utterance, the weightiest first, at most 1000; only when asked for.
 	Features []*UtteranceFeature `protobuf:"bytes,5,rep,name=features,proto3" json:"features,omitempty"`
 	// How many features the utterance has.
-	FeatureCount  uint32 `protobuf:"varint,6,opt,name=feature_count,json=featureCount,proto3" json:"feature_count,omitempty"`
+	FeatureCount uint32 `protobuf:"varint,6,opt,name=feature_count,json=featureCount,proto3" json:"feature_count,omitempty"`
+	// What the utterance says of the slots of the concept, in its order.
+	Slots []*ReadSlotValue `protobuf:"bytes,7,rep,name=slots,proto3" json:"slots,omitempty"`
+	// Slots that the concept reads from what a person says and that the utterance does not say, in the order of the concept.
+	UnsaidSlots   []string `protobuf:"bytes,8,rep,name=unsaid_slots,json=unsaidSlots,proto3" json:"unsaid_slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,6 +328,93 @@ func (x *Prediction) GetFeatureCount() uint32 {
 	return 0
 }
 
+func (x *Prediction) GetSlots() []*ReadSlotValue {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+func (x *Prediction) GetUnsaidSlots() []string {
+	if x != nil {
+		return x.UnsaidSlots
+	}
+	return nil
+}
+
+// ReadSlotValue is what an utterance says of a slot.
+type ReadSlotValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Slot.
+	Slot string `protobuf:"bytes,1,opt,name=slot,proto3" json:"slot,omitempty"`
+	// Its value, as JSON.
+	ValueJson string `protobuf:"bytes,2,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
+	// Its first byte in the utterance.
+	From uint32 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
+	// The byte after its last.
+	To            uint32 `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadSlotValue) Reset() {
+	*x = ReadSlotValue{}
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadSlotValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadSlotValue) ProtoMessage() {}
+
+func (x *ReadSlotValue) ProtoReflect() protoreflect.Message {
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadSlotValue.ProtoReflect.Descriptor instead.
+func (*ReadSlotValue) Descriptor() ([]byte, []int) {
+	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ReadSlotValue) GetSlot() string {
+	if x != nil {
+		return x.Slot
+	}
+	return ""
+}
+
+func (x *ReadSlotValue) GetValueJson() string {
+	if x != nil {
+		return x.ValueJson
+	}
+	return ""
+}
+
+func (x *ReadSlotValue) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *ReadSlotValue) GetTo() uint32 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
 // PredictedConcept is one concept and what speaks for it.
 type PredictedConcept struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -332,7 +442,7 @@ type PredictedConcept struct {
 
 func (x *PredictedConcept) Reset() {
 	*x = PredictedConcept{}
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[3]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +454,7 @@ func (x *PredictedConcept) String() string {
 func (*PredictedConcept) ProtoMessage() {}
 
 func (x *PredictedConcept) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[3]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +467,7 @@ func (x *PredictedConcept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictedConcept.ProtoReflect.Descriptor instead.
 func (*PredictedConcept) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{3}
+	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PredictedConcept) GetConcept() string {
@@ -433,7 +543,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[4]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +555,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[4]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +568,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{4}
+	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Evidence) GetFeature() string {
@@ -495,7 +605,7 @@ type Background struct {
 
 func (x *Background) Reset() {
 	*x = Background{}
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[5]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +617,7 @@ func (x *Background) String() string {
 func (*Background) ProtoMessage() {}
 
 func (x *Background) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[5]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +630,7 @@ func (x *Background) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Background.ProtoReflect.Descriptor instead.
 func (*Background) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{5}
+	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Background) GetProbability() float64 {
@@ -554,7 +664,7 @@ type UtteranceFeature struct {
 
 func (x *UtteranceFeature) Reset() {
 	*x = UtteranceFeature{}
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[6]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +676,7 @@ func (x *UtteranceFeature) String() string {
 func (*UtteranceFeature) ProtoMessage() {}
 
 func (x *UtteranceFeature) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[6]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +689,7 @@ func (x *UtteranceFeature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UtteranceFeature.ProtoReflect.Descriptor instead.
 func (*UtteranceFeature) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{6}
+	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UtteranceFeature) GetFeature() string {
@@ -623,7 +733,7 @@ type GetDecidingBuildRequest struct {
 
 func (x *GetDecidingBuildRequest) Reset() {
 	*x = GetDecidingBuildRequest{}
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[7]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +745,7 @@ func (x *GetDecidingBuildRequest) String() string {
 func (*GetDecidingBuildRequest) ProtoMessage() {}
 
 func (x *GetDecidingBuildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[7]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +758,7 @@ func (x *GetDecidingBuildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecidingBuildRequest.ProtoReflect.Descriptor instead.
 func (*GetDecidingBuildRequest) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{7}
+	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetDecidingBuildRequest) GetTenant() string {
@@ -678,7 +788,7 @@ type GetDecidingBuildResponse struct {
 
 func (x *GetDecidingBuildResponse) Reset() {
 	*x = GetDecidingBuildResponse{}
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[8]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +800,7 @@ func (x *GetDecidingBuildResponse) String() string {
 func (*GetDecidingBuildResponse) ProtoMessage() {}
 
 func (x *GetDecidingBuildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[8]
+	mi := &file_dbslm_concept_v1_prediction_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +813,7 @@ func (x *GetDecidingBuildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecidingBuildResponse.ProtoReflect.Descriptor instead.
 func (*GetDecidingBuildResponse) Descriptor() ([]byte, []int) {
-	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{8}
+	return file_dbslm_concept_v1_prediction_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetDecidingBuildResponse) GetBuildId() uint32 {
@@ -724,7 +834,7 @@ var File_dbslm_concept_v1_prediction_proto protoreflect.FileDescriptor
 
 const file_dbslm_concept_v1_prediction_proto_rawDesc = "" +
 	"\n" +
-	"!dbslm/concept/v1/prediction.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\"\x9c\x02\n" +
+	"!dbslm/concept/v1/prediction.proto\x12\x10dbslm.concept.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x02\n" +
 	"\x0ePredictRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\x19\n" +
@@ -732,14 +842,16 @@ const file_dbslm_concept_v1_prediction_proto_rawDesc = "" +
 	"\x05texts\x18\x04 \x03(\tB\x13\xbaH\x10\x92\x01\r\b\x01\x10\x80\x02\"\x06r\x04(\x80\x80\x04R\x05texts\x12.\n" +
 	"\x0emax_candidates\x18\x05 \x01(\rB\a\xbaH\x04*\x02\x18\x10R\rmaxCandidates\x12+\n" +
 	"\fmax_evidence\x18\x06 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\vmaxEvidence\x12\x1a\n" +
-	"\bfeatures\x18\a \x01(\bR\bfeatures\"\xd6\x01\n" +
+	"\bfeatures\x18\a \x01(\bR\bfeatures\x12,\n" +
+	"\rlanguage_code\x18\b \x01(\tB\a\xbaH\x04r\x02( R\flanguageCode\x12,\n" +
+	"\x03now\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\xd6\x01\n" +
 	"\x0fPredictResponse\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\rR\abuildId\x12\x1a\n" +
 	"\bexamples\x18\x02 \x01(\x04R\bexamples\x12\x1c\n" +
 	"\tthreshold\x18\x03 \x01(\x01R\tthreshold\x12\x14\n" +
 	"\x05scale\x18\x04 \x01(\x01R\x05scale\x12\x18\n" +
 	"\aformula\x18\x05 \x01(\tR\aformula\x12>\n" +
-	"\vpredictions\x18\x06 \x03(\v2\x1c.dbslm.concept.v1.PredictionR\vpredictions\"\xad\x02\n" +
+	"\vpredictions\x18\x06 \x03(\v2\x1c.dbslm.concept.v1.PredictionR\vpredictions\"\x87\x03\n" +
 	"\n" +
 	"Prediction\x12\x18\n" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12\x1e\n" +
@@ -753,7 +865,15 @@ const file_dbslm_concept_v1_prediction_proto_rawDesc = "" +
 	"background\x18\x04 \x01(\v2\x1c.dbslm.concept.v1.BackgroundR\n" +
 	"background\x12>\n" +
 	"\bfeatures\x18\x05 \x03(\v2\".dbslm.concept.v1.UtteranceFeatureR\bfeatures\x12#\n" +
-	"\rfeature_count\x18\x06 \x01(\rR\ffeatureCount\"\x83\x02\n" +
+	"\rfeature_count\x18\x06 \x01(\rR\ffeatureCount\x125\n" +
+	"\x05slots\x18\a \x03(\v2\x1f.dbslm.concept.v1.ReadSlotValueR\x05slots\x12!\n" +
+	"\funsaid_slots\x18\b \x03(\tR\vunsaidSlots\"f\n" +
+	"\rReadSlotValue\x12\x12\n" +
+	"\x04slot\x18\x01 \x01(\tR\x04slot\x12\x1d\n" +
+	"\n" +
+	"value_json\x18\x02 \x01(\tR\tvalueJson\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\rR\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\rR\x02to\"\x83\x02\n" +
 	"\x10PredictedConcept\x12\x18\n" +
 	"\aconcept\x18\x01 \x01(\tR\aconcept\x12 \n" +
 	"\vprobability\x18\x02 \x01(\x01R\vprobability\x12\x14\n" +
@@ -800,33 +920,37 @@ func file_dbslm_concept_v1_prediction_proto_rawDescGZIP() []byte {
 	return file_dbslm_concept_v1_prediction_proto_rawDescData
 }
 
-var file_dbslm_concept_v1_prediction_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_dbslm_concept_v1_prediction_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_dbslm_concept_v1_prediction_proto_goTypes = []any{
 	(*PredictRequest)(nil),           // 0: dbslm.concept.v1.PredictRequest
 	(*PredictResponse)(nil),          // 1: dbslm.concept.v1.PredictResponse
 	(*Prediction)(nil),               // 2: dbslm.concept.v1.Prediction
-	(*PredictedConcept)(nil),         // 3: dbslm.concept.v1.PredictedConcept
-	(*Evidence)(nil),                 // 4: dbslm.concept.v1.Evidence
-	(*Background)(nil),               // 5: dbslm.concept.v1.Background
-	(*UtteranceFeature)(nil),         // 6: dbslm.concept.v1.UtteranceFeature
-	(*GetDecidingBuildRequest)(nil),  // 7: dbslm.concept.v1.GetDecidingBuildRequest
-	(*GetDecidingBuildResponse)(nil), // 8: dbslm.concept.v1.GetDecidingBuildResponse
+	(*ReadSlotValue)(nil),            // 3: dbslm.concept.v1.ReadSlotValue
+	(*PredictedConcept)(nil),         // 4: dbslm.concept.v1.PredictedConcept
+	(*Evidence)(nil),                 // 5: dbslm.concept.v1.Evidence
+	(*Background)(nil),               // 6: dbslm.concept.v1.Background
+	(*UtteranceFeature)(nil),         // 7: dbslm.concept.v1.UtteranceFeature
+	(*GetDecidingBuildRequest)(nil),  // 8: dbslm.concept.v1.GetDecidingBuildRequest
+	(*GetDecidingBuildResponse)(nil), // 9: dbslm.concept.v1.GetDecidingBuildResponse
+	(*timestamppb.Timestamp)(nil),    // 10: google.protobuf.Timestamp
 }
 var file_dbslm_concept_v1_prediction_proto_depIdxs = []int32{
-	2, // 0: dbslm.concept.v1.PredictResponse.predictions:type_name -> dbslm.concept.v1.Prediction
-	3, // 1: dbslm.concept.v1.Prediction.candidates:type_name -> dbslm.concept.v1.PredictedConcept
-	5, // 2: dbslm.concept.v1.Prediction.background:type_name -> dbslm.concept.v1.Background
-	6, // 3: dbslm.concept.v1.Prediction.features:type_name -> dbslm.concept.v1.UtteranceFeature
-	4, // 4: dbslm.concept.v1.PredictedConcept.evidence:type_name -> dbslm.concept.v1.Evidence
-	0, // 5: dbslm.concept.v1.PredictionService.Predict:input_type -> dbslm.concept.v1.PredictRequest
-	7, // 6: dbslm.concept.v1.PredictionService.GetDecidingBuild:input_type -> dbslm.concept.v1.GetDecidingBuildRequest
-	1, // 7: dbslm.concept.v1.PredictionService.Predict:output_type -> dbslm.concept.v1.PredictResponse
-	8, // 8: dbslm.concept.v1.PredictionService.GetDecidingBuild:output_type -> dbslm.concept.v1.GetDecidingBuildResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	10, // 0: dbslm.concept.v1.PredictRequest.now:type_name -> google.protobuf.Timestamp
+	2,  // 1: dbslm.concept.v1.PredictResponse.predictions:type_name -> dbslm.concept.v1.Prediction
+	4,  // 2: dbslm.concept.v1.Prediction.candidates:type_name -> dbslm.concept.v1.PredictedConcept
+	6,  // 3: dbslm.concept.v1.Prediction.background:type_name -> dbslm.concept.v1.Background
+	7,  // 4: dbslm.concept.v1.Prediction.features:type_name -> dbslm.concept.v1.UtteranceFeature
+	3,  // 5: dbslm.concept.v1.Prediction.slots:type_name -> dbslm.concept.v1.ReadSlotValue
+	5,  // 6: dbslm.concept.v1.PredictedConcept.evidence:type_name -> dbslm.concept.v1.Evidence
+	0,  // 7: dbslm.concept.v1.PredictionService.Predict:input_type -> dbslm.concept.v1.PredictRequest
+	8,  // 8: dbslm.concept.v1.PredictionService.GetDecidingBuild:input_type -> dbslm.concept.v1.GetDecidingBuildRequest
+	1,  // 9: dbslm.concept.v1.PredictionService.Predict:output_type -> dbslm.concept.v1.PredictResponse
+	9,  // 10: dbslm.concept.v1.PredictionService.GetDecidingBuild:output_type -> dbslm.concept.v1.GetDecidingBuildResponse
+	9,  // [9:11] is the sub-list for method output_type
+	7,  // [7:9] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_concept_v1_prediction_proto_init() }
@@ -840,7 +964,7 @@ func file_dbslm_concept_v1_prediction_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dbslm_concept_v1_prediction_proto_rawDesc), len(file_dbslm_concept_v1_prediction_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
