@@ -81,11 +81,12 @@ func (m *Model) holdOut(e example) (h heldOut, ok bool) {
 			continue
 		}
 		known += w
-		for _, p := range e.rows[j].postings {
+		for k, p := range e.rows[j].postings {
 			weight := p.weight
 			if int(p.concept) == e.concept {
-				weight = weightOf(p.count - e.added[j])
-				ok = ok || p.count > e.added[j]
+				without := e.rows[j].counts[k] - e.added[j]
+				weight = weightOf(without)
+				ok = ok || without > 0
 			}
 			h.scores[p.concept] += w * int64(weight)
 		}

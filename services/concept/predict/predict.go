@@ -170,7 +170,7 @@ func evidence(x []entry, rows []*feature, concept int32, most int) (out []Eviden
 		telling, content = telling || says, content || holds
 		explained += square
 		found++
-		out = keepBest(out, Evidence{x[i].feature, float64(p.count) / one, natural(x[i].x * int64(p.weight))}, most)
+		out = keepBest(out, Evidence{x[i].feature, float64(row.counts[at]) / one, natural(x[i].x * int64(p.weight))}, most)
 	}
 	least := minExplained
 	if !content {

@@ -28,7 +28,7 @@ func (m *Model) Rows() []Row {
 		f := m.features[name]
 		r := Row{name, f.documents, make([]ConceptCount, len(f.postings))}
 		for i, p := range f.postings {
-			r.Counts[i] = ConceptCount{m.concepts[p.concept], p.count}
+			r.Counts[i] = ConceptCount{m.concepts[p.concept], f.counts[i]}
 		}
 		out = append(out, r)
 	}
@@ -49,9 +49,11 @@ func FromRows(examples int, scale float64, rows []Row) *Model {
 		number[name] = int32(i)
 	}
 	for _, r := range rows {
-		f := &feature{documents: r.Documents, idf: idfOf(examples, r.Documents), postings: make([]posting, len(r.Counts))}
+		f := &feature{
+			name: r.Feature, documents: r.Documents, idf: idfOf(examples, r.Documents), postings: make([]posting, len(r.Counts)), counts: make([]int64, len(r.Counts)),
+		}
 		for i, c := range r.Counts {
-			f.postings[i] = posting{concept: number[c.Concept], count: c.N}
+			f.postings[i], f.counts[i] = posting{concept: number[c.Concept]}, c.N
 		}
 		m.features[r.Feature] = f
 	}

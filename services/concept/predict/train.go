@@ -15,18 +15,20 @@ const (
 	unseen = 0.2
 )
 
-// posting is a concept that a feature was seen with: its count in 1/one, and the weight derived from it in 1/unit.
+// posting is a concept that a feature was seen with, and the weight derived from its count in 1/unit. Counts stand apart, because
+// scores are made of weights alone.
 type posting struct {
 	concept int32
 	weight  int32
-	count   int64
 }
 
 // feature is a row of the model.
 type feature struct {
-	documents int64   // examples that hold it
-	idf       float64 // inverse document frequency
-	postings  []posting
+	name      string
+	documents int64     // examples that hold it
+	idf       float64   // inverse document frequency
+	postings  []posting // by concept
+	counts    []int64   // of the postings, in 1/one
 }
 
 // Model is a pure function of the set of examples. It is immutable.
@@ -45,9 +47,15 @@ type Model struct {
 type example struct {
 	concept int
 	x       []entry
-	own     []*posting // in the row of each entry, that of the example's concept
+	own     []*int64 // in the row of each entry, the count of the example's concept
 	rows    []*feature
-	added   []int64 // what the example added to the count of each of own
+	added   []int64 // what the example added to each of own
+}
+
+// occurrence is a feature of an example: its row, the place of the example's concept in it, and how often it occurs.
+type occurrence struct {
+	row       *feature
+	place, tf int32
 }
 
 // Train makes the model of a set of examples, given as concept and utterance. Order and repetition do not matter.
@@ -59,38 +67,21 @@ type example struct {
 func Train(examples [][2]string) *Model {
 	examples = sortedExamples(examples)
 	m := &Model{examples: len(examples), scale: 1, features: map[string]*feature{}, unknown: unknownOf(len(examples))}
-	features := make([][]string, len(examples))
+	occurrences := make([][]occurrence, len(examples))
 	for i, e := range examples {
 		if n := len(m.concepts); n == 0 || m.concepts[n-1] != e[0] {
 			m.concepts = append(m.concepts, e[0])
 		}
-		features[i] = Features(e[1])
-		slices.Sort(features[i])
-		last := ""
-		for _, f := range features[i] {
-			if f == last {
-				continue
-			}
-			last = f
-			row := m.features[f]
-			if row == nil {
-				row = &feature{}
-				m.features[f] = row
-			}
-			row.documents++
-			c := int32(len(m.concepts) - 1)
-			if n := len(row.postings); n == 0 || row.postings[n-1].concept != c {
-				row.postings = append(row.postings, posting{concept: c})
-			}
-		}
+		occurrences[i] = m.occur(Features(e[1]), int32(len(m.concepts)-1))
 	}
 	for _, f := range m.features {
 		f.idf = idfOf(m.examples, f.documents)
+		f.counts = make([]int64, len(f.postings))
 	}
-	all := m.link(examples, features)
+	all := m.link(examples, occurrences)
 	for _, e := range all {
-		for i, p := range e.own {
-			p.count += e.x[i].x
+		for i, count := range e.own {
+			*count += e.x[i].x
 			e.added[i] = e.x[i].x
 		}
 	}
@@ -101,8 +92,8 @@ func Train(examples [][2]string) *Model {
 			m.score(e.x, e.rows, scores)
 			softmax(scores[:len(m.concepts)], 1, probabilities)
 			wrong := int64(math.Round((1 - probabilities[e.concept]) * one))
-			for i, p := range e.own {
-				p.count += e.x[i].x * wrong / one
+			for i, count := range e.own {
+				*count += e.x[i].x * wrong / one
 				e.added[i] += e.x[i].x * wrong / one
 			}
 		}
@@ -118,17 +109,43 @@ func idfOf(examples int, documents int64) float64 {
 
 func unknownOf(examples int) float64 { return exactmath.Log(float64(examples+1) / unseen) }
 
-// link weighs the examples and finds the rows and postings of their features.
-func (m *Model) link(examples [][2]string, features [][]string) []example {
+// occur notes the features of the next example of a concept; those of concepts before it were noted before.
+func (m *Model) occur(features []string, concept int32) []occurrence {
+	slices.Sort(features)
+	found := make([]occurrence, 0, len(features))
+	for i, f := range features {
+		if i > 0 && f == features[i-1] {
+			found[len(found)-1].tf++
+			continue
+		}
+		row := m.features[f]
+		if row == nil {
+			row = &feature{name: f}
+			m.features[f] = row
+		}
+		row.documents++
+		if n := len(row.postings); n == 0 || row.postings[n-1].concept != concept {
+			row.postings = append(row.postings, posting{concept: concept})
+		}
+		found = append(found, occurrence{row, int32(len(row.postings) - 1), 1})
+	}
+	return found
+}
+
+// link weighs the examples and finds the counts of their features.
+func (m *Model) link(examples [][2]string, occurrences [][]occurrence) []example {
 	out := make([]example, len(examples))
 	for i, e := range examples {
 		c, _ := slices.BinarySearch(m.concepts, e[0])
-		x := vectorOf(features[i], m.idf)
-		l := example{concept: c, x: x, own: make([]*posting, len(x)), rows: make([]*feature, len(x)), added: make([]int64, len(x))}
+		found := occurrences[i]
+		x := weigh(len(found), func(at int) (string, int32, float64) { return found[at].row.name, found[at].tf, found[at].row.idf })
+		l := example{concept: c, x: x, own: make([]*int64, len(x)), rows: make([]*feature, len(x)), added: make([]int64, len(x))}
+		at := 0
 		for j, v := range x {
-			row := m.features[v.feature]
-			at, _ := slices.BinarySearchFunc(row.postings, int32(c), func(p posting, c int32) int { return int(p.concept - c) })
-			l.rows[j], l.own[j] = row, &row.postings[at]
+			for found[at].row.name != v.feature { // what weighs nothing was left out
+				at++
+			}
+			l.rows[j], l.own[j] = found[at].row, &found[at].row.counts[found[at].place]
 		}
 		out[i] = l
 	}
@@ -141,8 +158,8 @@ func (m *Model) derive() {
 	for _, f := range m.features {
 		for i := range f.postings {
 			p := &f.postings[i]
-			totals[p.concept] += p.count
-			p.weight = weightOf(p.count)
+			totals[p.concept] += f.counts[i]
+			p.weight = weightOf(f.counts[i])
 		}
 	}
 	m.totals, m.bias = totals, m.bias[:0]

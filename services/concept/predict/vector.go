@@ -27,20 +27,31 @@ type entry struct {
 // vectorOf weighs the sorted features of an utterance: log(1+tf)·idf, words and pieces scaled to length 1 and
 // pieceShare. Idf gives the inverse document frequency of a feature. Unknown features shorten the others.
 func vectorOf(features []string, idf func(string) float64) []entry {
+	var distinct []string
+	var times []int32
+	for i, f := range features {
+		if i > 0 && f == features[i-1] {
+			times[len(times)-1]++
+			continue
+		}
+		distinct, times = append(distinct, f), append(times, 1)
+	}
+	return weigh(len(distinct), func(i int) (string, int32, float64) { return distinct[i], times[i], idf(distinct[i]) })
+}
+
+// weigh is vectorOf for n different features; at gives each with how often it occurs and its inverse document frequency.
+func weigh(n int, at func(int) (feature string, tf int32, idf float64)) []entry {
 	type weighed struct {
 		feature string
 		x       float64
 	}
-	all := make([]weighed, 0, len(features))
+	all := make([]weighed, 0, n)
 	var squares [2]float64
-	for i := 0; i < len(features); {
-		f, tf := features[i], 0
-		for ; i < len(features) && features[i] == f; i++ {
-			tf++
-		}
-		x := ln2 * idf(f)
+	for i := range n {
+		f, tf, idf := at(i)
+		x := ln2 * idf
 		if tf > 1 {
-			x = exactmath.Log(float64(1+tf)) * idf(f)
+			x = exactmath.Log(float64(1+tf)) * idf
 		}
 		if strings.Contains(f, gap) {
 			x *= skipShare
