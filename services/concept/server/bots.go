@@ -72,18 +72,11 @@ func (b *bots) get(ctx context.Context, name concept.Bot, build uint32) (*bot, e
 	if build == 0 {
 		build = state.Published
 	}
-	b.mu.Lock()
-	known := b.known[name]
-	b.mu.Unlock()
-	if known == nil || known.version != state.Version {
-		snap, err := b.store.Load(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		if known, err = newBot(snap); err != nil {
-			return nil, err
-		}
-	} else if known.build.ID == build {
+	known, err := b.snapshot(ctx, name, state.Version)
+	if err != nil {
+		return nil, err
+	}
+	if known.model != nil && known.build.ID == build {
 		return known, nil
 	}
 	m, err := b.model(ctx, name, build)
@@ -99,6 +92,33 @@ func (b *bots) get(ctx context.Context, name concept.Bot, build uint32) (*bot, e
 	}
 	b.known[name] = &decides
 	return &decides, nil
+}
+
+// look returns the bot as it is now without what decides for it: reading a bot builds nothing.
+func (b *bots) look(ctx context.Context, name concept.Bot) (*bot, error) {
+	state, err := b.store.State(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if state.Version == 0 && name.Name != concept.DefaultBot {
+		return nil, b.store.NoBot(ctx, name)
+	}
+	return b.snapshot(ctx, name, state.Version)
+}
+
+// snapshot returns the bot of a version, remembered or read; it may not decide yet.
+func (b *bots) snapshot(ctx context.Context, name concept.Bot, version int64) (*bot, error) {
+	b.mu.Lock()
+	known := b.known[name]
+	b.mu.Unlock()
+	if known != nil && known.version == version {
+		return known, nil
+	}
+	snap, err := b.store.Load(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return newBot(snap)
 }
 
 // model returns that of a build of the bot.

@@ -21,7 +21,7 @@ func (s *decisions) CreateConceptBuild(ctx context.Context, req *conceptv1.Creat
 	if req.Publish {
 		how = store.Published
 	}
-	id, err := s.bots.maker.make(ctx, name, how)
+	id, err := s.bots.maker.onRequest(ctx, name, how)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func readSlotsOf(protos []*conceptv1.ReadSlot) (string, error) {
 // GetConcept implements CatalogueService.
 func (s *catalogue) GetConcept(ctx context.Context, req *conceptv1.GetConceptRequest) (*conceptv1.GetConceptResponse, error) {
 	name := botOf(req.Tenant, req.Bot)
-	b, err := s.bots.get(ctx, name, 0)
+	b, err := s.bots.look(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (s *catalogue) ListConcepts(ctx context.Context, req *conceptv1.ListConcept
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.bots.get(ctx, name, 0)
+	b, err := s.bots.look(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (s *catalogue) ListTemplates(ctx context.Context, req *conceptv1.ListTempla
 			return nil, pagetoken.Damaged()
 		}
 	}
-	b, err := s.bots.get(ctx, name, 0)
+	b, err := s.bots.look(ctx, name)
 	if err != nil {
 		return nil, err
 	}

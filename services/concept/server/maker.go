@@ -20,13 +20,14 @@ const (
 	smallBot = 2000
 )
 
-// maker makes builds, one at a time for each bot in this process. Replicas may make the same build at once: it is the
-// same, being a function of the set of examples, and the one that comes second is dropped.
+// maker makes builds: of the changes of a bot one at a time, and on request one at a time in this process. Replicas may make the same build at once: it is the same, being a
+// function of the set of examples, and of those made automatically the one that comes second is dropped.
 type maker struct {
 	store *store.Store
 	log   *slog.Logger
 	now   func() time.Time
 
+	turn   chan struct{} // holds one while a build is made on request
 	life   context.Context
 	end    context.CancelFunc
 	wg     sync.WaitGroup
@@ -41,7 +42,7 @@ type making struct {
 }
 
 func newMaker(s *store.Store, log *slog.Logger, now func() time.Time) *maker {
-	m := &maker{store: s, log: log, now: now, making: map[concept.Bot]*making{}}
+	m := &maker{store: s, log: log, now: now, turn: make(chan struct{}, 1), making: map[concept.Bot]*making{}}
 	m.life, m.end = context.WithCancel(context.Background())
 	return m
 }
@@ -100,6 +101,17 @@ func (m *maker) start(name concept.Bot) (*making, error) {
 		m.mu.Unlock()
 	})
 	return running, nil
+}
+
+// onRequest makes a build that somebody asks for; those asked for at once take turns.
+func (m *maker) onRequest(ctx context.Context, name concept.Bot, how store.Publishing) (uint32, error) {
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+		return m.make(ctx, name, how)
+	case <-ctx.Done():
+		return 0, errors.Wrap(context.Cause(ctx), errors.Aborted, "CONCEPT_BUILD_RUNNING", "other builds are being made; try again")
+	}
 }
 
 // make derives a build from the bot's examples and stores it; it is 0 when another was quicker.

@@ -28,7 +28,7 @@ type signals struct {
 // PushSignal implements SignalService.
 func (s *signals) PushSignal(ctx context.Context, req *conceptv1.PushSignalRequest) (*conceptv1.PushSignalResponse, error) {
 	name := botOf(req.Tenant, req.Bot)
-	b, err := s.bots.get(ctx, name, 0)
+	b, err := s.bots.look(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"dbslm/pkg/database"
@@ -167,8 +166,8 @@ func (s *Store) Publish(ctx context.Context, bot concept.Bot, id uint32) (publis
 
 const (
 	buildColumns = `build_id, examples, concepts, examples_version, formula, scale, threshold, created_at`
-	selectBuild  = `SELECT ` + buildColumns + ` FROM tbl_l3_concept_builds WHERE tenant = ? AND bot = ? AND build_id = ?`
-	selectBuilds = `SELECT ` + buildColumns + ` FROM tbl_l3_concept_builds WHERE tenant = ? AND bot = ? AND build_id < ? ORDER BY build_id DESC LIMIT ?`
+	selectBuild  = `SELECT ` + buildColumns + ` FROM tbl_l3_concept_builds WHERE tenant = ? AND bot = ? AND build_id = ? AND dropped = 0`
+	selectBuilds = `SELECT ` + buildColumns + ` FROM tbl_l3_concept_builds WHERE tenant = ? AND bot = ? AND build_id < ? AND dropped = 0 ORDER BY build_id DESC LIMIT ?`
 )
 
 func readBuilds(ctx context.Context, q database.Querier, query string, args ...any) (out []concept.Build, err error) {
@@ -216,36 +215,4 @@ func (s *Store) ListBuilds(ctx context.Context, bot concept.Bot, before int64, l
 		builds[i].Published = builds[i].ID == state.Published
 	}
 	return builds, err
-}
-
-// DropOldBuilds drops all but the newest kept builds and the published one; 0 drops the published one too.
-func (s *Store) DropOldBuilds(ctx context.Context, bot concept.Bot, kept int) error {
-	builds, err := s.ListBuilds(ctx, bot, math.MaxInt64, 1000)
-	if err != nil {
-		return err
-	}
-	for i, b := range builds {
-		if i < kept || b.Published && kept > 0 {
-			continue
-		}
-		err := s.db.InTx(ctx, func(tx *database.Tx) error { return dropBuild(ctx, tx, bot, b.ID) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-const forgetPointer = `UPDATE tbl_l3_concept_pointers SET build_id = 0 WHERE tenant = ? AND bot = ? AND build_id = ?`
-
-func dropBuild(ctx context.Context, tx *database.Tx, bot concept.Bot, id uint32) error {
-	if _, err := tx.Exec(ctx, forgetPointer, bot.Tenant, bot.Name, id); err != nil {
-		return err
-	}
-	for _, table := range []string{"tbl_l3_concept_builds", "tbl_l3_concept_build_features", "tbl_l3_concept_build_counts", "tbl_l3_concept_build_probs"} {
-		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE build_id = ?`, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -119,10 +119,14 @@ func (s *Store) EraseObservations(ctx context.Context, tenant, conversation, use
 			return nil
 		})
 		total += removed
-		if err != nil || removed == 0 {
+		if err != nil {
 			return total, err
 		}
+		if removed == 0 {
+			break
+		}
 	}
+	return total, s.removeDropped(ctx, tenant)
 }
 
 // eraseObservation returns the rows it removed: 2 with the example that was learnt from it alone.
