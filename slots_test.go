@@ -85,6 +85,16 @@ var deskConversations = map[string][]saying{
 		{"oh, the drill rather, on 12 December 2030", "What is your member number?"},
 		{"4711", "Member 4711 has the drill on December 12, 2030."},
 	},
+	"a slip of the tongue": {
+		{"I want to borrow the ladder on 12 December 2030", "What is your member number?"},
+		{"sorry, I meant 13 December 2030", "…"},
+		{"4711", "Member 4711 has the ladder on December 13, 2030."},
+	},
+	"another subject with a value in it": {
+		{"I want to borrow the ladder", "For which day do you need the ladder?"},
+		{"what are your opening hours on 12 December 2030?", "We are open 15:00–19:00."},
+		{"13 December 2030", "What is your member number?"},
+	},
 	"another subject between": {
 		{"I want to borrow the ladder", "For which day do you need the ladder?"},
 		{"when are you open?", "We are open 15:00–19:00."},

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// surelyElsewhere is how probable another concept must be to be meant by what may be a whole answer.
-	surelyElsewhere = 0.9
+	// ratherElsewhere is how probable another concept must be to be meant by a text that says no slot of the form, surelyElsewhere by
+	// one that does: "sorry, I meant Friday" may resemble an apology.
+	ratherElsewhere, surelyElsewhere = 0.6, 0.9
 	// maxForm bounds the values that a person gave, in bytes of JSON: callers carry a form in 16 KiB.
 	maxForm = 8192
 )
@@ -30,14 +31,15 @@ const (
 // something else is not taken; the form then stays open for a while.
 func (d *decision) answered(form *conceptv1.Form) bool {
 	set := d.bot.slots[form.Concept]
-	found := set.Read(d.req.Text, d.reading(form.Concept, form.Slot, d.req.Text))
+	reading := d.reading(form.Concept, form.Slot, d.req.Text)
+	found := set.Read(d.req.Text, reading)
 	whole := slices.ContainsFunc(set.List(), func(s slots.Slot) bool { return s.Slot == form.Slot && s.Kind == slots.Text })
 	if concept.CallsOff(d.req.Text) && (len(found) == 0 || whole) {
 		return d.leave(form, "")
 	}
-	rest, bar := slots.Without(d.req.Text, found), d.bot.build.Threshold
-	if whole {
-		rest, bar = d.req.Text, max(bar, surelyElsewhere)
+	rest, bar := set.Rest(d.req.Text, reading), max(d.bot.build.Threshold, ratherElsewhere)
+	if len(found) > 0 {
+		bar = max(bar, surelyElsewhere)
 	}
 	other := d.elsewhere(rest, bar, form.Concept)
 	if other == "" && d.bound && (len(found) == 0 || strings.HasSuffix(strings.TrimSpace(d.req.Text), "?")) {

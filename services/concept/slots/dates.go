@@ -264,8 +264,7 @@ func relative(words []word, i int, language string, today time.Time) (date time.
 		}
 	}
 	for _, phrase := range ahead {
-		n = strings.Count(phrase, " ") + 1
-		if i+n+2 > len(words) || joined(words[i:i+n]) != phrase || !meant(phrase, language) {
+		if n, ok = begins(words[i:], phrase); !ok || i+n+2 > len(words) || !meant(phrase, language) {
 			continue
 		}
 		count, counted := smallNumber(words[i+n].key)
@@ -291,12 +290,23 @@ func base(language string) string {
 // not reports whether the words begin with a phrase that only looks like a day, and of how many words it is.
 func not(words []word) (n int, ok bool) {
 	for _, phrase := range noDays {
-		n = strings.Count(phrase, " ") + 1
-		if n <= len(words) && joined(words[:n]) == phrase {
+		if n, ok = begins(words, phrase); ok {
 			return n, true
 		}
 	}
 	return 0, false
+}
+
+// begins reports whether words begin with those of a phrase, and how many these are.
+func begins(words []word, phrase string) (n int, ok bool) {
+	for more := true; more; n++ {
+		var first string
+		first, phrase, more = strings.Cut(phrase, " ")
+		if n >= len(words) || words[n].key != first {
+			return 0, false
+		}
+	}
+	return n, true
 }
 
 func joined(words []word) string {

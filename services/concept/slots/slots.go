@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ const (
 	MaxSlots = 32
 	// MaxValues bounds the values of all slots of a concept, with their synonyms.
 	MaxValues = 5000
+	// maxProgram bounds the instructions of a pattern, so that reading a text takes milliseconds.
+	maxProgram = 1000
 	// maxPattern is the longest pattern and maxValue the longest value, in bytes.
 	maxPattern, maxValue = 512, 512
 	// maxRead is how much of a text is read, in bytes, and maxFound how many values of a slot are looked at.
@@ -143,6 +146,11 @@ func compile(slot Slot, place int) (c compiled, err error) {
 		if c.pattern, err = regexp.Compile(slot.Pattern); err != nil {
 			return c, invalid("the pattern of slot %s is no RE2 expression: %s", slot.Slot, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		}
+		if parsed, err := syntax.Parse(slot.Pattern, syntax.Perl); err == nil {
+			if program, err := syntax.Compile(parsed.Simplify()); err == nil && len(program.Inst) > maxProgram {
+				return c, invalid("the pattern of slot %s is too large: repetitions count as often as they are allowed", slot.Slot)
+			}
+		}
 		if c.pattern.MatchString("") {
 			return c, invalid("the pattern of slot %s matches an empty text, so it would match everywhere", slot.Slot)
 		}
@@ -191,6 +199,21 @@ type Found struct {
 // the other is not read: the year of a date is no number. Of several slots that might be meant by one span the one asked for has it,
 // then the one whose kind is surer, then the first of the set.
 func (s *Set) Read(said string, r Reading) []Found {
+	all := s.readAll(said, r)
+	var found []Found
+	for _, f := range all {
+		no := slices.ContainsFunc(found, func(other Found) bool { return f.Slot == other.Slot || f.From < other.To && other.From < f.To }) ||
+			slices.ContainsFunc(all, func(other Found) bool { return f.Slot != other.Slot && f.within(other) })
+		if !no {
+			found = append(found, f)
+		}
+	}
+	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.From, b.From) })
+	return found
+}
+
+// readAll lists every value that a slot may have, the slots in the order in which they take their spans.
+func (s *Set) readAll(said string, r Reading) (all []Found) {
 	if s == nil {
 		return nil
 	}
@@ -202,7 +225,6 @@ func (s *Set) Read(said string, r Reading) []Found {
 	slices.SortStableFunc(order, func(a, b compiled) int {
 		return cmp.Or(cmp.Compare(a.order(r.Asked), b.order(r.Asked)), cmp.Compare(a.place, b.place))
 	})
-	var all []Found
 	for _, c := range order {
 		n := len(all)
 		for _, f := range c.read(said, words, r) {
@@ -211,16 +233,25 @@ func (s *Set) Read(said string, r Reading) []Found {
 			}
 		}
 	}
-	var found []Found
+	return all
+}
+
+// Rest is a text without all that a slot may be read from, which may be more than is read: of "the saw or the drill" only "or" stays,
+// and articles.
+func (s *Set) Rest(said string, r Reading) string {
+	all := slices.DeleteFunc(s.readAll(said, r), func(f Found) bool { return f.whole })
+	sortFound(all)
+	var b strings.Builder
+	at := 0
 	for _, f := range all {
-		no := slices.ContainsFunc(found, func(other Found) bool { return f.Slot == other.Slot || f.From < other.To && other.From < f.To }) ||
-			slices.ContainsFunc(all, func(other Found) bool { return f.Slot != other.Slot && f.within(other) })
-		if !no {
-			found = append(found, f)
+		if f.From > at {
+			b.WriteString(said[at:f.From])
+			b.WriteByte(' ')
 		}
+		at = max(at, f.To)
 	}
-	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.From, b.From) })
-	return found
+	b.WriteString(said[at:])
+	return b.String()
 }
 
 // within reports whether a value is a part of another one.
@@ -284,19 +315,4 @@ func matches(pattern *regexp.Regexp, said string) (found []Found) {
 // span is a value that takes all of what it was read from.
 func span(value any, from, to int) Found {
 	return Found{Value: value, From: from, To: to, valueFrom: from, valueTo: to}
-}
-
-// Without is a text without the spans that values were read from.
-func Without(said string, found []Found) string {
-	var b strings.Builder
-	at := 0
-	for _, f := range found {
-		if f.From >= at && f.To <= len(said) {
-			b.WriteString(said[at:f.From])
-			b.WriteByte(' ')
-			at = f.To
-		}
-	}
-	b.WriteString(said[at:])
-	return b.String()
 }

@@ -170,8 +170,15 @@ func TestReadTogether(t *testing.T) {
 			t.Errorf("%q: %s, want %s", c.said, got, c.want)
 		}
 	}
-	if got, want := Without("the drill on Friday please", set.Read("the drill on Friday please", Reading{Now: monday})), "the   on   please"; got != want {
-		t.Errorf("the rest is %q, want %q", got, want)
+	for said, want := range map[string]string{
+		"the drill on Friday please":         "the   on   please",
+		"the saw, the drill or the ladder":   "the saw, the   or the  ",
+		"member 4711, ladder, drill, Friday": ",  ,  ,  ",
+		"nothing of it":                      "nothing of it",
+	} {
+		if got := set.Rest(said, Reading{Now: monday, Asked: "wish"}); got != want {
+			t.Errorf("the rest of %q is %q, want %q", said, got, want)
+		}
 	}
 }
 
@@ -187,6 +194,7 @@ func TestBadSlots(t *testing.T) {
 		"twice":                     {{Slot: "a", Values: []Value{{"x", nil}, {"x", nil}}}},
 		"holds no word":             {{Slot: "a", Values: []Value{{"!", nil}}}},
 		"without blanks around":     {{Slot: "a", Values: []Value{{" x", nil}}}},
+		"too large":                 {{Slot: "a", Pattern: "(x{500}){2}"}, {Slot: "b", Pattern: "x{900}y{900}"}},
 		"at most 512 are allowed":   {{Slot: "a", Pattern: strings.Repeat("x", 600)}},
 		"cannot be read from earl":  {{Slot: "a", Kind: Text, Earlier: true}},
 		"33 slots are read":         make([]Slot, 33),
@@ -261,6 +269,8 @@ func TestWhateverIsSaid(t *testing.T) {
 				t.Fatalf("%q: %s is %v", said, f.Slot, f.Value)
 			}
 		}
-		Without(said, found)
+		if rest := set.Rest(said, r); len(rest) > len(said) {
+			t.Fatalf("%q has the rest %q", said, rest)
+		}
 	})
 }
