@@ -274,3 +274,28 @@ func TestWhateverIsSaid(t *testing.T) {
 		}
 	})
 }
+
+func FuzzRead(f *testing.F) {
+	set, err := New([]Slot{
+		{Slot: "tool", Values: []Value{{"ladder", []string{"the long one"}}}}, {Slot: "day", Kind: Date}, {Slot: "at", Kind: Time}, {Slot: "n", Kind: Number},
+		{Slot: "mail", Kind: Email}, {Slot: "url", Kind: URL}, {Slot: "code", Pattern: `[A-Z]{2}\d+`}, {Slot: "all", Kind: Text},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, said := range []string{"two ladders on 12 March at 3pm", "am 3.12.27, AB12", "a@b.co http://x/y", "29 Feb 1,200.50", "übermorgen um 15.30 Uhr"} {
+		f.Add(said, "de", "day", int64(1795462200))
+	}
+	f.Fuzz(func(t *testing.T, said, language, asked string, now int64) {
+		end := 0
+		for _, found := range set.Read(said, Reading{Now: time.Unix(now%(1<<33), 0), Language: language, Asked: asked}) {
+			if found.From < end || found.To <= found.From || found.To > len(said) {
+				t.Fatalf("span %d to %d after %d of %d bytes", found.From, found.To, end, len(said))
+			}
+			end = found.To
+			if _, err := json.Marshal(found.Value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
