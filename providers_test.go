@@ -2,8 +2,15 @@ package dbslm_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,12 +19,14 @@ import (
 	"testing"
 	"time"
 
+	"dbslm"
 	"dbslm/pkg/errors"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -29,10 +38,10 @@ type answer func(context.Context) ([]byte, error)
 var providersMade atomic.Int32
 
 // provider serves one payload provider on a port of its own, as users do: a plain gRPC server without our interceptors.
-func provider(t *testing.T, a answer) (address string, calls *atomic.Int32) {
+func provider(t *testing.T, a answer, options ...grpc.ServerOption) (address string, calls *atomic.Int32) {
 	t.Helper()
 	calls = new(atomic.Int32)
-	server := grpc.NewServer()
+	server := grpc.NewServer(options...)
 	server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: conceptv1.PayloadProviderService_ServiceDesc.ServiceName,
 		HandlerType: (*any)(nil),
@@ -263,4 +272,77 @@ func testSignalRequestIDIsNotReused(t *testing.T, w *world) {
 	if _, err := push("0193e4a1-0000-7000-8000-000000000000", "six"); errors.ReasonOf(err) != "CONVERSATION_NOT_FOUND" {
 		t.Errorf("an unknown conversation: %v", err)
 	}
+}
+
+// TestProviderOverTLS: a provider whose certificate an unknown authority signed is named in the trace and gives nothing; one that the
+// system's authority signed is asked.
+func TestProviderOverTLS(t *testing.T) {
+	trusted, roots := signedBy(t, "trusted")
+	strange, _ := signedBy(t, "strange")
+	sys := open(t, dbslm.Config{DB: ":memory:", PeerTLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
+	catalogue := conceptv1.NewCatalogueServiceClient(sys.Conn())
+	for _, test := range []struct {
+		name        string
+		certificate tls.Certificate
+		said, code  string
+	}{
+		{"Ebb", strange, "", "UNAVAILABLE"},
+		{"Flood", trusted, "Flood turns at six.", ""},
+	} {
+		address, _ := provider(t, says(`{"hour":"six"}`), grpc.Creds(credentials.NewServerTLSFromCert(&test.certificate)))
+		_, err := catalogue.PutConcept(t.Context(), &conceptv1.PutConceptRequest{Concept: &conceptv1.Concept{
+			Name: test.name, MetadataSchema: `{"hour": "string"}`, ProviderAddress: address,
+		}})
+		if err == nil {
+			_, err = catalogue.PutTemplate(t.Context(), &conceptv1.PutTemplateRequest{Template: &conceptv1.Template{Concept: test.name, Text: test.name + " turns at {hour}."}})
+		}
+		if err == nil {
+			_, err = catalogue.AddExamples(t.Context(), &conceptv1.AddExamplesRequest{Examples: []*conceptv1.Example{{Concept: test.name, Utterance: "when does the " + test.name + " turn"}}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		a := try(t.Context(), sys.gateway, ask(start(t, sys.gateway), test.name, "When does the "+test.name+" turn?"))
+		if a.err != nil || a.text == "" || test.said != "" && a.text != test.said || test.said == "" && strings.Contains(a.text, "six") || time.Since(begun) > 6*time.Second {
+			t.Errorf("%s: %v", test.name, a)
+			continue
+		}
+		code := ""
+		for _, d := range a.finished.Trace.Degradations {
+			if d.Service == "provider" {
+				code = d.Code
+			}
+		}
+		if code != test.code {
+			t.Errorf("%s: degraded %v, want provider %q", test.name, a.finished.Trace.Degradations, test.code)
+		}
+	}
+}
+
+// signedBy makes an authority with a certificate for every loopback address.
+func signedBy(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	for n := range 250 {
+		template.IPAddresses = append(template.IPAddresses, net.IPv4(127, 1, 0, byte(n+1)), net.IPv4(127, 1, 1, byte(n+1)))
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
