@@ -277,8 +277,14 @@ func TestWhateverIsSaid(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	set, err := New([]Slot{
-		{Slot: "tool", Values: []Value{{"ladder", []string{"the long one"}}}}, {Slot: "day", Kind: Date}, {Slot: "at", Kind: Time}, {Slot: "n", Kind: Number},
-		{Slot: "mail", Kind: Email}, {Slot: "url", Kind: URL}, {Slot: "code", Pattern: `[A-Z]{2}\d+`}, {Slot: "all", Kind: Text},
+		{Slot: "tool", Values: []Value{{"ladder", []string{"the long one"}}}},
+		{Slot: "day", Kind: Date},
+		{Slot: "at", Kind: Time},
+		{Slot: "n", Kind: Number},
+		{Slot: "mail", Kind: Email},
+		{Slot: "url", Kind: URL},
+		{Slot: "code", Pattern: `[A-Z]{2}\d+`},
+		{Slot: "all", Kind: Text},
 	})
 	if err != nil {
 		f.Fatal(err)
