@@ -16,6 +16,9 @@ const carriedBytes = 16 << 10
 // carried is what the reply before carried on to this turn: how each concept spoke last, newest first, and the form that is open.
 func (t *turn) carried() *gatewayv1.Carried {
 	carried := &gatewayv1.Carried{}
+	if t.brought() {
+		return carried
+	}
 	// What a newer program may have written is left out: a template then may speak twice in a row.
 	if err := proto.Unmarshal(t.prepared.Carried, carried); err != nil {
 		return &gatewayv1.Carried{}
@@ -23,6 +26,10 @@ func (t *turn) carried() *gatewayv1.Carried {
 	carried.Spoken = first(carried.Spoken, carriedSpoken)
 	return carried
 }
+
+// brought reports whether the caller brought the history. Other replies to it, in the same stored conversation, are not seen, nor what
+// they carried on.
+func (t *turn) brought() bool { return t.req.GetWindow().GetThroughSeq() != 0 }
 
 // carry is what the next turn of the conversation gets from this one; nil for nothing.
 func (t *turn) carry() []byte {

@@ -111,6 +111,7 @@ func (t *turn) nextRequest(segment int) *conceptv1.NextRequest {
 		Preview:        t.preview,
 		Recent:         carried.Spoken,
 		Form:           carried.Form,
+		BroughtWindow:  t.brought(),
 		TemplateTags:   t.req.TemplateTags,
 		Figures: &conceptv1.ConversationFigures{
 			UserMessages:      p.Statistics.GetUserMessages(),

@@ -2,9 +2,12 @@ package concept
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
+	"dbslm/pkg/text"
 	"dbslm/services/concept/template"
 )
 
@@ -38,11 +41,12 @@ type Voice struct {
 	text      *template.Template
 	condition template.Condition
 	tags      []string
+	said      func() *regexp.Regexp // of what it may say, at the end of a text; nil where that is not told by its words
 }
 
 // Read reads a template and its condition. Its errors are InvalidArgument.
 func (t Template) Read() (*Voice, error) {
-	text, err := template.Parse(t.Text, t.Language)
+	parsed, err := template.Parse(t.Text, t.Language)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +54,25 @@ func (t Template) Read() (*Voice, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Voice{t, text, condition, strings.Fields(t.Tags)}, nil
+	return &Voice{t, parsed, condition, strings.Fields(t.Tags), sync.OnceValue(func() *regexp.Regexp { return ending(parsed) })}, nil
+}
+
+// ending is an expression of the texts that end with what a template may say; nil for one that has no words of its own.
+func ending(t *template.Template) *regexp.Regexp {
+	if len(text.FoldedWords(t.Literal())) < 2 {
+		return nil
+	}
+	expression, err := regexp.Compile(`(?:^|\s)` + t.Expression() + `\s*$`)
+	if err != nil { // a template of many parts is too large for one
+		return nil
+	}
+	return expression
+}
+
+// MayHaveSaid reports whether a text ends with what the template may say, by its own words: at least two of them.
+func (v *Voice) MayHaveSaid(said string) bool {
+	expression := v.said()
+	return expression != nil && expression.MatchString(said)
 }
 
 // Slots lists the slots that the template says or that decide whether it speaks.

@@ -41,6 +41,9 @@ func (s *decisions) Next(ctx context.Context, req *conceptv1.NextRequest) (*conc
 		d.now = req.Now.AsTime()
 	}
 	d.language = d.speaks()
+	if d.open = req.Form; req.BroughtWindow {
+		d.open = d.brought()
+	}
 	if err := s.fromSignals(ctx, name, d, d.now); err != nil || d.resp.Decision != nil || req.SignalsOnly {
 		d.resp.Form = req.Form
 		if d.resp.Decision == nil {
@@ -92,6 +95,7 @@ type decision struct {
 	language string                // of the reply
 	asked    *conceptv1.AskedReply // the text asks why this was said; nil when it does not
 
+	open       *conceptv1.Form // before the text; nil for none
 	form       *conceptv1.Form // that the text answers; nil while it does not
 	left       bool            // the form is closed without the concept having spoken
 	unanswered string          // slot that was asked for in vain

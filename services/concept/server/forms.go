@@ -101,7 +101,7 @@ func (d *decision) leave(form *conceptv1.Form, slot string) bool {
 
 // openForm is the form that the text may answer; nil when there is none.
 func (d *decision) openForm() *conceptv1.Form {
-	form := d.req.Form
+	form := d.open
 	if form.GetConcept() == "" || d.req.ForceConcept != "" || slices.Contains(d.req.UsedConcepts, form.Concept) || slices.Contains(d.req.UsedConcepts, concept.QuestionDropped) {
 		return nil
 	}
@@ -119,7 +119,7 @@ func (d *decision) continues(name string) bool {
 // reading is how a text of the person is read for a concept.
 func (d *decision) reading(name, asked, said string) slots.Reading {
 	language := d.req.LanguageCode
-	if form := d.req.Form; language == "" && asked != "" {
+	if form := d.open; language == "" && asked != "" {
 		language = form.GetLanguageCode()
 	} else if language == "" {
 		language = d.language

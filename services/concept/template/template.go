@@ -7,6 +7,7 @@ package template
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,6 +122,30 @@ func (t *Template) Needs(slot string) bool {
 		}
 	}
 	return slices.Contains(t.Missing(payload), slot)
+}
+
+// Expression is a regular expression of whatever the template may say.
+func (t *Template) Expression() string {
+	var b strings.Builder
+	var write func(parts []part)
+	write = func(parts []part) {
+		for _, p := range parts {
+			switch {
+			case p.when != nil, p.whole:
+				b.WriteString("(?:")
+				write(p.then)
+				b.WriteByte('|')
+				write(p.orElse)
+				b.WriteByte(')')
+			case p.slot != "":
+				b.WriteString("(?s:.+?)")
+			default:
+				b.WriteString(regexp.QuoteMeta(p.literal))
+			}
+		}
+	}
+	write(t.parts)
+	return b.String()
 }
 
 // Missing lists the slots that a payload leaves empty, or fills with what their filters cannot read, in the parts that

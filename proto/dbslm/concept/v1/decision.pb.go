@@ -343,6 +343,9 @@ type NextRequest struct {
 	Recent []*Spoken `protobuf:"bytes,21,rep,name=recent,proto3" json:"recent,omitempty"`
 	// What the reply before left open: the form of its NextResponse.
 	Form *Form `protobuf:"bytes,22,opt,name=form,proto3" json:"form,omitempty"`
+	// The window is a history that the caller's caller brought, of which nothing was carried on: a question that stands in it is taken
+	// for open, and the form made of what was said since.
+	BroughtWindow bool `protobuf:"varint,24,opt,name=brought_window,json=broughtWindow,proto3" json:"brought_window,omitempty"`
 	// Tags of the templates that are preferred: in the language that speaks, those with most of them.
 	TemplateTags []string `protobuf:"bytes,23,rep,name=template_tags,json=templateTags,proto3" json:"template_tags,omitempty"`
 	// Only look: the waiting signal that would speak is not claimed, claims of other turns are not reported, and turn_id is not
@@ -534,6 +537,13 @@ func (x *NextRequest) GetForm() *Form {
 		return x.Form
 	}
 	return nil
+}
+
+func (x *NextRequest) GetBroughtWindow() bool {
+	if x != nil {
+		return x.BroughtWindow
+	}
+	return false
 }
 
 func (x *NextRequest) GetTemplateTags() []string {
@@ -2770,7 +2780,7 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\ruser_messages\x18\x01 \x01(\x04R\fuserMessages\x12-\n" +
 	"\x12assistant_messages\x18\x02 \x01(\x04R\x11assistantMessages\x129\n" +
 	"\n" +
-	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xfa\b\n" +
+	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\"\xa1\t\n" +
 	"\vNextRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12\x1a\n" +
 	"\x03bot\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x03bot\x12\x19\n" +
@@ -2794,7 +2804,8 @@ const file_dbslm_concept_v1_decision_proto_rawDesc = "" +
 	"\fsignals_only\x18\x13 \x01(\bR\vsignalsOnly\x12-\n" +
 	"\rforce_concept\x18\x14 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\fforceConcept\x12:\n" +
 	"\x06recent\x18\x15 \x03(\v2\x18.dbslm.concept.v1.SpokenB\b\xbaH\x05\x92\x01\x02\x10@R\x06recent\x12*\n" +
-	"\x04form\x18\x16 \x01(\v2\x16.dbslm.concept.v1.FormR\x04form\x12O\n" +
+	"\x04form\x18\x16 \x01(\v2\x16.dbslm.concept.v1.FormR\x04form\x12%\n" +
+	"\x0ebrought_window\x18\x18 \x01(\bR\rbroughtWindow\x12O\n" +
 	"\rtemplate_tags\x18\x17 \x03(\tB*\xbaH'\x92\x01$\x10\b\x18\x01\"\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,31}$R\ftemplateTags\x12\x18\n" +
 	"\apreview\x18( \x01(\bR\apreview\"x\n" +
 	"\x06Spoken\x12\"\n" +
