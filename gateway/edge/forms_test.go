@@ -58,9 +58,12 @@ func TestChatsThatAsk(t *testing.T) {
 	}
 	for name, exchanges := range map[string][][2]string{
 		"in order": {
-			{"can I borrow something?", "Which tool would you like?"}, {"the ladder", "For which day do you need the ladder?"},
-			{"12 December 2030", "What is your member number?"}, {"4711", "Member 4711 has the ladder on December 12, 2030."},
-			{"can I borrow something?", "Which tool would you like?"}, {"the drill", "For which day do you need the drill?"},
+			{"can I borrow something?", "Which tool would you like?"},
+			{"the ladder", "For which day do you need the ladder?"},
+			{"12 December 2030", "What is your member number?"},
+			{"4711", "Member 4711 has the ladder on December 12, 2030."},
+			{"can I borrow something?", "Which tool would you like?"},
+			{"the drill", "For which day do you need the drill?"},
 		},
 		"out of order": {
 			{"can I borrow something? I am 4711", "Which tool would you like?"}, {"on 12 December 2030, the ladder", "Member 4711 has the ladder on December 12, 2030."},
@@ -69,15 +72,20 @@ func TestChatsThatAsk(t *testing.T) {
 			{"I want to borrow the ladder, 4711", "For which day do you need the ladder, member 4711?"}, {"12 December 2030", "Member 4711 has the ladder on December 12, 2030."},
 		},
 		"another subject": {
-			{"I want to borrow the ladder", "For which day do you need the ladder?"}, {"when are you open?", "We open at noon."},
-			{"12 December 2030", "What is your member number?"}, {"when are you open?", "We open at noon."}, {"4711", "Member 4711 has the ladder on December 12, 2030."},
+			{"I want to borrow the ladder", "For which day do you need the ladder?"},
+			{"when are you open?", "We open at noon."},
+			{"12 December 2030", "What is your member number?"},
+			{"when are you open?", "We open at noon."},
+			{"4711", "Member 4711 has the ladder on December 12, 2030."},
 		},
 		"called off": {
 			{"I want to borrow the ladder", "For which day do you need the ladder?"}, {"never mind", "All right, let us leave it."}, {"12 December 2030", ""},
 		},
 		"no answer": {
-			{"can I borrow something?", "Which tool would you like?"}, {"hm", "Sorry, which tool?"},
-			{"hm", "I could not make that out, so let us leave it. You can always begin again."}, {"12 December 2030", ""},
+			{"can I borrow something?", "Which tool would you like?"},
+			{"hm", "Sorry, which tool?"},
+			{"hm", "I could not make that out, so let us leave it. You can always begin again."},
+			{"12 December 2030", ""},
 		},
 	} {
 		var messages []said
