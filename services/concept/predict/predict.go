@@ -176,6 +176,9 @@ func evidence(x []entry, rows []*feature, concept int32, most int) (out []Eviden
 	if !content {
 		least = minExplainedEmpty
 	}
+	if all > 0 && explained == all { // word for word from beginning to end, as "hello" where that is an example
+		return out, found, false
+	}
 	return out, found, !telling || explained < float64(least*all)
 }
 

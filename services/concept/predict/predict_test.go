@@ -45,6 +45,16 @@ func TestPredictsAndAbstains(t *testing.T) {
 	}
 }
 
+// A word without content speaks for a concept of which it is a whole example.
+func TestWholeExamplesSpeak(t *testing.T) {
+	m := predict.Train(append([][2]string{{"greet", "hello"}, {"greet", "good morning to you"}}, shop...))
+	for utterance, weak := range map[string]bool{"Hello!": false, "you": true} {
+		if c := m.Predict(utterance); len(c) == 0 || c[0].Weak != weak || !weak && (c[0].Concept != "greet" || c[0].Probability < predict.Threshold) {
+			t.Errorf("%q: weak is wanted %v: %+v", utterance, weak, c)
+		}
+	}
+}
+
 func TestModelIsAFunctionOfTheSet(t *testing.T) {
 	want := predict.Train(shop).Predict("how much is a drill")
 	for range 20 {
