@@ -70,13 +70,17 @@ func TestProblems(t *testing.T) {
       - {name: n, text: c}
       - {name: n, text: d}
     examples: ["..."]
+  Whole:
+    schema: {hours: string}
+    templates: ["{minutes}"]
+    examples: [when is it]
   Third:
     cool_down: 33
     templates: [{text: e, tags: [Formal, a]}]
 `
 	_, problems := botfile.Read([]byte(text))
 	wantProblems(t, problems, map[int]string{
-		4: `"colour" is not a key`, 7: "is not a name", 10: "whole number", 12: "weight 0", 13: "not a language", 15: "the other: line 14", 16: "holds no word", 17: "cools down for 33", 19: `"Formal" is not a tag`,
+		4: `"colour" is not a key`, 7: "is not a name", 10: "whole number", 12: "weight 0", 13: "not a language", 15: "the other: line 14", 16: "holds no word", 19: "slot {minutes}", 21: "cools down for 33", 23: `"Formal" is not a tag`,
 	})
 	text = `concepts:
   Open:

@@ -22,6 +22,9 @@ func (r *reader) check() {
 		templates[t.Concept] = append(templates[t.Concept], t)
 	}
 	for i, c := range r.bot.Concepts {
+		if r.unread[c.Name] {
+			continue
+		}
 		at := r.concepts[c.Name]
 		checked, shape, err := r.checkConcept(c)
 		if err != nil {

@@ -44,7 +44,7 @@ func (r *reader) readConcept(name, n *yaml.Node) {
 		return
 	}
 	c := concept.Concept{Name: name.Value, BuiltIn: concept.IsBuiltIn(name.Value)}
-	enabled := true
+	enabled, before := true, len(r.problems)
 	r.fields(n, "concept "+c.Name, map[string]func(*yaml.Node){
 		"description": r.text(&c.Description, "the description", 2048),
 		"schema":      r.object(&c.Schema, "the schema"),
@@ -71,7 +71,7 @@ func (r *reader) readConcept(name, n *yaml.Node) {
 	if c.Static == "{}" {
 		c.Static = ""
 	}
-	r.concepts[c.Name] = name
+	r.concepts[c.Name], r.unread[c.Name] = name, Wrong(r.problems[before:])
 	r.bot.Concepts = append(r.bot.Concepts, c)
 }
 

@@ -25,15 +25,14 @@ type reader struct {
 	slots     map[slotKey]*yaml.Node
 	templates map[string]*yaml.Node // by templateKey
 	examples  map[concept.Example]*yaml.Node
+	unread    map[string]bool // concepts that could not be read as a whole, so that nothing more can be said of them
 }
 
 // Read reads a file. What it returns may only be used when no problem is more than a warning.
 func Read(text []byte) (Bot, []Problem) {
-	r := &reader{concepts: map[string]*yaml.Node{}, slots: map[slotKey]*yaml.Node{}, templates: map[string]*yaml.Node{}, examples: map[concept.Example]*yaml.Node{}}
+	r := &reader{concepts: map[string]*yaml.Node{}, slots: map[slotKey]*yaml.Node{}, templates: map[string]*yaml.Node{}, examples: map[concept.Example]*yaml.Node{}, unread: map[string]bool{}}
 	r.read(text)
-	if !Wrong(r.problems) {
-		r.check()
-	}
+	r.check()
 	r.bot.sort()
 	slices.SortStableFunc(r.problems, func(a, b Problem) int { return a.Line - b.Line })
 	return r.bot, r.problems
