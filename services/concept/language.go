@@ -49,7 +49,7 @@ func NewTongues(templates []Template) Tongues {
 const maxVoice = 2048
 
 // Of returns the code of the language that a text is in, as templates have it, and whether the text tells it: the language that
-// knows most of its words. It does not where several know as many.
+// knows most of its words. It does not where several know as many; variants of one language are not several.
 func (v Tongues) Of(said string) (code string, told bool) {
 	if len(v.words) < 2 {
 		return "", false
@@ -63,7 +63,7 @@ func (v Tongues) Of(said string) (code string, told bool) {
 		case n > most:
 			code, most, told = other, n, true
 		case n == most:
-			told = false
+			told = told && v.lists[other] == v.lists[code]
 		}
 	}
 	if !told {
