@@ -8,8 +8,11 @@ import (
 
 func TestTongues(t *testing.T) {
 	tongues := concept.NewTongues([]concept.Template{
-		{Text: "We are open from {open}."}, {Text: "Cheerio, see you {day}.", Language: "en-GB"}, {Text: "Guten Tag, wir haben ab {open} geöffnet.", Language: "de"},
-		{Text: "Abrimos às {open}.", Language: "pt"}, {Text: "Abrimos às {open}, viu?", Language: "pt-BR"},
+		{Text: "We are open from {open}."},
+		{Text: "Cheerio, see you {day}.", Language: "en-GB"},
+		{Text: "Guten Tag, wir haben ab {open} geöffnet.", Language: "de"},
+		{Text: "Abrimos às {open}.", Language: "pt"},
+		{Text: "Abrimos às {open}, viu?", Language: "pt-BR"},
 	})
 	for said, want := range map[string]struct {
 		code string
