@@ -12,6 +12,7 @@ import (
 	"dbslm/services/concept"
 	"dbslm/services/concept/predict"
 	"dbslm/services/concept/schema"
+	"dbslm/services/concept/slots"
 	"dbslm/services/concept/store"
 	"dbslm/services/concept/template"
 )
@@ -136,6 +137,7 @@ func (d *decision) predict() {
 		return
 	}
 	candidates := d.bot.model.Predict(d.req.Text)
+	d.bot.beyondValues(d.req.Text, candidates, func(name string) slots.Reading { return d.reading(name, "", d.req.Text) })
 	if forced := d.req.ForceConcept; forced != "" {
 		candidates = []predict.Candidate{{Concept: forced, Probability: 1}}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	"dbslm/services/concept"
@@ -48,15 +49,18 @@ func (s *predictions) Predict(ctx context.Context, req *conceptv1.PredictRequest
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		judged := b.predict(text, req)
+		judged := b.predict(text, req, s.now())
 		s.readSlots(b, text, req, judged)
 		resp.Predictions = append(resp.Predictions, judged)
 	}
 	return resp, nil
 }
 
-func (b *bot) predict(text string, req *conceptv1.PredictRequest) *conceptv1.Prediction {
+func (b *bot) predict(text string, req *conceptv1.PredictRequest, now time.Time) *conceptv1.Prediction {
 	judged := b.model.Explain(text, int(req.MaxEvidence))
+	b.beyondValues(text, judged.Candidates, func(name string) slots.Reading {
+		return slots.Reading{Now: now, Language: req.LanguageCode, Fits: b.schemas[name].Fits}
+	})
 	out := &conceptv1.Prediction{
 		Abstention: "no_concepts", FeatureCount: uint32(len(judged.Occurrences)),
 		Background: &conceptv1.Background{Probability: judged.Background, Score: judged.BackgroundScore},
@@ -116,6 +120,19 @@ func (b *bot) ranked(candidates []predict.Candidate) []predict.Candidate {
 		return cmp.Or(cmp.Compare(y.Probability, x.Probability), cmp.Compare(b.concepts[y.Concept].Priority, b.concepts[x.Concept].Priority))
 	})
 	return candidates
+}
+
+// beyondValues takes the weakness from the most probable concept where it is weak only for the values that it reads: "book a table for
+// 12/24 at 7:30" says as much about booking as "book a table" does.
+func (b *bot) beyondValues(text string, candidates []predict.Candidate, reading func(concept string) slots.Reading) {
+	if len(candidates) == 0 || !candidates[0].Weak || b.slots[candidates[0].Concept] == nil {
+		return
+	}
+	first := &candidates[0]
+	rest := b.slots[first.Concept].Rest(text, reading(first.Concept))
+	if again := b.model.Predict(rest); len(again) > 0 && again[0].Concept == first.Concept && again[0].Probability >= b.build.Threshold {
+		first.Weak = again[0].Weak
+	}
 }
 
 // objection says why prediction alone does not let a concept speak; "" when it does.

@@ -102,3 +102,28 @@ func TestSlotsAreStoredAndChecked(t *testing.T) {
 		}
 	})
 }
+
+// Values that a concept reads do not count against it: what is said beside them speaks for it. Marks alone are no answer.
+func TestValuesDoNotWeakenAConcept(t *testing.T) {
+	each(t, func(t *testing.T, c clients, _ *database.DB) {
+		c.shop(t)
+		c.put(t, &conceptv1.Concept{
+			Name: "Book", MetadataSchema: `{"who": "string", "day": "string", "at": "string?", "mail": "string"}`,
+			Slots: []*conceptv1.ReadSlot{{Slot: "who", Kind: "text"}, {Slot: "day", Kind: "date"}, {Slot: "at", Kind: "time"}, {Slot: "mail", Kind: "email"}},
+		}, []*conceptv1.Template{{Text: "{who}, {day}, {at}, {mail}."}, {Text: "Who?", Asks: "who"}}, "book a table please", "can I book a place", "I want to book a table")
+		const said = "Book a table for 12/24/2030 at 7:30pm, a@b.example"
+		first := next(t, c, &conceptv1.NextRequest{Text: said})
+		if first.GetSpan().GetAsks() != "who" {
+			t.Fatalf("%q: %v", said, first)
+		}
+		judged := must[*conceptv1.PredictResponse](t)(conceptv1.NewPredictionServiceClient(c.conn).Predict(t.Context(), &conceptv1.PredictRequest{Texts: []string{said, "12/24/2030 7:30pm a@b.example"}}))
+		if p := judged.Predictions; p[0].Concept != "Book" || p[1].Concept != "" {
+			t.Errorf("predicted %v", p)
+		}
+		for answer, want := range map[string]string{"?!": "Who?", "Ada": "Ada, 2030-12-24, 19:30, a@b.example."} {
+			if got := next(t, c, &conceptv1.NextRequest{Text: answer, Form: first.Form}).GetSpan().GetText(); got != want {
+				t.Errorf("%q: %q, want %q", answer, got, want)
+			}
+		}
+	})
+}

@@ -278,7 +278,7 @@ func (c compiled) read(said string, words []word, r Reading) []Found {
 	case c.values != nil:
 		return c.values.read(words)
 	case c.Kind == Text:
-		if answer := strings.TrimSpace(said); c.Slot.Slot == r.Asked && answer != "" {
+		if answer := strings.TrimSpace(said); c.Slot.Slot == r.Asked && len(words) > 0 { // marks alone are no answer
 			from := strings.Index(said, answer)
 			f := span(strings.TrimRight(answer, ".!"), from, from+len(answer))
 			f.whole = true
