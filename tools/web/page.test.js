@@ -2,6 +2,7 @@
 const { test, before, after } = require("node:test");
 const assert = require("node:assert/strict");
 const { readFileSync, mkdirSync } = require("node:fs");
+const http = require("node:http");
 const puppeteer = require("puppeteer-core");
 
 const { URL: url, CHROMIUM: chromium, SHOTS: shots } = process.env;
@@ -78,6 +79,25 @@ async function rpc(method, body) {
   assert.ok(response.ok && !answers.at(-1).error, JSON.stringify(answers));
   return answers.at(-1);
 }
+
+// begin opens an RPC that takes messages, and leaves it open: its job runs for as long as a test wants. ended is what it answered, line by line.
+function begin(method) {
+  const request = http.request(`${url}dbslm.${method}`, { method: "POST", headers: { "Content-Type": "application/json" } });
+  const ended = new Promise((resolve, reject) => {
+    request.on("error", reject);
+    request.on("response", async (response) => {
+      let text = "";
+      try {
+        for await (const part of response) text += part;
+      } catch (error) { reject(error); }
+      request.destroy();
+      resolve(text.trim().split("\n").map((line) => JSON.parse(line)));
+    });
+  });
+  return { send: (...messages) => messages.forEach((m) => request.write(`${JSON.stringify(m)}\n`)), end: () => request.end(), ended };
+}
+
+const says = (page, pattern, timeout = 10_000) => page.waitForFunction((source) => new RegExp(source).test(document.querySelector("main").innerText), { timeout }, pattern.source).catch(async (error) => { throw new Error(`${pattern} was not said in: ${await page.$eval("main", (m) => m.innerText)}`, { cause: error }); });
 
 // accessible has axe look at what is open. It is injected past the page's policy, as a browser's own tools are.
 async function accessible(page, what) {
@@ -166,7 +186,7 @@ test("a concept's span shows template and slots", async (t) => {
   await say(page, "What are your opening hours?");
   await look(page, -1, 0);
   const text = await inGlass(page);
-  for (const part of [/Said by the concept OpeningHours/, /\{weekday_hours\}/, /the concept’s own data/, /What spoke for it: .*hours/, /chosen with probability/]) assert.match(text, part);
+  for (const part of [/Said by the concept OpeningHours/, /\{weekday_hours\}/, /the concept’s own data/, /What spoke for it: .*hours ⟨end⟩/, /chosen with probability/]) assert.match(text, part);
   await shot(page, "concept");
   await accessible(page, "a concept's span");
 });
@@ -321,7 +341,7 @@ test("memory: remember, hold more widely, revoke", async (t) => {
   await page.waitForFunction(() => !document.querySelector("main").innerText.includes("the loft · keeper: Mara") && !/holds for user-memory/.test(document.querySelector("main").innerText));
 });
 
-test("compare two builds, and see what is running", async (t) => {
+test("compare two builds", async (t) => {
   const page = await visit(t, { path: "#/compare" });
   await page.waitForSelector("main option");
   await press(page, "main form", "Compare");
@@ -332,19 +352,85 @@ test("compare two builds, and see what is running", async (t) => {
   assert.ok((await page.$eval("main table", (x) => x.innerText)).includes(scores[0].log10Probability.toFixed(4).replace("-", "−")));
   await shot(page, "compare");
   await accessible(page, "compare");
-  await page.goto(`${url}#/system`);
-  await page.waitForFunction(() => /build 2 answers/.test(document.querySelector("main").innerText));
+});
+
+test("see a job run, and stop it", async (t) => {
+  const page = await visit(t, { path: "#/system" });
+  await says(page, /build 2 answers/);
   await accessible(page, "system");
-  // What is trained meanwhile appears by itself, with its progress.
-  let n = 7;
-  const word = () => `w${(n = (n * 48271) % 2147483647) % 5000}`;
-  const chunks = Array.from({ length: 2 }, () => ({ chunk: Buffer.from(Array.from({ length: 8000 }, () => `${Array.from({ length: 10 }, word).join(" ")}.`).join(" ")).toString("base64") }));
-  const trained = rpc("gateway.v1.GatewayService/Train", [{ header: { ingest: { model: "second" } } }, { start: { label: "words" } }, ...chunks, { end: {} }]);
-  await page.waitForSelector("progress", { timeout: 30_000 });
+  const text = (label, words) => [{ start: { label } }, { chunk: Buffer.from(words).toString("base64") }, { end: {} }];
+  const job = begin("ngram.v1.CorpusService/Ingest");
+  job.send({ header: { model: "second" } }, ...text("first", "The rope is wet. The rope is long."));
+  await page.waitForSelector("progress"); // by itself
+  await says(page, /second[^]*running[^]*first/);
+  const stop = await page.$("section[aria-label=Jobs] button");
+  assert.equal(await stop.evaluate((b) => b.ariaLabel), "Stop the ingest of second");
+  await stop.focus();
+  job.send(...text("another", "A knot holds."));
+  await says(page, /running[^]*another/);
+  assert.ok(await stop.evaluate((b) => b === document.activeElement), "the page took the focus away when it looked again");
   await shot(page, "progress");
   await accessible(page, "a running job");
-  await trained;
-  await page.waitForFunction(() => /second[^]*build 3 answers/.test(document.querySelector("main").innerText), { timeout: 15_000 });
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog[open]");
+  assert.match(await page.$eval("dialog", (d) => d.innerText), /Stop the ingest of second\?[^]*What it counted stays counted/);
+  await shot(page, "stopping");
+  await accessible(page, "a question before a job is stopped");
+  await page.keyboard.press("Enter"); // on Cancel, where the focus is
+  await page.waitForFunction(() => !document.querySelector("dialog"));
+  assert.ok(await stop.evaluate((b) => b === document.activeElement));
+  await page.keyboard.press("Enter");
+  await press(page, "dialog[open]", "Stop it");
+  await says(page, /second\s+cancelled/);
+  const answers = await job.ended;
+  assert.match(JSON.stringify(answers.at(-1)), /JOB_CANCELLED/);
+  await page.waitForFunction(() => document.activeElement.textContent === "Jobs"); // the button is gone
+  await says(page, /second no build is published[^]*2 documents/);
+});
+
+test("publish a build, and roll back", async (t) => {
+  const page = await visit(t, { path: "#/system", expected: /400/ });
+  const serving = async () => (await rpc("ngram.v1.BuildService/GetBuild", { model: "default" })).build.buildId;
+  await says(page, /build 2 answers/);
+  assert.deepEqual(await page.$$eval("tr[data-key] button", (l) => l.map((b) => b.ariaLabel)), ["Roll back build 2 of default", "Publish build 1 of default"]);
+  await press(page, ".card tr[data-key='1']", "Publish");
+  await page.waitForSelector("dialog[open]");
+  await accessible(page, "a question before a build is published");
+  await press(page, "dialog", "Cancel");
+  await press(page, ".card tr[data-key='1']", "Publish");
+  await shot(page, "publishing");
+  assert.equal(await serving(), 2);
+  await press(page, "dialog[open]", "Publish");
+  await says(page, /build 1 answers/);
+  assert.equal(await serving(), 1);
+  await page.waitForFunction(() => document.activeElement.textContent === "Models and builds" && document.getElementById("status").textContent === "Build 1 of default answers now");
+  await press(page, ".card tr[data-key='1']", "Roll back");
+  await press(page, "dialog[open]", "Roll back");
+  await says(page, /build 2 answers/);
+  assert.equal(await serving(), 2);
+  // There is nothing before it that it could go back to, and the page says so.
+  await press(page, ".card tr[data-key='2']", "Roll back");
+  await press(page, "dialog[open]", "Roll back");
+  await says(page, /No earlier build of model "default" is kept that served before build 2/);
+  // What the gate of the policy refuses is published only by a second decision.
+  await rpc("ngram.v1.BuildService/SetHeldOut", { model: "default", text: Buffer.from("The lantern walk begins at the door. Mara hangs the lantern by the quay.").toString("base64") });
+  await rpc("ngram.v1.BuildService/SetBuildPolicy", { model: "default", policy: { maxPerplexityIncrease: 0 } });
+  t.after(async () => {
+    await rpc("ngram.v1.BuildService/SetBuildPolicy", { model: "default", policy: {} });
+    await rpc("ngram.v1.BuildService/SetHeldOut", { model: "default" });
+  });
+  await press(page, ".card tr[data-key='1']", "Publish");
+  await press(page, "dialog[open]", "Publish");
+  await says(page, /perplexity[^]*Publish all the same/);
+  assert.equal(await serving(), 2);
+  await shot(page, "refused");
+  await accessible(page, "a build that the gate refuses");
+  await press(page, ".problem", "Publish all the same");
+  await says(page, /build 1 answers/);
+  assert.ok(!(await page.$(".problem")));
+  // What others do is seen too.
+  await rpc("ngram.v1.BuildService/PublishBuild", { model: "default", buildId: 2, force: true });
+  await says(page, /build 2 answers/);
   await shot(page, "system");
 });
 

@@ -1,6 +1,8 @@
 // Everything that the page shows is made here, of elements and text. A text never becomes HTML, whoever wrote it; the policy that the
 // page is served with (trusted types) would refuse it too.
 
+const listening = new WeakSet(); // elements with a listener
+
 // h makes an element. Of props, functions are listeners ("onclick"), "class" is the class, "share" a number from 0 to 1 that the
 // style sheet draws as the length of a bar, true and false set and leave out an attribute; the rest are attributes. Children are
 // elements, texts, numbers or arrays of them; null, undefined and false are nothing.
@@ -8,8 +10,10 @@ export function h(tag, props, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === undefined || value === null || value === false) continue;
-    if (typeof value === "function") node.addEventListener(name.slice(2), value);
-    else if (name === "class") node.className = value;
+    if (typeof value === "function") {
+      node.addEventListener(name.slice(2), value);
+      listening.add(node);
+    } else if (name === "class") node.className = value;
     else if (name === "share") node.style.setProperty("--share", String(Math.min(1, Math.max(0, value))));
     else if (name === "value") node.value = value;
     else node.setAttribute(name, value === true ? "" : String(value));
@@ -26,6 +30,38 @@ function parts(children) {
 export function show(node, ...children) {
   node.replaceChildren(...parts(children));
   return node;
+}
+
+// renew puts these children in the place of what a node holds, but leaves alone what is the same: so the focus, a click in progress and
+// the place of a reader stay where they are while the page looks again by itself. Of elements with a "data-key", only one with the same
+// key is the same; one that listens and changes is another, for what it hears changes too.
+export function renew(node, ...children) {
+  let old = node.firstChild;
+  const drop = (until) => {
+    while (old !== until) {
+      const gone = old;
+      old = old.nextSibling;
+      gone.remove();
+    }
+  };
+  for (const fresh of [...h("div", {}, children).childNodes]) {
+    const key = fresh.dataset?.key;
+    let same = old;
+    if (key !== undefined) while (same && same.dataset?.key !== key) same = same.nextSibling;
+    const equal = same?.isEqualNode(fresh);
+    if (!equal && (!same || same.dataset?.key !== key || same.nodeName !== fresh.nodeName || listening.has(fresh) || fresh.style?.length)) {
+      node.insertBefore(fresh, old); // what stood here is dropped below, or found later under its key
+      continue;
+    }
+    drop(same);
+    old = same.nextSibling;
+    if (equal) continue;
+    if (same.nodeType === Node.TEXT_NODE) { same.data = fresh.data; continue; }
+    for (const { name } of [...same.attributes]) if (!fresh.hasAttribute(name)) same.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) same.setAttribute(name, value);
+    renew(same, [...fresh.childNodes]);
+  }
+  drop(null);
 }
 
 // say tells a screen reader what happened.
@@ -61,7 +97,7 @@ export function table(caption, head, rows, props) {
   const numbers = head.map((c) => c.startsWith("#"));
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h("table", props,
-      h("caption", {}, caption),
+      h("caption", {}, h("span", {}, caption)),
       h("thead", {}, h("tr", {}, head.map((c, i) => h("th", { scope: "col", class: numbers[i] && "number" }, c.replace("#", ""))))),
       h("tbody", {}, rows.map(({ cells, ...row }) => h("tr", row, cells.map((c, i) => h(i === 0 ? "th" : "td", { scope: i === 0 && "row", class: numbers[i] && "number" }, c)))))));
 }
@@ -74,10 +110,10 @@ export function sheet(title, ...children) {
   return dialog;
 }
 
-// confirmed asks before something that cannot be taken back.
-export function confirmed(question, label) {
+// confirmed asks before something that others notice or that cannot be taken back; effect says what it does.
+export function confirmed(question, label, effect) {
   return new Promise((resolve) => {
-    const dialog = sheet(question, h("p", { class: "actions" },
+    const dialog = sheet(question, effect && h("p", {}, effect), h("p", { class: "actions" },
       button(label, () => { resolve(true); dialog.close(); }, { class: "strong" }),
       button("Cancel", () => dialog.close(), { autofocus: true })));
     dialog.addEventListener("close", () => resolve(false));

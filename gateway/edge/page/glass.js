@@ -2,7 +2,7 @@
 import { all, ask } from "./api.js";
 import { button, choice, count, entry, h, percent, plural, problem, say, show, table } from "./dom.js";
 import { tenant } from "./settings.js";
-import { spanPart, tokenPart } from "./word.js";
+import { spanPart, spoken, tokenPart } from "./word.js";
 
 const box = document.getElementById("glass");
 let opener = null;
@@ -176,7 +176,7 @@ function considered(told) {
     h("summary", {}, s.span ? `Concepts considered for “${short(s.text)}”` : `Why no concept spoke: ${silent[s.abstained] ?? (s.abstained || "not stored").replaceAll("_", " ")}`),
     table(`Threshold ${percent(s.threshold)}`, ["Concept", "#Probability", "Features", "Why not"], s.considered.map((c) => ({
       "aria-current": c.concept === s.span?.concept && "true",
-      cells: [c.concept, percent(c.probability), h("span", { class: "hint" }, (c.features ?? []).join(", ")), c.reason ?? ""],
+      cells: [c.concept, percent(c.probability), h("span", { class: "hint" }, spoken(c.features, ", ")), c.reason ?? ""],
     })))));
 }
 

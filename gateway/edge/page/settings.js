@@ -32,9 +32,9 @@ export function asSeed(text) {
   return text;
 }
 
-// models lists the names of models that can answer.
-export async function models() {
-  return (await ask("models/ListModels", { ...tenant(), pageSize: 1000 })).models ?? [];
+// models lists the models, those without a published build too.
+export async function models(signal) {
+  return (await ask("models/ListModels", { ...tenant(), pageSize: 1000 }, signal)).models ?? [];
 }
 
 // openSettings lets them be changed, then calls changed and tells it whether the person or the tenant is another one.

@@ -1,97 +1,80 @@
 // What is running and what there is: services, models, builds, jobs. It looks again by itself while the page can be seen.
-import { all, ask } from "./api.js";
-import { count, figure, h, moment, percent, plural, problem, show, table } from "./dom.js";
-import { tenant } from "./settings.js";
+import { ask } from "./api.js";
+import { modelCards } from "./builds.js";
+import { button, h, problem, renew, say, show, table } from "./dom.js";
+import { jobsTable, running } from "./jobs.js";
+import { models as listModels, tenant } from "./settings.js";
 
 export const title = "System";
 
-const name = (constant, prefix) => (constant ?? "").replace(prefix, "").toLowerCase().replaceAll("_", " ") || "–";
-const size = (bytes) => { let n = Number(bytes ?? 0); for (const unit of ["B", "kB", "MB", "GB"]) { if (n < 1000) return `${figure(n, 3)} ${unit}`; n /= 1000; } return `${figure(n, 3)} TB`; };
-
 export function view(main) {
-  const services = h("div");
-  const jobs = h("div");
-  const models = h("div");
+  const section = (label) => {
+    const heading = h("h2", { tabindex: "-1" }, label);
+    const said = h("div");
+    const node = h("div");
+    return { node, said, heading, whole: h("section", { class: "block", "aria-label": label }, heading, said, node) };
+  };
+  const jobs = section("Jobs");
+  const models = section("Models and builds");
+  const services = section("Services");
   const trouble = h("div");
-  show(main, h("h1", { tabindex: "-1" }, "System"), trouble,
-    h("section", { class: "block", "aria-label": "Jobs" }, h("h2", {}, "Jobs"), jobs),
-    h("section", { class: "block", "aria-label": "Models and builds" }, h("h2", {}, "Models and builds"), models),
-    h("section", { class: "block", "aria-label": "Services" }, h("h2", {}, "Services"), services));
+  show(main, h("h1", { tabindex: "-1" }, "System"), trouble, jobs.whole, models.whole, services.whole);
   const leave = new AbortController();
+  const asked = new Set(); // ids of jobs that were asked to stop
   let timer = 0;
   let known = ""; // what the builds were drawn for: they change when a job or a published build does
+  let looks = 0;
 
   async function look() {
+    clearTimeout(timer);
+    const turn = ++looks;
     let busy = false;
     try {
-      const [status, recent] = await Promise.all([
-        ask("gateway/GetStatus", tenant(), leave.signal),
-        ask("jobs/ListJobs", { ...tenant(), pageSize: 20 }, leave.signal),
-      ]);
+      const status = await ask("gateway/GetStatus", tenant(), leave.signal);
+      if (turn !== looks) return; // what was asked later is newer
+      renew(services.node, servicesTable(status)); // whatever the others answer
+      const [found, recent] = await Promise.all([listModels(leave.signal), ask("jobs/ListJobs", { ...tenant(), pageSize: 20 }, leave.signal)]);
       const list = recent.jobs ?? [];
-      busy = list.some((j) => j.state === "STATE_RUNNING");
+      busy = list.some(running);
+      const now = JSON.stringify([found, list.map((j) => [j.jobId, j.state])]);
+      const cards = now !== known && (await modelCards(found, actIn(models), leave.signal));
+      if (turn !== looks) return;
       show(trouble);
-      drawServices(services, status);
-      drawJobs(jobs, list);
-      const now = JSON.stringify([status.models, list.map((j) => [j.jobId, j.state])]);
-      if (now !== known) {
-        await drawModels(models, status.models ?? [], leave.signal);
-        known = now;
-      }
+      renew(jobs.node, jobsTable(list, asked, actIn(jobs)));
+      if (cards) renew(models.node, cards);
+      known = now;
     } catch (error) {
-      if (error.name === "AbortError") return;
-      show(trouble, problem(error));
+      if (error.name === "AbortError" || turn !== looks) return;
+      renew(trouble, problem(error));
     }
     timer = setTimeout(() => (document.hidden ? null : look()), busy ? 500 : 2000);
   }
-  const seen = () => { if (!document.hidden) { clearTimeout(timer); look(); } };
+
+  // actIn is for the buttons of a section: it does something, shows what came of it at once, and what went wrong with what can be done
+  // about it. A button that is gone by then leaves the focus to the section's heading.
+  const actIn = ({ said, heading }) => async function act(what) {
+    try {
+      const done = await what();
+      if (!done) return;
+      show(said);
+      say(done);
+      await look();
+    } catch (error) {
+      const [label, again] = error.action ?? [];
+      show(said, problem(error, label && button(label, () => act(again), { class: "strong" })));
+      await look();
+    }
+    if (document.activeElement === document.body) heading.focus();
+  };
+
+  const seen = () => { if (!document.hidden) look(); };
   document.addEventListener("visibilitychange", seen);
   look();
   return () => { leave.abort(); clearTimeout(timer); document.removeEventListener("visibilitychange", seen); };
 }
 
-function drawServices(node, status) {
-  show(node, table("Services behind the gateway", ["Service", "State", "Detail"], (status.peers ?? []).map((p) => ({
+function servicesTable(status) {
+  return [table("Services behind the gateway", ["Service", "State", "Detail"], (status.peers ?? []).map((p) => ({
     cells: [p.service, h("span", { class: `tag ${p.reachable ? "on" : "off"}` }, p.reachable ? "reachable" : "not reachable"), p.detail ?? ""],
-  }))), h("p", { class: "hint" }, `Version ${status.version ?? "unknown"}.`));
-}
-
-// drawJobs keeps what did not change, so that the place of a reader is kept too.
-function drawJobs(node, list) {
-  const drawn = JSON.stringify(list);
-  if (node.dataset.drawn === drawn) return;
-  node.dataset.drawn = drawn;
-  if (!list.length) {
-    show(node, h("p", { class: "hint" }, "None yet. Training and building are jobs: dbslm train, dbslm build."));
-    return;
-  }
-  show(node, table("The last 20", ["Job", "Model", "State", "Phase", "Progress", "Since"], list.map((j) => {
-    const total = Number(j.total ?? 0);
-    const share = total ? Number(j.done ?? 0) / total : undefined;
-    const running = j.state === "STATE_RUNNING";
-    return {
-      cells: [
-        name(j.kind, "KIND_") + (j.buildId ? ` ${j.buildId}` : ""), j.model, h("span", { class: `tag ${j.state === "STATE_DONE" ? "on" : j.state === "STATE_FAILED" ? "off" : ""}` }, name(j.state, "STATE_")),
-        j.message || j.phase || "",
-        running ? [h("progress", { max: 1, value: share, "aria-label": `${name(j.kind, "KIND_")} of ${j.model}` }), h("span", { class: "hint" }, share === undefined ? `${count(j.done)} done` : percent(share))] : j.done ? count(j.done) : "",
-        moment(j.createTime),
-      ],
-    };
-  })));
-}
-
-async function drawModels(node, models, signal) {
-  const cards = await Promise.all(models.map(async (m) => {
-    const builds = await all("builds/ListBuilds", { ...tenant(), model: m.name, pageSize: 50 }, "builds", 50, signal);
-    return h("div", { class: "card" },
-      h("p", { class: "value" }, h("b", {}, m.name), " ", m.publishedBuildId ? h("span", { class: "tag on" }, `build ${m.publishedBuildId} answers`) : h("span", { class: "tag off" }, "no build is published"),
-        m.stale && [" ", h("span", { class: "tag" }, "text was counted since")], m.trainingBy && [" ", h("span", { class: "tag" }, `training: ${m.trainingBy}`)]),
-      h("p", { class: "hint" }, `Order ${m.settings?.order ?? "?"} · ${plural(m.documents, "document")} · ${plural(m.tokens, "token")} · ${plural(m.vocabularySize, "word")} · n-grams ${(m.ngramCounts ?? []).map(count).join(" + ")}`),
-      builds.length > 0 && table(`Builds of ${m.name}`, ["Build", "State", "Estimator", "Storage", "#Words", "#N-grams", "#Size", "#Perplexity", "Made"], builds.map((b) => ({
-        "aria-current": b.published && "true",
-        cells: [b.buildId, b.failure || (b.published ? "published" : name(b.state, "STATE_")), name(b.smoothing, "SMOOTHING_"), name(b.storage, "STORAGE_"), count(b.vocabularySize), count((b.ngramCounts ?? []).reduce((sum, n) => sum + BigInt(n), 0n)),
-          b.sizeBytes ? size(b.sizeBytes) : "–", b.heldOut ? figure(b.heldOut.perplexity) : "–", moment(b.createTime)],
-      }))));
-  }));
-  show(node, h("div", { class: "cards" }, cards.length ? cards : h("p", { class: "hint" }, "No model yet: dbslm train TEXT makes one.")));
+  }))), h("p", { class: "hint" }, `Version ${status.version ?? "unknown"}.`)];
 }

@@ -4,7 +4,12 @@ import { copied, count, entry, figure, h, log, percent, plural, problem, show, t
 
 const roles = { ROLE_MATCHED: "found", ROLE_BACKED_OFF: "backed off", ROLE_ABSENT: "no such context", ROLE_INTERPOLATED: "mixed in" };
 
-const written = (tokens) => (tokens ?? []).map((t) => (t.text === "<s>" ? "⟨start⟩" : t.text === "</s>" ? "⟨end⟩" : t.text)).join(" ");
+const mark = (text) => text.replaceAll("<s>", "⟨start⟩").replaceAll("</s>", "⟨end⟩");
+
+const written = (tokens) => (tokens ?? []).map((t) => (/^<\/?s>$/.test(t.text) ? mark(t.text) : t.text)).join(" ");
+
+// spoken are the features that spoke for a concept, as one reads them.
+export const spoken = (features, between) => (features ?? []).map(mark).join(between);
 
 export function tokenPart({ segment, index, token, correction, label }, told, sources) {
   if (correction) return corrected(correction, told, token);
@@ -118,12 +123,12 @@ export function spanPart({ segment }) {
   const { span } = segment;
   let payload = {};
   try { payload = JSON.parse(span.payloadJson || "{}"); } catch { /* shown as it is below */ }
-  const features = (segment.considered ?? []).find((c) => c.concept === span.concept)?.features ?? [];
+  const features = spoken((segment.considered ?? []).find((c) => c.concept === span.concept)?.features, " · ");
   const slots = Object.entries(span.slotSources ?? {});
   return [
     h("h3", {}, "Said by the concept ", h("b", {}, span.concept)),
     h("p", { class: "sentence" }, span.signal ? "A signal had it speak." : `It was chosen with probability ${percent(span.probability)}; below ${percent(segment.threshold)} it would have said nothing.`),
-    features.length > 0 && h("p", { class: "hint" }, `What spoke for it: ${features.join(" · ")}`),
+    features && h("p", { class: "hint" }, `What spoke for it: ${features}`),
     segment.templateText && [h("h3", {}, `Template, version ${span.templateVersion}${span.languageCode ? `, ${span.languageCode}` : ""}`), h("pre", { tabindex: "0", role: "region", "aria-label": "Template" }, segment.templateText)],
     slots.length > 0 && table("Slots", ["Slot", "Value", "From"], slots.map(([name, source]) => ({ cells: [name, JSON.stringify(payload[name] ?? "")?.replace(/^"|"$/g, ""), origins[source] ?? source] }))),
     segment.provided && h("dl", { class: "facts" }, entry("Provider answered", segment.provided.payloadJson), entry("Provider failed", segment.provided.failure)),

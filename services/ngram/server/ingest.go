@@ -98,7 +98,7 @@ func trainerOf(ctx context.Context, name string) string {
 	if name != "" {
 		return name
 	}
-	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
+	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil && p.Addr.Network() != "bufconn" { // which is this process
 		return "a client at " + p.Addr.String()
 	}
 	return "an unnamed client"
