@@ -154,9 +154,7 @@ func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.G
 	if err != nil {
 		return setup, nil, err
 	}
-	if setup.Cache, err = build.cache(ctx, history, setup.Params.CacheWeight); err != nil {
-		return setup, nil, err
-	}
+	setup.Cache = build.cache(history, setup.Params.CacheWeight, stored.CacheWeights)
 	setup.PenaltyHistory = newest(history, setup.Params.PenaltyHistory)
 	header := &ngramv1.GenerateHeader{
 		BuildId:    uint32(build.Build.ID),
@@ -228,21 +226,17 @@ func (o opened) history(history []string) ([][]uint32, error) {
 	return texts, nil
 }
 
-// cache returns the session cache over the tokens of a history.
-func (o opened) cache(ctx context.Context, history [][]uint32, weight float64) (*decoding.SessionCache, error) {
+// cache returns the session cache over the tokens of a history, by the stored weights where none is asked for.
+func (o opened) cache(history [][]uint32, weight float64, stored []decoding.CacheStep) *decoding.SessionCache {
 	if weight == decoding.AutoCacheWeight {
 		tokens := len(slices.Concat(history...))
 		weight = 0
 		if tokens > 0 {
-			steps, err := o.CacheWeights(ctx)
-			if err != nil {
-				return nil, err
-			}
-			weight = decoding.CacheWeight(steps, tokens)
+			weight = decoding.CacheWeight(stored, tokens)
 		}
 	}
 	content := func(token uint32) bool { return len(text.ContentWords(o.spell(token), "")) > 0 }
-	return decoding.NewSessionCache(history, o.Unigrams.Mass, content, weight), nil
+	return decoding.NewSessionCache(history, o.Unigrams.Mass, content, weight)
 }
 
 // newest returns the last tokens of the texts, oldest first.

@@ -135,5 +135,13 @@ func TestProfilesAndBans(t *testing.T) {
 		if got := weight("the lamp"); got != 0.5 {
 			t.Errorf("with a row of its own the weight is %g", got)
 		}
+		// Rows of the model are read instead of those for all models, fewest tokens first, to the last bit.
+		exec(t, db, `INSERT INTO tbl_decode_cache_weights (model_id, tokens, weight)
+SELECT model_id, 1000, 0.75 FROM tbl_l1_model_names WHERE name = 'm'`)
+		exec(t, db, `INSERT INTO tbl_decode_cache_weights (model_id, tokens, weight)
+SELECT model_id, 1, 0.12345678901234567 FROM tbl_l1_model_names WHERE name = 'm'`)
+		if got := weight("the lamp"); got != 0.12345678901234567 {
+			t.Errorf("with rows of its own the weight is %.17g", got)
+		}
 	})
 }
