@@ -123,31 +123,31 @@ func (f frequencies) shortest() []list {
 	return lists
 }
 
-// The candidates, the conversation's recent corrections, facts and biases of three scopes, each arm bounded by itself, in one
-// statement. What is sorted and cut are ids: MariaDB would keep an intermediate table with long texts on the disk. Facts and
+// The candidates, the conversation's recent corrections, facts and biases of three scopes, as far as there are any, each arm bounded
+// by itself, in one statement. The bounds stand in the text: SQLite makes a new plan for every value that is bound to a LIMIT. What is sorted and cut are ids: MariaDB would keep an intermediate table with long texts on the disk. Facts and
 // biases stand in the columns of corrections; only the strength of a bias has a column of its own. CROSS JOIN is JOIN, except
 // that SQLite keeps the order: without statistics it would walk a whole tenant and look each row up among the ids.
 const (
 	selectCandidatesBefore = `SELECT 0 AS part, 0.0 AS strength, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM (`
 	selectList             = `SELECT correction_id, weight FROM (SELECT correction_id, ? AS weight FROM tbl_l2_correction_words
-  WHERE tenant = ? AND scope_key = ? AND word = ? ORDER BY correction_id DESC LIMIT ?) listed`
+  WHERE tenant = ? AND scope_key = ? AND word = ? ORDER BY correction_id DESC LIMIT 1000) listed`
 	selectListWithin = `SELECT l.correction_id, ? AS weight FROM (SELECT correction_id FROM tbl_l2_correction_words
-  WHERE tenant = ? AND scope_key = ? AND word = ? ORDER BY correction_id DESC LIMIT ?) listed
+  WHERE tenant = ? AND scope_key = ? AND word = ? ORDER BY correction_id DESC LIMIT 1000) listed
   CROSS JOIN tbl_l2_correction_words l ON l.tenant = ? AND l.scope_key = ? AND l.word = ? AND l.correction_id = listed.correction_id`
-	selectCandidatesAfter = `) hits GROUP BY correction_id ORDER BY SUM(weight) DESC, correction_id DESC LIMIT ?) found
+	selectCandidatesAfter = `) hits GROUP BY correction_id ORDER BY SUM(weight) DESC, correction_id DESC LIMIT 50) found
 CROSS JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = found.found_id`
-	selectRecent = ` UNION ALL SELECT 1 AS part, 0.0 AS strength, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM tbl_l2_correction_log
-  WHERE tenant = ? AND conversation_id = ? AND active = 1 ORDER BY created_at DESC, correction_id DESC LIMIT ?) recent
+	selectRecent = `SELECT 1 AS part, 0.0 AS strength, ` + correctionColumns + ` FROM (SELECT correction_id AS found_id FROM tbl_l2_correction_log
+  WHERE tenant = ? AND conversation_id = ? AND active = 1 ORDER BY created_at DESC, correction_id DESC LIMIT 5) recent
 CROSS JOIN tbl_l2_correction_log l ON l.tenant = ? AND l.correction_id = recent.found_id`
-	selectScopeFacts = ` UNION ALL SELECT 2 AS part, 0.0 AS strength, tenant, fact_id, '', scope, COALESCE(conversation_id, ''), user_id, model, '', '', value, '{}',
+	selectScopeFacts = `SELECT 2 AS part, 0.0 AS strength, tenant, fact_id, '', scope, COALESCE(conversation_id, ''), user_id, model, '', '', value, '{}',
   '', '', 0, 0, attribute, entity, created_at, 1, '', 1, '', '', '', ''
-FROM (SELECT fact_id AS found_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? AND active = 1 ORDER BY created_at DESC, fact_id DESC LIMIT ?) found
+FROM (SELECT fact_id AS found_id FROM tbl_l2_facts WHERE tenant = ? AND scope_key = ? AND active = 1 ORDER BY created_at DESC, fact_id DESC LIMIT 100) found
 CROSS JOIN tbl_l2_facts f ON f.tenant = ? AND f.fact_id = found.found_id`
-	selectScopeBiases = ` UNION ALL SELECT 3 AS part, strength_log10 AS strength, tenant, bias_id, '', scope, COALESCE(conversation_id, ''), user_id, model, COALESCE(correction_id, ''), '',
+	selectScopeBiases = `SELECT 3 AS part, strength_log10 AS strength, tenant, bias_id, '', scope, COALESCE(conversation_id, ''), user_id, model, COALESCE(correction_id, ''), '',
   pattern, '{}', sequence_text, COALESCE(then_text, ''), COALESCE(half_life_us, 0), COALESCE(expires_at, 0), '', '', created_at, is_regex, '', gap_words, '', '', '', ''
 FROM (SELECT bias_id AS found_id FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key IN (?,?,?) AND (anchor = '' OR `
 	selectScopeBiasesAfter = `) AND (expires_at IS NULL OR expires_at > ?)
-  ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, bias_id DESC LIMIT ?) found
+  ORDER BY CASE scope WHEN 'conversation' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, created_at DESC, bias_id DESC LIMIT 1000) found
 CROSS JOIN tbl_l2_token_bias b ON b.tenant = ? AND b.bias_id = found.found_id`
 )
 
@@ -171,14 +171,14 @@ func candidateQuery(tenant string, f frequencies) (string, []any) {
 		}
 		if l.within != "" {
 			query.WriteString(selectListWithin)
-			args = append(args, l.weight, tenant, l.scope, l.within, maxListed, tenant, l.scope, l.word)
+			args = append(args, l.weight, tenant, l.scope, l.within, tenant, l.scope, l.word)
 			continue
 		}
 		query.WriteString(selectList)
-		args = append(args, l.weight, tenant, l.scope, l.word, maxListed)
+		args = append(args, l.weight, tenant, l.scope, l.word)
 	}
 	query.WriteString(selectCandidatesAfter)
-	return query.String(), append(args, maxCandidates, tenant)
+	return query.String(), append(args, tenant)
 }
 
 // readCandidates returns the corrections that bear on a text.
@@ -205,24 +205,48 @@ type bearing struct {
 	said         memory.Said // window and message
 	now          time.Time
 	limit        int // of corrections
+	known        known
+}
+
+// known says of what there is anything to read; most conversations have nothing of it.
+type known struct{ recent, facts, biases bool }
+
+var everything = known{true, true, true}
+
+// bearingQuery reads what may bear on a text, of that which is known; "" when nothing is.
+func bearingQuery(b bearing) (query string, args []any) {
+	c := b.conversation
+	scopes := memory.ScopeKeys(c.ID, c.UserID, b.model)
+	var parts []string
+	if len(b.frequencies.shortest()) > 0 {
+		query, args = candidateQuery(c.Tenant, b.frequencies)
+		parts = append(parts, query)
+	}
+	if b.known.recent {
+		parts, args = append(parts, selectRecent), append(args, c.Tenant, c.ID, c.Tenant)
+	}
+	if b.known.facts {
+		for _, scope := range scopes {
+			parts, args = append(parts, selectScopeFacts), append(args, c.Tenant, scope, c.Tenant)
+		}
+	}
+	if b.known.biases {
+		args = append(args, c.Tenant, scopes[0], scopes[1], scopes[2])
+		condition := "1 = 1"
+		if words := folding.IndexWords(strings.Join(b.said.Folded, "")); len(words) <= maxBiasWords {
+			condition, args = wordCondition("anchor", words, args)
+		}
+		parts, args = append(parts, selectScopeBiases+condition+selectScopeBiasesAfter), append(args, micros(b.now), c.Tenant)
+	}
+	return strings.Join(parts, " UNION ALL "), args
 }
 
 // read fills in what bears on the person's message.
 func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) error {
-	c := b.conversation
-	scopes := memory.ScopeKeys(c.ID, c.UserID, b.model)
-	query, args := candidateQuery(c.Tenant, b.frequencies)
-	query, args = query+selectRecent, append(args, c.Tenant, c.ID, memory.RecentCorrection, c.Tenant)
-	for _, scope := range scopes {
-		query, args = query+selectScopeFacts, append(args, c.Tenant, scope, memory.MaxTurnFacts, c.Tenant)
+	query, args := bearingQuery(b)
+	if query == "" {
+		return nil
 	}
-	args = append(args, c.Tenant, scopes[0], scopes[1], scopes[2])
-	condition := "1 = 1"
-	if words := folding.IndexWords(strings.Join(b.said.Folded, "")); len(words) <= maxBiasWords {
-		condition, args = wordCondition("anchor", words, args)
-	}
-	query, args = query+selectScopeBiases+condition+selectScopeBiasesAfter, append(args, micros(b.now), maxBiases, c.Tenant)
-
 	var candidates, recent []memory.Correction
 	result, err := q.Query(ctx, query, args...)
 	err = rows(result, err, func(row database.Scanner) error {
@@ -259,6 +283,7 @@ func (p *PreparedTurn) read(ctx context.Context, q database.Querier, b bearing) 
 	slices.SortFunc(recent, func(a, b memory.Correction) int { // neither a join nor a union promises an order
 		return cmp.Or(newestFirst(a.Created, b.Created), strings.Compare(b.ID, a.ID))
 	})
+	scopes := memory.ScopeKeys(b.conversation.ID, b.conversation.UserID, b.model)
 	if err := p.stand(ctx, q, b, memory.Bearing(candidates, b.text, b.frequencies), recent, scopes[:]); err != nil {
 		return err
 	}

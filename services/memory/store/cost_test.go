@@ -205,7 +205,7 @@ func explain(t *testing.T, s *Store, c memory.Conversation) {
 	c = conversation(t, s, c)
 	ctx := t.Context()
 	r := request(t, c, "explained", "Is the harbour of topic17 open?")
-	b := bearing{conversation: c, model: "m", text: matching.NewText(r.Text), said: memory.Said{Messages: []string{r.Text}, Folded: []string{folding.Text(r.Text)}}, now: noon, limit: 5}
+	b := bearing{conversation: c, model: "m", text: matching.NewText(r.Text), said: memory.Said{Messages: []string{r.Text}, Folded: []string{folding.Text(r.Text)}}, now: noon, limit: 5, known: everything}
 	_, _, err := readWindowAndRequest(ctx, e, r, &b)
 	check := func(err error) {
 		t.Helper()

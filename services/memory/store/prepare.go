@@ -45,15 +45,20 @@ type PreparedTurn struct {
 	Rule    string
 }
 
-// The latest messages, as selectWindow has them, the message of this request if it was logged before, and how many corrections
-// are filed under each word of it. They are put in order here: MariaDB would sort a union with long texts on the disk.
+// The latest messages, as selectWindow has them, the message of this request if it was logged before, whether there are any
+// facts and biases, and how many corrections are filed under each word of the text. They are put in order here: MariaDB would sort
+// a union with long texts on the disk.
 const selectWindowAndRequest = `SELECT 0 AS part, ` + messageColumns + ` FROM tbl_l2_messages
 WHERE tenant = ? AND conversation_id = ? AND seq > ? AND content_end > ?
 UNION ALL
 SELECT 1 AS part, ` + messageColumns + ` FROM tbl_l2_messages
 WHERE tenant = ? AND conversation_id = ? AND request_id = ?
 UNION ALL
-SELECT 2 AS part, '', scope_key, corrections, '', '', '', '', 0, 0, word FROM tbl_l2_correction_word_counts
+SELECT 2 AS part, '', '', 0, '', '', '', '',
+  EXISTS (SELECT 1 FROM tbl_l2_facts WHERE tenant = ? AND scope_key IN (?,?,?) AND active = 1),
+  EXISTS (SELECT 1 FROM tbl_l2_token_bias WHERE tenant = ? AND scope_key IN (?,?,?)), ''
+UNION ALL
+SELECT 3 AS part, '', scope_key, corrections, '', '', '', '', 0, 0, word FROM tbl_l2_correction_word_counts
 WHERE tenant = ? AND scope_key IN (?,?,?) AND corrections > 0 AND `
 
 // PrepareTurn opens a turn: it logs the person's message and reads what a reply needs, in one transaction of at most eight
@@ -156,12 +161,14 @@ func (p *PreparedTurn) notice(latest []memory.Message) {
 // readWindowAndRequest returns the latest messages: those that the window may need, and at least those that noticing does.
 func readWindowAndRequest(ctx context.Context, q database.Querier, r TurnRequest, b *bearing) (latest []memory.Message, asked *memory.Message, err error) {
 	c := b.conversation
+	scopes := memory.ScopeKeys(c.ID, c.UserID, b.model)
 	condition, words := frequencyCondition(c, b.model, b.text)
 	result, err := q.Query(ctx, selectWindowAndRequest+condition, append([]any{
 		r.Tenant, c.ID, c.Messages() - max(r.Bounds.Messages(), noticing.Messages), c.ContentBytes - max(r.Bounds.Bytes(), noticing.Bytes),
 		r.Tenant, c.ID, r.RequestID,
+		r.Tenant, scopes[0], scopes[1], scopes[2], r.Tenant, scopes[0], scopes[1], scopes[2],
 	}, words...)...)
-	b.frequencies = frequencies{}
+	b.frequencies, b.known = frequencies{}, known{recent: c.Corrections > 0}
 	err = rows(result, err, func(row database.Scanner) error {
 		var part int
 		m, err := scanMessage(row, &part)
@@ -170,7 +177,9 @@ func readWindowAndRequest(ctx context.Context, q database.Querier, r TurnRequest
 			latest = append(latest, m)
 		case 1:
 			asked = &m
-		default: // a count stands in the columns of a message
+		case 2: // what there is, and below a count, stand in the columns of a message
+			b.known.facts, b.known.biases = m.End != 0, !m.Created.IsZero()
+		default:
 			b.frequencies.add(m.ConversationID, m.Content, m.Seq)
 		}
 		return err
@@ -225,7 +234,7 @@ func (s *Store) resume(ctx context.Context, tx *database.Tx, r TurnRequest, c me
 		return said, nil, err
 	}
 	if t.Pins.Model != b.model { // pinned by an earlier attempt: another scope's corrections bear on it
-		b.model = t.Pins.Model
+		b.model, b.known = t.Pins.Model, everything
 		if b.frequencies, err = readFrequencies(ctx, tx, c, b.model, b.text); err != nil {
 			return said, nil, err
 		}

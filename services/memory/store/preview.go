@@ -22,7 +22,7 @@ func (s *Store) PreviewTurn(ctx context.Context, r TurnRequest, now time.Time) (
 	}
 	b := bearing{
 		conversation: c, model: r.Pins.Model, text: matching.NewText(r.Text), said: memory.Said{Messages: []string{r.Text}, Folded: []string{folding.Text(r.Text)}},
-		now: now, limit: r.CorrectionLimit,
+		now: now, limit: r.CorrectionLimit, known: everything,
 	}
 	if b.frequencies, err = readFrequencies(ctx, s.db, c, b.model, b.text); err != nil {
 		return p, err
