@@ -140,11 +140,11 @@ func (p *player) say(what string) {
 	if p.control {
 		noticing = gatewayv1.Noticing_NOTICING_OFF
 	}
-	seed := uint64(p.turns)
+	seed, echo := uint64(p.turns), 0.0 // what was replied before shall not matter: in the control run it was something else
 	var err error
 	p.reply, err = p.s.gateway.Respond(p.t.Context(), &gatewayv1.RespondRequest{
 		RequestId: fmt.Sprint(p.turns), ConversationId: p.conversation, Text: what, Noticing: noticing,
-		Parameters: &ngramv1.DecodeParameters{Seed: &seed},
+		Parameters: &ngramv1.DecodeParameters{Seed: &seed, EchoPenalty: &echo},
 	})
 	if err != nil {
 		p.t.Fatal(err)

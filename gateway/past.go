@@ -177,8 +177,8 @@ func (p *past) rewrite(ctx context.Context, s *gatewayv1.TraceSegment, stages ui
 	ctx, cancel := context.WithCancel(ctx) // ends the stream when this returns
 	defer cancel()
 	stream, err := p.gateway.inference.Generate(ctx, &ngramv1.GenerateRequest{
-		Tenant: p.tenant, Model: p.model, BuildId: p.build, Parameters: params, History: said(p.trace.Instructions, p.window, p.asked.Content), StoredBans: bans,
-		Stages: stages, Explain: rows,
+		Tenant: p.tenant, Model: p.model, BuildId: p.build, Parameters: params, History: said(p.trace.Instructions, p.window, p.asked.Content),
+		EarlierReplies: replied(p.window), StoredBans: bans, Stages: stages, Explain: rows,
 	})
 	for err == nil {
 		var resp *ngramv1.GenerateResponse

@@ -124,17 +124,27 @@ func (t *turn) generateRequest(seed uint64) *ngramv1.GenerateRequest {
 		Parameters: params,
 		History:    said(t.req.Instructions, t.prepared.Window, t.req.Text),
 		Stages:     t.req.GetStages(),
+
+		EarlierReplies: replied(t.prepared.Window),
 	}
 }
 
 // said is what level 1 hears of a conversation: the instructions, the person's texts of the window and the newest one.
 func said(instructions []string, window *memoryv1.Window, text string) []string {
-	var texts []string
+	texts := last(append(textsOf(window, memoryv1.Sender_SENDER_USER), text), historyTexts-len(instructions))
+	return recent(append(slices.Clone(instructions), texts...))
+}
+
+// replied is what level 1 shall not say again: the replies of the window.
+func replied(window *memoryv1.Window) []string {
+	return recent(textsOf(window, memoryv1.Sender_SENDER_ASSISTANT))
+}
+
+func textsOf(window *memoryv1.Window, sender memoryv1.Sender) (texts []string) {
 	for _, m := range window.GetMessages() {
-		if m.Sender == memoryv1.Sender_SENDER_USER {
+		if m.Sender == sender {
 			texts = append(texts, m.Content)
 		}
 	}
-	texts = last(append(texts, text), historyTexts-len(instructions))
-	return recent(append(slices.Clone(instructions), texts...))
+	return texts
 }

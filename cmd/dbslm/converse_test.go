@@ -30,7 +30,7 @@ func serveWall(t *testing.T) string {
 func TestConversationSets(t *testing.T) {
 	inNewDir(t)
 	loft := filepath.Join(corpus(), "..")
-	succeed(t, "train", corpus(), "--order", "4", "--db", "s")
+	succeed(t, "train", corpus(), "--order", "6", "--db", "s")
 	bot, err := os.ReadFile(filepath.Join(loft, "bot.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestConversationSets(t *testing.T) {
 	if out := succeed(t, "concepts", "test", set, "--db", "s"); !strings.Contains(out, "answered") || strings.Contains(out, "ends well") {
 		t.Errorf("only what is expected is to be judged:\n%s", out)
 	}
-	r := decode[converse.Report](t, succeed(t, "converse", set, reserving, free, "--texts", corpus(), "--min", "0.95", "--db", "s", "--json"))
+	r := decode[converse.Report](t, succeed(t, "converse", set, reserving, free, "--texts", corpus(), "--copied", "20", "--min", "0.95", "--db", "s", "--json"))
 	if r.Turns < 100 {
 		t.Errorf("%d turns", r.Turns)
 	}

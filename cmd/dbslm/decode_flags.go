@@ -8,8 +8,8 @@ import (
 
 // decodeFlags are the decode parameters that a profile can hold.
 type decodeFlags struct {
-	numbers [9]float64
-	counts  [9]uint32
+	numbers [len(numberFlags)]float64
+	counts  [len(countFlags)]uint32
 	marks   bool
 	exact   bool
 }
@@ -33,6 +33,9 @@ var numberFlags = [...]numberFlag{
 	{"frequency-penalty", "subtract this many `log10` units for each time that a token was said, -20 to 20", func(p *ngramv1.DecodeParameters, v *float64) { p.FrequencyPenalty = v }},
 	{"repetition-penalty", "multiply the log probability of a token that was said by this `factor`, 0.1 to 10", func(p *ngramv1.DecodeParameters, v *float64) { p.RepetitionPenalty = v }},
 	{"length-penalty", "with --beam-width, divide the log probability of a reply by its length to this `power`, 0 to 10", func(p *ngramv1.DecodeParameters, v *float64) { p.LengthPenalty = v }},
+	{"short-penalty", "rank a reply of --best-of lower by this many `log10` units for each word missing from five, 0 to 20", func(p *ngramv1.DecodeParameters, v *float64) { p.ShortPenalty = v }},
+	{"seam-penalty", "rank it lower by this many `log10` units for each order that its n-grams lack, 0 to 20", func(p *ngramv1.DecodeParameters, v *float64) { p.SeamPenalty = v }},
+	{"echo-penalty", "rank it lower by this many `log10` units for each token beyond three said before, 0 to 20", func(p *ngramv1.DecodeParameters, v *float64) { p.EchoPenalty = v }},
 	{"cache-weight", "`weight` of the session cache over --history, 0 to 0.9; by the length of the history unless given", func(p *ngramv1.DecodeParameters, v *float64) { p.CacheWeight = v }},
 }
 

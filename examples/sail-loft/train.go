@@ -11,9 +11,8 @@ import (
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 )
 
-// order is the longest n-gram, in tokens. In so small a corpus most contexts were seen once or twice; five tokens are
-// what it takes for a sentence to remember how it began.
-const order = 5
+// order is the longest n-gram, in tokens: six are what it takes for a sentence to remember how it began, and to end as it did.
+const order = 6
 
 // train streams the corpus into the model. A document that was counted before is left as it is, so training
 // twice is free.

@@ -42,7 +42,7 @@ func TestDocument(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	messages := []*gatewayv1.TrainRequest{{Part: &gatewayv1.TrainRequest_Header{Header: &gatewayv1.TrainHeader{
-		Ingest: &ngramv1.IngestHeader{Model: "default", Settings: &ngramv1.ModelSettings{Order: 4}},
+		Ingest: &ngramv1.IngestHeader{Model: "default", Settings: &ngramv1.ModelSettings{Order: 6}},
 	}}}}
 	for _, file := range files {
 		text, err := os.ReadFile(file)

@@ -36,6 +36,9 @@ func (s *erasure) EraseSubject(ctx context.Context, req *conceptv1.EraseSubjectR
 			return nil, err
 		}
 	}
+	if err := s.store.Overwrite(ctx); err != nil {
+		return nil, err
+	}
 	return resp, nil
 }
 

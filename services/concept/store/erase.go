@@ -32,6 +32,9 @@ func (s *Store) SignalsOf(ctx context.Context, tenant, conversation string, each
 	}
 }
 
+// Overwrite has the store's files hold nothing any more of what was erased.
+func (s *Store) Overwrite(ctx context.Context) error { return s.db.Overwrite(ctx) }
+
 // EraseSignals removes the signals of a conversation, in transactions of at most 200, and returns how many there were.
 func (s *Store) EraseSignals(ctx context.Context, tenant, conversation string) (total int64, err error) {
 	for {

@@ -77,6 +77,9 @@ func (s *Store) erase(ctx context.Context, e Erasure, requestID string, now time
 			return e, err
 		}
 		if left == 0 {
+			if err := s.db.Overwrite(ctx); err != nil {
+				return e, err
+			}
 			e.Finished = true
 			_, err := s.db.Exec(ctx, updateErasure, 0, micros(now), tenant, e.id)
 			return e, err

@@ -70,6 +70,9 @@ type Setup struct {
 	Prompt []uint32
 	// ReplySoFar is what the reply says already; it counts for penalties and repeats.
 	ReplySoFar []uint32
+	// Earlier are the replies that were given before, a </s> behind each; a Panel ranks those lower that say the same again
+	// (Params.EchoPenalty).
+	Earlier []uint32
 	// PenaltyHistory is what else counts as said for the penalties.
 	PenaltyHistory []uint32
 	// Stages is how many of the likeliest tokens of every step are recorded stage by stage, besides the chosen one; 0
@@ -105,6 +108,7 @@ type Generator struct {
 	seen     []uint32 // the same as the model sees them
 	sentence sentence
 	ended    int // sentences
+	seams    seams
 	joined   int // lines without a sentence mark that were followed by another sentence
 	chosen   int // tokens
 	reason   Reason
@@ -154,6 +158,7 @@ func newGenerator(setup Setup, dist *Distribution) *Generator {
 		steering: newSteering(setup),
 		required: newRequired(setup),
 		copied:   newCopied(setup),
+		seams:    newSeams(setup),
 		balance:  &balance{},
 		stopper:  stopper{stops: setup.Params.Stop},
 		atOnce:   chosenAtOnce,
@@ -245,6 +250,7 @@ func (g *Generator) take(contexts []*lookup.Context, choice Choice, at int) Even
 	}
 	g.chosen++
 	g.copied.said(candidate.Token, candidate.Matched, contexts)
+	g.seams.said(candidate.Token, len(contexts)+1-candidate.Matched)
 	return g.accept(event, candidate.Token)
 }
 

@@ -14,11 +14,13 @@ import (
 //
 // Best is the reply with the highest merit, the first one among equals: a reply that ended as a sentence before one
 // that was cut; then the information of the cached words it says, less something for a heading that runs into a
-// sentence, for a question, for every word missing from five and for every token beyond 25. Where that is equal, the
-// reply whose tokens are likelier on average. A panel of one is a Generator.
+// sentence, for a question, for every word missing from five, for every token beyond 25, for seams and for what an
+// earlier reply said as well. Where that is equal, the reply whose tokens are likelier on average. A panel of one is a
+// Generator.
 type Panel struct {
 	members  []*member
 	cache    *SessionCache
+	earlier  []uint32
 	contexts [][]uint32
 }
 
@@ -35,8 +37,8 @@ const (
 	joinPenalty     = 3
 	forcedPenalty   = 10 // for each required sequence that was said because the reply ended
 	questionPenalty = 1
-	shortReply      = 5   // words
-	shortPenalty    = 0.5 // for each word missing
+	shortReply      = 5 // words
+	freeEcho        = 3 // tokens that a reply may have in a row with an earlier one
 	// fluencyShare makes the mean log10 of the tokens, at most a few units, decide between equals only.
 	fluencyShare = 1e-3
 )
@@ -44,7 +46,7 @@ const (
 // NewPanel begins setup.Params.BestOf replies. The first has the seed of the request, the others seeds derived
 // from it.
 func NewPanel(setup Setup) *Panel {
-	p := &Panel{cache: setup.Cache.without(setup.ReplySoFar)}
+	p := &Panel{cache: setup.Cache.without(setup.ReplySoFar), earlier: setup.Earlier}
 	dist := NewDistribution(setup.Unigrams)
 	seed := setup.Params.Seed
 	for i := range max(1, setup.Params.BestOf) {
@@ -146,7 +148,10 @@ func (p *Panel) merit(m *member) float64 {
 	}
 	merit := p.cache.relevance(tokens)
 	merit -= float64(longPenalty * float64(max(0, len(tokens)-longReply)))
-	merit -= float64(shortPenalty * float64(max(0, shortReply-words)))
+	params := m.generator.setup.Params
+	merit -= float64(params.ShortPenalty * float64(max(0, shortReply-words)))
+	merit -= float64(params.SeamPenalty * float64(m.generator.seams.orders))
+	merit -= float64(params.EchoPenalty * float64(max(0, p.echo(tokens)-freeEcho)))
 	merit -= float64(joinPenalty * float64(m.generator.joined))
 	merit -= float64(forcedPenalty * float64(m.generator.required.forced))
 	merit += float64(fluencyShare * (fluency / float64(max(1, len(tokens)))))
@@ -157,6 +162,22 @@ func (p *Panel) merit(m *member) float64 {
 		merit -= questionPenalty
 	}
 	return merit
+}
+
+// echo is the length of the longest run of tokens that an earlier reply has as well.
+func (p *Panel) echo(tokens []uint32) int {
+	longest := 0
+	runs := make([]int, len(tokens)+1) // runs[i] ends with the i-th token and the one at hand of the earlier replies
+	for _, earlier := range p.earlier {
+		for i := len(tokens); i > 0; i-- {
+			runs[i] = runs[i-1] + 1
+			if tokens[i-1] != earlier {
+				runs[i] = 0
+			}
+			longest = max(longest, runs[i])
+		}
+	}
+	return longest
 }
 
 // isWord tells words and numbers from marks.

@@ -45,6 +45,10 @@ type Params struct {
 	// LengthPenalty is the power of its length by which the log10 probability of a reply is divided, for the rank it has in a
 	// Beam. In [0, 10].
 	LengthPenalty float64
+	// ShortPenalty, SeamPenalty and EchoPenalty rank the replies of a Panel, in log10 units: what a reply loses for each word
+	// missing from five, for each order by which the n-gram of a token is shorter than the longest there could be, and for
+	// each token beyond three of the longest run that an earlier reply has as well. In [0, 20].
+	ShortPenalty, SeamPenalty, EchoPenalty float64
 	// NoRepeatNGram forbids to repeat an n-gram of this length within the reply; 0 allows it.
 	NoRepeatNGram int
 	// BalanceMarks keeps quotation marks and brackets in pairs, and closes at the end of the reply what is still open.
@@ -92,9 +96,12 @@ func DefaultParams() Params {
 		TopP:              0.95,
 		TypicalP:          1,
 		MaxBackoff:        0,
-		BestOf:            8,
+		BestOf:            16,
 		RepetitionPenalty: 1,
 		LengthPenalty:     1,
+		ShortPenalty:      3,
+		SeamPenalty:       1.5,
+		EchoPenalty:       1,
 		NoRepeatNGram:     4,
 		BalanceMarks:      true,
 		MaxTokens:         60,
@@ -103,11 +110,12 @@ func DefaultParams() Params {
 	}
 }
 
-// PlainParams are the parameters of the profile "plain": the model's own distribution, without truncation or steering.
+// PlainParams are the parameters of the profile "plain": the model's own distribution, without truncation or steering. What it
+// sets must not change: replies whose traces lack a parameter, for they are older than it, are drawn again with these.
 func PlainParams() Params {
 	return Params{
 		Temperature: 1, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders, BestOf: 1, RepetitionPenalty: 1, LengthPenalty: 1, MaxTokens: 60,
-		MaxSentences: 1,
+		MaxSentences: 1, ShortPenalty: 0.5,
 	}
 }
 
@@ -151,6 +159,9 @@ func (p Params) Validate() []Violation {
 	whole("max_copied", p.MaxCopied, 0, MaxCopiedLimit)
 	whole("beam_width", p.BeamWidth, 0, MaxBeamWidth)
 	within("length_penalty", p.LengthPenalty, 0, MaxLength, false)
+	within("short_penalty", p.ShortPenalty, 0, MaxPenalty, false)
+	within("seam_penalty", p.SeamPenalty, 0, MaxPenalty, false)
+	within("echo_penalty", p.EchoPenalty, 0, MaxPenalty, false)
 	if p.BeamWidth > 0 && p.Temperature == 0 {
 		violations = append(violations, Violation{"beam_width", "needs a temperature above 0: at 0 a step leaves one token, and there is nothing to search"})
 	}

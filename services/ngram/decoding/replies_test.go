@@ -51,6 +51,9 @@ func inventedModel(t *testing.T) toy {
 	return model
 }
 
+// firstRanked is the first kind whose replies are ranked as by default today.
+const firstRanked = 14
+
 // replies draws replies with many kinds of parameters and writes down every bit that matters.
 func replies(t *testing.T) string {
 	t.Helper()
@@ -95,11 +98,25 @@ func replies(t *testing.T) string {
 		},
 		func(s *Setup) { s.Params.BeamWidth, s.Params.LengthPenalty, s.Params.TopK = 4, 0.7, 20 },
 		func(s *Setup) { s.Params.BeamWidth, s.Params.MaxSentences, s.Required = 3, 2, [][]uint32{{9, 12}} },
+		func(*Setup) {},
+		func(s *Setup) {
+			s.Params.MaxBackoff = 0
+			s.Earlier = []uint32{17, 23, 44, lookup.End, 165, 9, 12, lookup.End}
+		},
+		func(s *Setup) {
+			s.Params.ShortPenalty, s.Params.SeamPenalty, s.Params.EchoPenalty, s.Params.MaxSentences = 4, 0.25, 2, 2
+			s.Sequences = []Sequence{{Tokens: []uint32{9, 12}, Strength: 1.25}}
+		},
 	} {
 		for seed := range uint64(12) {
 			setup := model.setup(BreakSentence, func(s *Setup) {
 				s.Params = DefaultParams()
 				s.Params.MaxBackoff = AllOrders
+				ranked := s.Params
+				s.Params.BestOf, s.Params.ShortPenalty, s.Params.SeamPenalty, s.Params.EchoPenalty = 8, 0.5, 0, 0 // as traces without them mean
+				if i >= firstRanked {
+					s.Params = ranked
+				}
 				s.Cache = NewSessionCache([][]uint32{{17, 23, 44}, {5, 17, 61, 33}}, func(uint32) float64 { return 1e-3 }, func(uint32) bool { return true }, 0.12)
 				change(s)
 				s.Params.Seed = seed

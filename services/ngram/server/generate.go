@@ -150,11 +150,19 @@ func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.G
 		}
 		setup.ReplySoFar = build.ids(setup.ReplySoFar, sentence)
 	}
-	history, err := build.history(request.GetHistory())
+	history, err := build.texts(request.GetHistory(), "history")
 	if err != nil {
 		return setup, nil, err
 	}
 	setup.Cache = build.cache(history, setup.Params.CacheWeight, stored.CacheWeights)
+	earlier, err := build.texts(request.GetEarlierReplies(), "earlier_replies")
+	if err != nil {
+		return setup, nil, err
+	}
+	for i := range earlier {
+		earlier[i] = append(earlier[i], lookup.End)
+	}
+	setup.Earlier = newest(earlier, decoding.MaxHistory)
 	setup.PenaltyHistory = newest(history, setup.Params.PenaltyHistory)
 	header := &ngramv1.GenerateHeader{
 		BuildId:    uint32(build.Build.ID),
@@ -186,24 +194,24 @@ func (o opened) prompt(written string) ([]uint32, error) {
 	return tokens[1:], nil
 }
 
-// history returns the tokens of the texts. Text that a person typed is not cut as a model of foreign tokens
+// texts returns the tokens of the texts of a field. Text that a person typed is not cut as a model of foreign tokens
 // expects it, so what such a model does not know is looked for word by word.
-func (o opened) history(history []string) ([][]uint32, error) {
+func (o opened) texts(list []string, field string) ([][]uint32, error) {
 	size := 0
-	for _, written := range history {
+	for _, written := range list {
 		size += len(written)
 	}
 	if size > maxHistoryBytes {
 		text := fmt.Sprintf("must have at most %d bytes together, not %d", maxHistoryBytes, size)
-		return nil, errors.New(errors.InvalidArgument, "HISTORY_TOO_LONG", "the history %s; send the latest texts", text).Field("history", text)
+		return nil, errors.New(errors.InvalidArgument, "HISTORY_TOO_LONG", "%s %s; send the latest texts", field, text).Field(field, text)
 	}
 	words, err := o.words()
 	if err != nil {
 		return nil, err
 	}
-	texts := make([][]uint32, len(history))
-	for i, written := range history {
-		sentences, err := o.split(written, fmt.Sprintf("history[%d]", i))
+	texts := make([][]uint32, len(list))
+	for i, written := range list {
+		sentences, err := o.split(written, fmt.Sprintf("%s[%d]", field, i))
 		if err != nil {
 			return nil, err
 		}
@@ -215,7 +223,7 @@ func (o opened) history(history []string) ([][]uint32, error) {
 				}
 				pieces, err := words.Split(string(token.Text))
 				if err != nil {
-					return nil, errors.Wrap(err, errors.InvalidArgument, "INVALID_TEXT", "history[%d]: %s", i, errors.Public(err))
+					return nil, errors.Wrap(err, errors.InvalidArgument, "INVALID_TEXT", "%s[%d]: %s", field, i, errors.Public(err))
 				}
 				for _, piece := range pieces {
 					texts[i] = o.ids(texts[i], piece)

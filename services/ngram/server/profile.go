@@ -29,6 +29,9 @@ type profile struct {
 	MaxCopiedExact    *bool    `json:"max_copied_exact,omitempty"`
 	BeamWidth         *int     `json:"beam_width,omitempty"`
 	LengthPenalty     *float64 `json:"length_penalty,omitempty"`
+	ShortPenalty      *float64 `json:"short_penalty,omitempty"`
+	SeamPenalty       *float64 `json:"seam_penalty,omitempty"`
+	EchoPenalty       *float64 `json:"echo_penalty,omitempty"`
 	NoRepeatNGram     *int     `json:"no_repeat_ngram,omitempty"`
 	BalanceMarks      *bool    `json:"balance_marks,omitempty"`
 	MaxTokens         *int     `json:"max_tokens,omitempty"`
@@ -52,7 +55,8 @@ func asProfile(p *ngramv1.DecodeParameters) profile {
 		Temperature: p.Temperature, TopK: number(p.TopK), TopP: p.TopP, MinP: p.MinP, TypicalP: p.TypicalP, MaxBackoff: number(p.MaxBackoff),
 		BestOf: number(p.BestOf), PresencePenalty: p.PresencePenalty, FrequencyPenalty: p.FrequencyPenalty, RepetitionPenalty: p.RepetitionPenalty,
 		PenaltyHistory: number(p.PenaltyHistory), MaxCopied: number(p.MaxCopied), MaxCopiedExact: p.MaxCopiedExact,
-		BeamWidth: number(p.BeamWidth), LengthPenalty: p.LengthPenalty, NoRepeatNGram: number(p.NoRepeatNgram), BalanceMarks: p.BalanceMarks,
+		BeamWidth: number(p.BeamWidth), LengthPenalty: p.LengthPenalty,
+		ShortPenalty: p.ShortPenalty, SeamPenalty: p.SeamPenalty, EchoPenalty: p.EchoPenalty, NoRepeatNGram: number(p.NoRepeatNgram), BalanceMarks: p.BalanceMarks,
 		MaxTokens: number(p.MaxTokens), MaxSentences: number(p.MaxSentences), CacheWeight: p.CacheWeight,
 	}
 }
@@ -61,7 +65,8 @@ func asProfile(p *ngramv1.DecodeParameters) profile {
 func profileOf(p decoding.Params) profile {
 	all := profile{
 		&p.Temperature, &p.TopK, &p.TopP, &p.MinP, &p.TypicalP, &p.MaxBackoff, &p.BestOf, &p.PresencePenalty, &p.FrequencyPenalty,
-		&p.RepetitionPenalty, &p.PenaltyHistory, &p.MaxCopied, &p.MaxCopiedExact, &p.BeamWidth, &p.LengthPenalty, &p.NoRepeatNGram, &p.BalanceMarks, &p.MaxTokens, &p.MaxSentences, &p.CacheWeight,
+		&p.RepetitionPenalty, &p.PenaltyHistory, &p.MaxCopied, &p.MaxCopiedExact, &p.BeamWidth, &p.LengthPenalty, &p.ShortPenalty, &p.SeamPenalty,
+		&p.EchoPenalty, &p.NoRepeatNGram, &p.BalanceMarks, &p.MaxTokens, &p.MaxSentences, &p.CacheWeight,
 	}
 	if p.CacheWeight == decoding.AutoCacheWeight {
 		all.CacheWeight = nil
@@ -86,6 +91,9 @@ func (p profile) over(params *decoding.Params) {
 	set(&params.MaxCopiedExact, p.MaxCopiedExact)
 	set(&params.BeamWidth, p.BeamWidth)
 	set(&params.LengthPenalty, p.LengthPenalty)
+	set(&params.ShortPenalty, p.ShortPenalty)
+	set(&params.SeamPenalty, p.SeamPenalty)
+	set(&params.EchoPenalty, p.EchoPenalty)
 	set(&params.NoRepeatNGram, p.NoRepeatNGram)
 	set(&params.BalanceMarks, p.BalanceMarks)
 	set(&params.MaxTokens, p.MaxTokens)
@@ -100,6 +108,7 @@ func (p profile) told() *ngramv1.DecodeParameters {
 		BestOf: unsigned(p.BestOf), PresencePenalty: p.PresencePenalty, FrequencyPenalty: p.FrequencyPenalty, RepetitionPenalty: p.RepetitionPenalty,
 		PenaltyHistory: unsigned(p.PenaltyHistory), MaxCopied: unsigned(p.MaxCopied), MaxCopiedExact: p.MaxCopiedExact,
 		BeamWidth: unsigned(p.BeamWidth), LengthPenalty: p.LengthPenalty, NoRepeatNgram: unsigned(p.NoRepeatNGram),
+		ShortPenalty: p.ShortPenalty, SeamPenalty: p.SeamPenalty, EchoPenalty: p.EchoPenalty,
 		BalanceMarks: p.BalanceMarks, MaxTokens: unsigned(p.MaxTokens), MaxSentences: unsigned(p.MaxSentences), CacheWeight: p.CacheWeight,
 	}
 }

@@ -1510,6 +1510,13 @@ type DecodeParameters struct {
 	LengthPenalty *float64 `protobuf:"fixed64,29,opt,name=length_penalty,json=lengthPenalty,proto3,oneof" json:"length_penalty,omitempty"`
 	// Keep quotation marks and brackets in pairs, and close at the end what is still open. Default true.
 	BalanceMarks *bool `protobuf:"varint,26,opt,name=balance_marks,json=balanceMarks,proto3,oneof" json:"balance_marks,omitempty"`
+	// What a segment loses in the ranking of best_of, in log10 units, for each word missing from five, in [0, 20]. Default 3.
+	ShortPenalty *float64 `protobuf:"fixed64,31,opt,name=short_penalty,json=shortPenalty,proto3,oneof" json:"short_penalty,omitempty"`
+	// What it loses for each order by which the n-gram that a token was found by is shorter than the longest there could be,
+	// in [0, 20]: pieces of different sentences are sewn together there. Default 1.5.
+	SeamPenalty *float64 `protobuf:"fixed64,32,opt,name=seam_penalty,json=seamPenalty,proto3,oneof" json:"seam_penalty,omitempty"`
+	// What it loses for each token beyond three of the longest run that one of earlier_replies has as well, in [0, 20]. Default 1.
+	EchoPenalty *float64 `protobuf:"fixed64,33,opt,name=echo_penalty,json=echoPenalty,proto3,oneof" json:"echo_penalty,omitempty"`
 	// Ids of tokens never said: each as SequenceBias.token_id. At most 64.
 	BanTokens     []uint32 `protobuf:"varint,30,rep,packed,name=ban_tokens,json=banTokens,proto3" json:"ban_tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1742,6 +1749,27 @@ func (x *DecodeParameters) GetBalanceMarks() bool {
 	return false
 }
 
+func (x *DecodeParameters) GetShortPenalty() float64 {
+	if x != nil && x.ShortPenalty != nil {
+		return *x.ShortPenalty
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetSeamPenalty() float64 {
+	if x != nil && x.SeamPenalty != nil {
+		return *x.SeamPenalty
+	}
+	return 0
+}
+
+func (x *DecodeParameters) GetEchoPenalty() float64 {
+	if x != nil && x.EchoPenalty != nil {
+		return *x.EchoPenalty
+	}
+	return 0
+}
+
 func (x *DecodeParameters) GetBanTokens() []uint32 {
 	if x != nil {
 		return x.BanTokens
@@ -1768,6 +1796,8 @@ type GenerateRequest struct {
 	ReplySoFar string `protobuf:"bytes,7,opt,name=reply_so_far,json=replySoFar,proto3" json:"reply_so_far,omitempty"`
 	// Parameters.
 	Parameters *DecodeParameters `protobuf:"bytes,8,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	// What was replied lately, oldest first; see echo_penalty. At most 64 texts, 1 MiB together; the newest 4,096 tokens count.
+	EarlierReplies []string `protobuf:"bytes,11,rep,name=earlier_replies,json=earlierReplies,proto3" json:"earlier_replies,omitempty"`
 	// Return, for each token, what the stages of decoding made of this many of the likeliest candidates; at most 50, 0 for
 	// none.
 	Stages uint32 `protobuf:"varint,9,opt,name=stages,proto3" json:"stages,omitempty"`
@@ -1862,6 +1892,13 @@ func (x *GenerateRequest) GetReplySoFar() string {
 func (x *GenerateRequest) GetParameters() *DecodeParameters {
 	if x != nil {
 		return x.Parameters
+	}
+	return nil
+}
+
+func (x *GenerateRequest) GetEarlierReplies() []string {
+	if x != nil {
+		return x.EarlierReplies
 	}
 	return nil
 }
@@ -3925,7 +3962,7 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05 \x01(\x80\x02R\x04text\x12\x1c\n" +
 	"\x04like\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x04like\x12 \n" +
-	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xd9\x0e\n" +
+	"\x06source\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06source\"\xd8\x10\n" +
 	"\x10DecodeParameters\x12!\n" +
 	"\aprofile\x18\x01 \x01(\tB\a\xbaH\x04r\x02(@R\aprofile\x12@\n" +
 	"\vtemperature\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x12#\n" +
@@ -3961,7 +3998,10 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\n" +
 	"beam_width\x18\x1c \x01(\rB\a\xbaH\x04*\x02\x18 H\x13R\tbeamWidth\x88\x01\x01\x12E\n" +
 	"\x0elength_penalty\x18\x1d \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x14R\rlengthPenalty\x88\x01\x01\x12(\n" +
-	"\rbalance_marks\x18\x1a \x01(\bH\x15R\fbalanceMarks\x88\x01\x01\x12-\n" +
+	"\rbalance_marks\x18\x1a \x01(\bH\x15R\fbalanceMarks\x88\x01\x01\x12C\n" +
+	"\rshort_penalty\x18\x1f \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x00\x00\x00H\x16R\fshortPenalty\x88\x01\x01\x12A\n" +
+	"\fseam_penalty\x18  \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x00\x00\x00H\x17R\vseamPenalty\x88\x01\x01\x12A\n" +
+	"\fecho_penalty\x18! \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x004@)\x00\x00\x00\x00\x00\x00\x00\x00H\x18R\vechoPenalty\x88\x01\x01\x12-\n" +
 	"\n" +
 	"ban_tokens\x18\x1e \x03(\rB\x0e\xbaH\v\x92\x01\b\x10@\"\x04*\x02 \x00R\tbanTokensB\x0e\n" +
 	"\f_temperatureB\b\n" +
@@ -3987,7 +4027,10 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"\x11_max_copied_exactB\r\n" +
 	"\v_beam_widthB\x11\n" +
 	"\x0f_length_penaltyB\x10\n" +
-	"\x0e_balance_marks\"\xfa\x03\n" +
+	"\x0e_balance_marksB\x10\n" +
+	"\x0e_short_penaltyB\x0f\n" +
+	"\r_seam_penaltyB\x0f\n" +
+	"\r_echo_penalty\"\xb5\x04\n" +
 	"\x0fGenerateRequest\x12/\n" +
 	"\x06tenant\x18\x01 \x01(\tB\x17\xbaH\x14r\x12(@2\x0e^(\\S(.*\\S)?)?$R\x06tenant\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -4001,7 +4044,9 @@ const file_dbslm_ngram_v1_inference_proto_rawDesc = "" +
 	"replySoFar\x12@\n" +
 	"\n" +
 	"parameters\x18\b \x01(\v2 .dbslm.ngram.v1.DecodeParametersR\n" +
-	"parameters\x12\x1f\n" +
+	"parameters\x129\n" +
+	"\x0fearlier_replies\x18\v \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10@\"\x06r\x04(\x80\x80@R\x0eearlierReplies\x12\x1f\n" +
 	"\x06stages\x18\t \x01(\rB\a\xbaH\x04*\x02\x182R\x06stages\x12;\n" +
 	"\vstored_bans\x18\n" +
 	" \x01(\v2\x1a.dbslm.ngram.v1.StoredBansR\n" +
