@@ -35,7 +35,7 @@ func newChat(a *app) *cobra.Command {
 		Long: `Hold a conversation with a model, at a terminal or line by line from standard input; or answer one --prompt.
 
 Commands in a conversation: ` + strings.Join(commandNames(), " ") + `.
-:help tells what they do; Ctrl-D leaves too.`,
+:help tells what they do. Ctrl-C stops a reply; Ctrl-D leaves, and so does Ctrl-C while nothing is said.`,
 		Example: `  dbslm chat
   dbslm chat --prompt "Remind me what we discussed." --conversation 0193e4a1-…
   dbslm chat --server 127.0.0.1:7400 --seed 7`,
@@ -186,7 +186,7 @@ func (c *chat) loop(ctx context.Context) error {
 	lines := newLineReader(c.streams, "you> ")
 	defer lines.close()
 	for c.options.maxTurns == 0 || c.turns < c.options.maxTurns {
-		line, err := lines.read(ctx)
+		line, err := c.listen(ctx, lines)
 		if err == io.EOF || ctx.Err() != nil {
 			return nil // Ctrl-D and Ctrl-C leave cleanly
 		}
@@ -197,13 +197,32 @@ func (c *chat) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		leave, err := c.said(ctx, strings.TrimSpace(line))
+		answering, heard := lines.untilCtrlC(ctx)
+		leave, err := c.said(answering, strings.TrimSpace(line))
+		stopped := answering.Err() != nil
+		heard()
 		if leave || ctx.Err() != nil {
 			return nil
+		}
+		if stopped { // by Ctrl-C, while something was said: what was stored of it stays, and the conversation goes on
+			c.last = ""
+			fmt.Fprintln(c.err, "stopped; Ctrl-D leaves")
+			continue
 		}
 		c.report(err)
 	}
 	return nil
+}
+
+// listen reads the next line. Ctrl-C ends it, as the end of the input does.
+func (c *chat) listen(ctx context.Context, lines *lineReader) (string, error) {
+	ctx, heard := lines.untilCtrlC(ctx)
+	defer heard()
+	line, err := lines.read(ctx)
+	if ctx.Err() != nil {
+		return "", io.EOF
+	}
+	return line, err
 }
 
 // said takes one line: a command, something to answer, or nothing.

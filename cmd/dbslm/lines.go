@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
 
 	"dbslm/pkg/errors"
@@ -22,6 +24,7 @@ type lineReader struct {
 	out    io.Writer
 	editor *liner.State // nil off a terminal
 	reader *bufio.Reader
+	ctrlC  chan os.Signal // at a terminal; nobody reads it, but while it is there Ctrl-C does not end the process
 }
 
 func newLineReader(s streams, prompt string) *lineReader {
@@ -29,6 +32,9 @@ func newLineReader(s streams, prompt string) *lineReader {
 	if terminal(s.in) && terminal(s.out) {
 		r.editor = liner.NewLiner()
 		r.editor.SetCtrlCAborts(true)
+		signal.Reset(os.Interrupt)
+		r.ctrlC = make(chan os.Signal, 1)
+		signal.Notify(r.ctrlC, os.Interrupt)
 	} else {
 		r.reader = bufio.NewReaderSize(s.in, 64<<10)
 	}
@@ -97,9 +103,18 @@ func readLine(r *bufio.Reader) (string, error) {
 	}
 }
 
+// untilCtrlC is a context that ends with Ctrl-C too, if there is somebody who goes on after it.
+func (r *lineReader) untilCtrlC(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.editor == nil {
+		return ctx, func() {}
+	}
+	return signal.NotifyContext(ctx, os.Interrupt)
+}
+
 // close restores the terminal.
 func (r *lineReader) close() {
 	if r.editor != nil {
 		_ = r.editor.Close()
+		signal.Stop(r.ctrlC)
 	}
 }

@@ -35,6 +35,12 @@ func main() {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, s streams) int {
+	if terminal(s.out) {
+		s.out = &visible{to: s.out}
+	}
+	if terminal(s.err) {
+		s.err = &visible{to: s.err}
+	}
 	out := &output{Writer: s.out}
 	s.out = out
 	root := newRoot(s)

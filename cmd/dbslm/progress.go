@@ -18,9 +18,9 @@ type progress struct {
 func newProgress(s streams) *progress {
 	p := &progress{lines: s.out}
 	if terminal(s.err) {
-		p.bars = mpb.New(mpb.WithOutput(s.err), mpb.WithWidth(40))
+		p.bars = mpb.New(mpb.WithOutput(behind(s.err).(io.Writer)), mpb.WithWidth(40)) // it moves the cursor
 		if terminal(s.out) {
-			p.lines = p.bars
+			p.lines = &visible{to: p.bars}
 		}
 	}
 	return p
@@ -40,7 +40,7 @@ func (p *progress) set(phase string, done, total uint64, bytes bool) {
 		}
 		// Made with a total, a bar ends itself when it is full, and a phase could not go on.
 		p.current = p.bars.AddBar(0,
-			mpb.PrependDecorators(decor.Name(phase, decor.WCSyncSpaceR)),
+			mpb.PrependDecorators(decor.Name(shown(phase), decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(counters, speed, decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)))
 	}
 	p.current.SetTotal(int64(max(total, done)), false)

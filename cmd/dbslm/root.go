@@ -24,11 +24,22 @@ type streams struct {
 
 // terminal reports whether a stream is a terminal.
 func terminal(stream any) bool {
-	if out, ok := stream.(*output); ok {
-		stream = out.Writer
-	}
-	f, ok := stream.(*os.File)
+	f, ok := behind(stream).(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// behind is the stream to which this program's own writers write.
+func behind(stream any) any {
+	for {
+		switch s := stream.(type) {
+		case *output:
+			stream = s.Writer
+		case *visible:
+			stream = s.to
+		default:
+			return stream
+		}
+	}
 }
 
 // app is what every command shares: the streams and the global flags.
