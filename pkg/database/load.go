@@ -58,6 +58,9 @@ func (tx *Tx) load(ctx context.Context, table string, columns []string, replace 
 	if len(columns) == 0 || !isIdentifier(table) || !allIdentifiers(columns) {
 		return 0, tx.fail(errors.New(errors.Internal, reasonUse, "Load needs a table and columns that are plain names, not %q %q", table, columns))
 	}
+	if err := tx.opened(ctx); err != nil {
+		return 0, err
+	}
 	tx.busy = true
 	defer func() { tx.busy = false }()
 	l := &load{tx: tx, table: table, columns: columns, replace: replace, fill: fill}

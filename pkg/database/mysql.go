@@ -78,6 +78,7 @@ func (db *DB) openMySQL(ctx context.Context) error {
 	cfg = cfg.Clone()
 	cfg.DBName = db.name()
 	cfg.MaxAllowedPacket = db.my.maxPacket
+	cfg.MultiStatements = true // see together.go
 	if connector, err = mysql.NewConnector(cfg); err != nil {
 		return mapError(ctx, err)
 	}
@@ -176,6 +177,7 @@ type session struct {
 	driverConn
 	server *myServer
 	id     int64
+	last   driver.Result // of the latest statement that returned no rows
 }
 
 func newSession(ctx context.Context, conn driver.Conn, server *myServer) (*session, error) {
@@ -209,6 +211,7 @@ func newSession(ctx context.Context, conn driver.Conn, server *myServer) (*sessi
 func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	res, err := s.driverConn.ExecContext(ctx, query, args)
 	s.killIfAbandoned(ctx, err)
+	s.last = res
 	return res, err
 }
 

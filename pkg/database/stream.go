@@ -43,6 +43,9 @@ func (tx *Tx) Stream(ctx context.Context, query string, args []any, row func(Row
 	if err := tx.ready(false); err != nil {
 		return err
 	}
+	if err := tx.opened(ctx); err != nil {
+		return err
+	}
 	tx.busy = true
 	defer func() { tx.busy = false }()
 	return tx.fail(tx.db.streamOn(ctx, tx.conn, query, args, row))

@@ -26,6 +26,7 @@ type Tx struct {
 	db    *DB
 	conn  *sql.Conn
 	write bool
+	begun bool  // the database knows of it
 	again bool  // it ran before
 	err   error // first error, mapped
 	open  *Rows // result not yet closed
@@ -97,9 +98,11 @@ func (db *DB) attempt(ctx context.Context, write, ranBefore bool, f func(tx *Tx)
 			db.log.WarnContext(ctx, "returning a connection failed", "error", err)
 		}
 	}()
-	if err := tx.begin(ctx); err != nil {
-		tx.rollback(ctx) // MySQL may have begun although the answer was lost
-		return retryable(err, true), err
+	if !tx.withFirst() {
+		if err := tx.begin(ctx); err != nil {
+			tx.rollback(ctx) // MySQL may have begun although the answer was lost
+			return retryable(err, true), err
+		}
 	}
 	defer func() {
 		if !tx.ended { // f panicked
@@ -129,14 +132,20 @@ func (db *DB) attempt(ctx context.Context, write, ranBefore bool, f func(tx *Tx)
 	return false, nil
 }
 
+const startTransaction = "START TRANSACTION"
+
+// withFirst reports whether the transaction begins together with its first statement, in one round trip; see conn.
+func (tx *Tx) withFirst() bool { return tx.db.dialect == MySQL && tx.write }
+
 func (tx *Tx) begin(ctx context.Context) error {
+	tx.begun = true
 	switch {
 	case tx.db.dialect == SQLite && tx.write:
 		return tx.control(ctx, "BEGIN IMMEDIATE")
 	case tx.db.dialect == SQLite:
 		return tx.control(ctx, "BEGIN")
 	case tx.write:
-		return tx.control(ctx, "START TRANSACTION")
+		return tx.control(ctx, startTransaction)
 	}
 	if err := tx.control(ctx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
 		return err
@@ -147,6 +156,10 @@ func (tx *Tx) begin(ctx context.Context) error {
 func (tx *Tx) commit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
+	if !tx.begun {
+		tx.ended = true
+		return nil
+	}
 	err := tx.control(ctx, "COMMIT")
 	tx.ended = err == nil
 	if err != nil && errors.KindOf(err) == errors.DeadlineExceeded {
@@ -159,6 +172,9 @@ func (tx *Tx) commit(ctx context.Context) error {
 func (tx *Tx) rollback(ctx context.Context) {
 	tx.ended = true
 	tx.closeRows()
+	if !tx.begun {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	err := tx.control(ctx, "ROLLBACK")
@@ -214,7 +230,7 @@ func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*Rows, erro
 	if err := tx.ready(false); err != nil {
 		return nil, err
 	}
-	rows, err := tx.db.queryOn(ctx, tx.conn, query, args, func(err error) {
+	rows, err := tx.db.queryOn(ctx, tx.on(), query, args, func(err error) {
 		tx.open = nil
 		_ = tx.fail(err)
 	})
@@ -235,6 +251,6 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (affected int
 	if err := tx.ready(true); err != nil {
 		return 0, err
 	}
-	affected, err = tx.db.execOn(ctx, tx.conn, query, args)
+	affected, err = tx.db.execOn(ctx, tx.on(), query, args)
 	return affected, tx.fail(err)
 }

@@ -50,7 +50,7 @@ func (tx *Tx) Upsert(ctx context.Context, table string, columns, key []string, u
 		if n == size {
 			full = query
 		}
-		if _, err := tx.db.execOn(ctx, tx.conn, query, args); err != nil {
+		if _, err := tx.db.execOn(ctx, tx.on(), query, args); err != nil {
 			return tx.fail(err)
 		}
 		rows = rows[n:]

@@ -118,10 +118,17 @@ WHERE tenant = ? AND conversation_id = ?`
 
 // writeConversation stores what changes in a conversation that this transaction has locked.
 func writeConversation(ctx context.Context, tx *database.Tx, c memory.Conversation) error {
-	_, err := tx.Exec(ctx, updateConversation, flag(c.Archived), c.UserMessages, c.AssistantMessages, c.CommittedTurns,
-		c.FailedTurns, c.Corrections, c.ContentBytes, nullMicros(c.First), nullMicros(c.Last), nullString(c.OpenTurnID), nullMicros(c.OpenUntil), micros(c.Updated),
-		c.Carried, c.Tenant, c.ID)
+	_, err := tx.ExecAll(ctx, changedConversation(c))
 	return err
+}
+
+// changedConversation is what writeConversation does.
+func changedConversation(c memory.Conversation) database.Command {
+	return database.Command{SQL: updateConversation, Args: []any{
+		flag(c.Archived), c.UserMessages, c.AssistantMessages, c.CommittedTurns,
+		c.FailedTurns, c.Corrections, c.ContentBytes, nullMicros(c.First), nullMicros(c.Last), nullString(c.OpenTurnID), nullMicros(c.OpenUntil), micros(c.Updated),
+		c.Carried, c.Tenant, c.ID,
+	}}
 }
 
 // ArchiveConversation closes a conversation for new turns; an open one may still be committed.

@@ -24,14 +24,13 @@ func scanMessage(row database.Scanner, more ...any) (memory.Message, error) {
 const insertMessage = `INSERT INTO tbl_l2_messages (tenant, conversation_id, seq, message_id, request_id, turn_id, sender, finish_reason, content_end, created_at, content)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-// writeMessage logs a message and makes it findable by its words, which its writer worked out before the transaction.
-func writeMessage(ctx context.Context, tx *database.Tx, tenant string, m memory.Message, words []string) error {
-	_, err := tx.Exec(ctx, insertMessage, tenant, m.ConversationID, m.Seq, m.ID, nullString(m.RequestID), nullString(m.TurnID),
-		string(m.Sender), m.FinishReason, m.End, micros(m.Created), m.Content)
-	if err != nil {
-		return err
-	}
-	return indexMessage(ctx, tx, tenant, m.ID, words)
+// loggedMessage logs a message and makes it findable by its words, which its writer worked out before the transaction.
+func loggedMessage(tenant string, m memory.Message, words []string) []database.Command {
+	log := database.Command{SQL: insertMessage, Args: []any{
+		tenant, m.ConversationID, m.Seq, m.ID, nullString(m.RequestID), nullString(m.TurnID),
+		string(m.Sender), m.FinishReason, m.End, micros(m.Created), m.Content,
+	}}
+	return append([]database.Command{log}, wordsOfMessage(tenant, m.ID, words)...)
 }
 
 const (
@@ -68,10 +67,8 @@ func (s *Store) AppendMessage(ctx context.Context, tenant string, m memory.Messa
 		}
 		stored = m
 		c, stored.Seq, stored.End = c.Append(m.Sender, len(m.Content), m.Created)
-		if err := writeMessage(ctx, tx, tenant, stored, words); err != nil {
-			return err
-		}
-		return writeConversation(ctx, tx, c)
+		_, err = tx.ExecAll(ctx, append(loggedMessage(tenant, stored, words), changedConversation(c))...)
+		return err
 	})
 	return stored, err
 }
@@ -255,12 +252,12 @@ func questionBefore(ctx context.Context, q database.Querier, k memory.Correction
 	return question, reply, err
 }
 
-// addReply logs a reply to a turn as the conversation's last message.
-func addReply(ctx context.Context, tx *database.Tx, c memory.Conversation, t memory.Turn, id string, reply Reply, words []string, now time.Time) (memory.Conversation, memory.Message, error) {
+// replyTo returns the reply to a turn as the conversation's last message.
+func replyTo(c memory.Conversation, t memory.Turn, id string, reply Reply, now time.Time) (memory.Conversation, memory.Message) {
 	m := memory.Message{
 		ID: id, ConversationID: c.ID, TurnID: t.ID, Sender: memory.SenderAssistant,
 		Content: reply.Content, FinishReason: reply.FinishReason, Created: now,
 	}
 	c, m.Seq, m.End = c.Append(m.Sender, len(m.Content), now)
-	return c, m, writeMessage(ctx, tx, c.Tenant, m, words)
+	return c, m
 }

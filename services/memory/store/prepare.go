@@ -129,13 +129,8 @@ func (s *Store) PrepareTurn(ctx context.Context, r TurnRequest, now time.Time) (
 		}
 		c.OpenTurnID, c.OpenUntil = turnID, p.Turn.LeaseUntil
 		p.Conversation = c
-		if err := writeMessage(ctx, tx, r.Tenant, p.UserMessage, words); err != nil {
-			return err
-		}
-		if err := addTurn(ctx, tx, p.Turn); err != nil {
-			return err
-		}
-		return writeConversation(ctx, tx, c)
+		_, err = tx.ExecAll(ctx, append(loggedMessage(r.Tenant, p.UserMessage, words), addedTurn(p.Turn), changedConversation(c))...)
+		return err
 	})
 	if err == nil {
 		err = refusal

@@ -28,6 +28,12 @@ func messageWords(content string) []string { return matching.MessageTerms(conten
 
 // indexMessage makes a message findable by its words.
 func indexMessage(ctx context.Context, tx *database.Tx, tenant, id string, words []string) error {
+	_, err := tx.ExecAll(ctx, wordsOfMessage(tenant, id, words)...)
+	return err
+}
+
+// wordsOfMessage is what indexMessage does; nothing for a message without words.
+func wordsOfMessage(tenant, id string, words []string) []database.Command {
 	if len(words) == 0 {
 		return nil
 	}
@@ -35,8 +41,7 @@ func indexMessage(ctx context.Context, tx *database.Tx, tenant, id string, words
 	for _, word := range words {
 		args = append(args, tenant, word, id)
 	}
-	_, err := tx.Exec(ctx, insertMessageWords+database.Values(len(words), 3), args...)
-	return err
+	return []database.Command{{SQL: insertMessageWords + database.Values(len(words), 3), Args: args}}
 }
 
 // unindexMessage takes a message out of the index.

@@ -53,28 +53,27 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tbl_l2_reply_builds b WHERE b.tenant = ? AND b.model = ? AND b.ngram_build_id = ? AND b.forgotten_at IS NULL`
 )
 
-// writeTrace stores the trace of a reply. The row of the build that wrote it is held shared until the transaction ends: a build
-// is forgotten before that or after it.
-func (s *Store) writeTrace(ctx context.Context, tx *database.Tx, tenant string, m memory.Message, t memory.Trace, packed packedTrace) error {
+// addedTrace stores the trace of a reply. The row of the build that wrote it is held shared until the transaction ends: a build
+// is forgotten before that or after it. Where there is no such row, nothing is stored; see addTraceOfNewBuild.
+func (s *Store) addedTrace(tenant string, m memory.Message, t memory.Trace, packed packedTrace) database.Command {
 	args := []any{
 		tenant, m.ID, t.Version, t.Model, t.NgramBuildID, t.ConceptBuildID, len(t.Body), micros(m.Created), packed.body,
 		packed.detailOrNull(), packed.since(m.Created),
 	}
 	if t.NgramBuildID == 0 {
-		_, err := tx.Exec(ctx, insertTrace, args...)
-		return err
+		return database.Command{SQL: insertTrace, Args: args}
 	}
-	args = append(args, tenant, t.Model, int64(t.NgramBuildID))
-	n, err := tx.Exec(ctx, insertTraceOfBuild+s.shareRow, args...)
-	if err != nil || n > 0 {
-		return err
-	}
-	// The first reply of this build, or a build that is gone.
+	return database.Command{SQL: insertTraceOfBuild + s.shareRow, Args: append(args, tenant, t.Model, int64(t.NgramBuildID))}
+}
+
+// addTraceOfNewBuild stores a trace that addedTrace did not: it is of the first reply of its build, or of a build that is gone.
+func (s *Store) addTraceOfNewBuild(ctx context.Context, tx *database.Tx, tenant string, t memory.Trace, add database.Command) error {
 	row := [][]any{{tenant, t.Model, int64(t.NgramBuildID), nil}}
 	if err := tx.Upsert(ctx, "tbl_l2_reply_builds", replyBuildColumns, replyBuildColumns[:3], nil, row); err != nil {
 		return err
 	}
-	if n, err = tx.Exec(ctx, insertTraceOfBuild+s.shareRow, args...); err == nil && n == 0 {
+	n, err := tx.Exec(ctx, add.SQL, add.Args...)
+	if err == nil && n == 0 {
 		err = memory.BuildIsForgotten(t.Model, t.NgramBuildID)
 	}
 	return err

@@ -38,10 +38,11 @@ const insertTurn = `INSERT INTO tbl_l2_turns (tenant, turn_id, conversation_id, 
   user_message_id, user_seq, failure, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)`
 
-func addTurn(ctx context.Context, tx *database.Tx, t memory.Turn) error {
-	_, err := tx.Exec(ctx, insertTurn, t.Tenant, t.ID, t.ConversationID, t.RequestID, string(t.State), micros(t.LeaseUntil),
-		int64(t.Pins.Seed), t.Pins.Model, t.Pins.NgramBuildID, t.Pins.ConceptBuildID, t.UserMessageID, t.UserSeq, micros(t.Created))
-	return err
+func addedTurn(t memory.Turn) database.Command {
+	return database.Command{SQL: insertTurn, Args: []any{
+		t.Tenant, t.ID, t.ConversationID, t.RequestID, string(t.State), micros(t.LeaseUntil),
+		int64(t.Pins.Seed), t.Pins.Model, t.Pins.NgramBuildID, t.Pins.ConceptBuildID, t.UserMessageID, t.UserSeq, micros(t.Created),
+	}}
 }
 
 const updateTurn = `UPDATE tbl_l2_turns SET state = ?, lease_until = ?, reply_message_id = ?, reply_seq = ?, failure = ?, closed_at = ?
@@ -49,15 +50,22 @@ WHERE tenant = ? AND turn_id = ? AND state = 'open'`
 
 // writeTurn stores what changes in a turn that was read under its conversation's lock and was open.
 func writeTurn(ctx context.Context, tx *database.Tx, t memory.Turn) error {
+	n, err := tx.ExecAll(ctx, changedTurn(t))
+	if err == nil && n[0] != 1 {
+		err = memory.ChangedMeanwhile("turn", t.ID)
+	}
+	return err
+}
+
+// changedTurn is what writeTurn does: one row, unless somebody else was there.
+func changedTurn(t memory.Turn) database.Command {
 	var replySeq any
 	if t.ReplySeq > 0 {
 		replySeq = t.ReplySeq
 	}
-	n, err := tx.Exec(ctx, updateTurn, string(t.State), micros(t.LeaseUntil), nullString(t.ReplyMessageID), replySeq, t.Failure, nullMicros(t.Closed), t.Tenant, t.ID)
-	if err == nil && n != 1 {
-		err = memory.ChangedMeanwhile("turn", t.ID)
-	}
-	return err
+	return database.Command{SQL: updateTurn, Args: []any{
+		string(t.State), micros(t.LeaseUntil), nullString(t.ReplyMessageID), replySeq, t.Failure, nullMicros(t.Closed), t.Tenant, t.ID,
+	}}
 }
 
 const expireTurn = `UPDATE tbl_l2_turns SET state = ?, failure = ?, closed_at = ? WHERE tenant = ? AND turn_id = ? AND state = 'open'`
@@ -176,21 +184,25 @@ func (s *Store) CommitTurn(ctx context.Context, tenant, id string, reply Reply, 
 			refusal = memory.TurnHasFailed(t) // after the closing is committed
 			return failTurn(ctx, tx, c, t)
 		}
-		if c, m, err = addReply(ctx, tx, c, current, replyID, reply, words, now); err != nil {
-			return err
-		}
-		if reply.Trace != nil {
-			if err := s.writeTrace(ctx, tx, tenant, m, *reply.Trace, packed); err != nil {
-				return err
-			}
-		}
+		c, m = replyTo(c, current, replyID, reply, now)
 		t = current.Commit(m.ID, m.Seq, now)
-		if err := writeTurn(ctx, tx, t); err != nil {
-			return err
-		}
 		c.OpenTurnID, c.OpenUntil, c.Carried = "", time.Time{}, reply.Carried
 		c.CommittedTurns++
-		return writeConversation(ctx, tx, c)
+		writes := append([]database.Command{changedTurn(t), changedConversation(c)}, loggedMessage(tenant, m, words)...)
+		if reply.Trace != nil {
+			writes = append(writes, s.addedTrace(tenant, m, *reply.Trace, packed))
+		}
+		n, err := tx.ExecAll(ctx, writes...)
+		if err != nil {
+			return err
+		}
+		if n[0] != 1 {
+			return memory.ChangedMeanwhile("turn", t.ID)
+		}
+		if reply.Trace != nil && n[len(n)-1] == 0 {
+			return s.addTraceOfNewBuild(ctx, tx, tenant, *reply.Trace, writes[len(writes)-1])
+		}
+		return nil
 	})
 	if err == nil {
 		err = refusal
