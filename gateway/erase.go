@@ -113,6 +113,7 @@ func (e *erasing) release() error {
 
 // signals has level 3 remove what it has of conversations and of the person.
 func (e *erasing) signals(conversations []string) error {
+	defer e.gateway.deciding.forgetAll()
 	for begin := 0; begin == 0 || begin < len(conversations); begin += eraseConversations { // a person may have been observed outside of conversations
 		resp, err := e.gateway.erasure.EraseSubject(e.stream.Context(), &conceptv1.EraseSubjectRequest{
 			Tenant: e.req.Tenant, UserId: e.req.Subject.GetUserId(), ConversationIds: conversations[begin:min(begin+eraseConversations, len(conversations))],

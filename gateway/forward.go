@@ -36,6 +36,9 @@ func (g *Gateway) forwarded() []forwarding {
 				ngramv1.File_dbslm_ngram_v1_rebuild_proto:
 				f.changed = g.published.forgetAll
 			}
+			if peer == g.peers.Concept { // examples, and what was learnt of use, make another build
+				f.changed = g.deciding.forgetAll
+			}
 			out = append(out, f)
 		}
 		return out

@@ -5,7 +5,7 @@
 // memory.CommitTurn (the reply and its trace are logged) → concept.ConfirmSignals. turn.go tells it in this
 // order; docs/decisions/0040 and 0041 say what happens when any of these calls fails.
 //
-// The gateway owns no table. What it knows between two calls is a cache of published build ids, one second
+// The gateway owns no table. What it knows between two calls is a cache of the builds that serve, one second
 // old at most. A peer that is down degrades a reply and is named in its trace; only memory is indispensable,
 // because an unlogged turn would break the promise that every reply can be traced.
 package gateway
@@ -70,7 +70,8 @@ type Gateway struct {
 	audit         conceptv1.AuditServiceClient
 
 	places    chan struct{} // one for each turn that is worked on
-	published publishedBuilds
+	published published[*ngramv1.Model]
+	deciding  published[uint32] // builds of bots
 	providers providers
 	observing observer
 }
@@ -114,7 +115,14 @@ func New(peers Peers, options Options) *Gateway {
 		signals:       conceptv1.NewSignalServiceClient(peers.Concept),
 		audit:         conceptv1.NewAuditServiceClient(peers.Concept),
 	}
-	g.published.models = g.models
+	g.published.ask = func(ctx context.Context, tenant, model string) (*ngramv1.Model, error) {
+		resp, err := g.models.GetModel(ctx, &ngramv1.GetModelRequest{Tenant: tenant, Model: model})
+		return resp.GetModel(), err
+	}
+	g.deciding.ask = func(ctx context.Context, tenant, bot string) (uint32, error) {
+		resp, err := g.predictions.GetDecidingBuild(ctx, &conceptv1.GetDecidingBuildRequest{Tenant: tenant, Bot: bot})
+		return resp.GetBuildId(), err
+	}
 	g.providers.dial = options.Dial
 	return g
 }

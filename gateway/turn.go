@@ -147,11 +147,11 @@ func (t *turn) findModel(ctx context.Context) (*ngramv1.Model, error) {
 func (t *turn) findBot(ctx context.Context) (uint32, error) {
 	ctx, cancel := part(ctx, modelTimeout)
 	defer cancel()
-	resp, err := t.gateway.predictions.GetDecidingBuild(ctx, &conceptv1.GetDecidingBuildRequest{Tenant: t.req.Tenant, Bot: t.req.Bot})
+	build, err := t.gateway.deciding.get(ctx, t.req.Tenant, t.req.Bot)
 	if kind := errors.KindOf(err); err != nil && (kind == errors.NotFound || kind == errors.InvalidArgument) {
 		return 0, err
 	}
-	return resp.GetBuildId(), nil
+	return build, nil
 }
 
 // announce tells the caller of a stream that the turn is open. A caller who is gone already ends it.
