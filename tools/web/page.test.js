@@ -175,6 +175,10 @@ test("click a word and see its rows", async (t) => {
   await accessible(page, "the glass box");
   await press(page, "#glass", "Replay");
   await page.waitForFunction(() => /Every byte is the same/.test(document.getElementById("glass").innerText));
+  // The build before did not know Mara.
+  assert.match(await say(page, "What does Mara light at dusk?"), /Mara/);
+  await press(page, ".reply:last-child", "Look inside");
+  await page.waitForSelector("#glass select");
   await page.select("#glass select", "1");
   await press(page, "#glass", "Replay");
   await page.waitForFunction(() => document.querySelector("#glass mark"));
@@ -254,6 +258,24 @@ test("what cannot be done is said, with what to do", async (t) => {
   await page.waitForFunction(() => /A seed is a whole number/.test(document.querySelector(".problem")?.innerText));
 });
 
+test("a service that is down hides nothing of the others", async (t) => {
+  const page = await visit(t, { path: "#/system", expected: /ListJobs/ });
+  await says(page, /build 2 answers/);
+  await page.setRequestInterception(true);
+  let down = true;
+  page.on("request", (r) => {
+    if (!down) r.continue();
+    else if (r.url().endsWith("/ListJobs")) r.respond({ status: 503, contentType: "application/json", body: JSON.stringify({ code: 14, message: "ngram cannot be reached" }) });
+    else if (r.url().endsWith("/GetStatus")) r.respond({ contentType: "application/json", body: JSON.stringify({ peers: [{ service: "ngram", detail: "connection refused" }, { service: "memory", reachable: true }] }) });
+    else r.continue();
+  });
+  await says(page, /Ngram cannot be reached[^]*build 2 answers[^]*ngram\s+not reachable\s+connection refused\s+memory\s+reachable/);
+  await accessible(page, "a service that is down");
+  await shot(page, "down");
+  down = false;
+  await page.waitForFunction(() => !document.querySelector(".problem")); // it looks again by itself
+});
+
 test("with the keyboard alone", async (t) => {
   const page = await visit(t);
   const focused = () => page.evaluate(() => { const a = document.activeElement; return a.getAttribute("aria-label") ?? a.textContent.trim(); });
@@ -312,7 +334,18 @@ test("on a phone, in the dark, without motion", async (t) => {
     await fits(page, view);
     await shot(page, `phone-${view}`);
     await accessible(page, `${view} on a phone`);
+    if (view !== "compare") continue;
+    await press(page, "main form", "Compare");
+    await page.waitForSelector("main table");
+    await fits(page, "a comparison");
+    await page.$eval(".versus", (v) => v.scrollIntoView());
+    await shot(page, "phone-compared");
+    await accessible(page, "a comparison on a phone");
   }
+  await press(page, "header", "Settings");
+  await page.waitForSelector("dialog[open] select");
+  await fits(page, "the settings");
+  await shot(page, "phone-settings");
 });
 
 test("memory: remember, hold more widely, revoke", async (t) => {

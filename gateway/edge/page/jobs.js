@@ -27,7 +27,7 @@ export function jobsTable(jobs, asked, act) {
   });
   return table("The last 20", ["Job", "Model", "State", "Progress", "Phase", "Since"], jobs.map((j) => ({
     "data-key": j.jobId,
-    cells: [kind(j), j.model, state(j, asked, stop), progress(j), j.message || j.phase || "", moment(j.createTime)],
+    cells: [kind(j), j.model, state(j, asked, stop), progress(j), j.message || (running(j) && j.phase) || "", moment(j.createTime)],
   })));
 }
 
