@@ -65,7 +65,6 @@ func refusals() map[string][]badInput {
 			{given: "a collector that is no URL", args: in("store", "serve", "--otlp-endpoint", "collector:4317")},
 			{given: "a migration through a server", args: []string{"migrate", "--server", "127.0.0.1:7400"}},
 			{given: "a migration of what has no tables", args: in("store", "migrate", "gateway")},
-			{given: "JSON from a conversation", args: in("store", "chat", "--json")},
 			{given: "a negative number of turns", args: in("store", "chat", "--max-turns", "-1")},
 			{given: "no number of predictions", args: in("store", "predict", "the", "--top", "0")},
 			{given: "too many tokens to explain", args: in("store", "predict", "the", "--explain", "--explain-tokens", "1001")},

@@ -38,7 +38,8 @@ Commands in a conversation: ` + strings.Join(commandNames(), " ") + `.
 :help tells what they do. Ctrl-C stops a reply; Ctrl-D leaves, and so does Ctrl-C while nothing is said.`,
 		Example: `  dbslm chat
   dbslm chat --prompt "Remind me what we discussed." --conversation 0193e4a1-…
-  dbslm chat --server 127.0.0.1:7400 --seed 7`,
+  dbslm chat --server 127.0.0.1:7400 --seed 7
+  dbslm chat --json < questions.txt`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.seeded = cmd.Flags().Changed("seed")
@@ -48,8 +49,8 @@ Commands in a conversation: ` + strings.Join(commandNames(), " ") + `.
 			if o.maxTurns < 0 {
 				return usagef("--max-turns %d is impossible; 0 has no limit", o.maxTurns)
 			}
-			if o.json && o.prompt == "" {
-				return usagef("--json needs --prompt")
+			if o.json && o.prompt == "" && terminal(a.in) {
+				return usagef("--json is for programs: it needs --prompt, or lines on standard input")
 			}
 			if err := checkSaid(o.prompt); err != nil {
 				return usagef("--prompt: %v", err)
@@ -69,7 +70,7 @@ Commands in a conversation: ` + strings.Join(commandNames(), " ") + `.
 	flags.StringVar(&o.profile, "profile", "", "`name` of the decode profile (default \"default\")")
 	flags.IntVar(&o.maxTurns, "max-turns", 0, "leave after `N` turns; 0 has no limit")
 	flags.Uint64Var(&o.seed, "seed", 0, "`number` from which replies are drawn: the same number, conversation and build give the same replies")
-	flags.BoolVar(&o.json, "json", false, "print the reply to --prompt as JSON")
+	flags.BoolVar(&o.json, "json", false, "print the reply to --prompt as JSON, or for each line of standard input a line of JSON")
 	return cmd
 }
 
@@ -91,6 +92,9 @@ func (a *app) chat(ctx context.Context, conn *connection, o chatOptions) error {
 	}
 	if o.prompt != "" {
 		return c.once(ctx)
+	}
+	if o.json {
+		return c.lines(ctx)
 	}
 	fmt.Fprintf(a.out, "Using conversation: %s\n", c.conversation.ConversationId)
 	err := c.loop(ctx)
@@ -161,20 +165,11 @@ func firstInvalid(text string) int {
 // once answers the prompt.
 func (c *chat) once(ctx context.Context) error {
 	if c.options.json {
-		resp, err := c.conn.gateway.Respond(ctx, c.request(c.options.prompt))
+		reply, err := c.spoken(ctx, c.options.prompt)
 		if err != nil {
 			return err
 		}
-		return printJSON(c.out, map[string]any{
-			"conversation":  c.conversation.ConversationId,
-			"message":       resp.Message.MessageId,
-			"text":          resp.Message.Content,
-			"finish_reason": resp.Message.FinishReason,
-			"model":         resp.Trace.GetModel(),
-			"build":         resp.Trace.GetNgramBuildId(),
-			"seed":          resp.Trace.GetSeed(),
-			"degradations":  degradations(resp.Trace),
-		})
+		return printJSON(c.out, reply)
 	}
 	fmt.Fprintf(c.out, "Using conversation: %s\n", c.conversation.ConversationId)
 	fmt.Fprintf(c.out, "user> %s\n", c.options.prompt)

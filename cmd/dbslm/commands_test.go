@@ -73,6 +73,27 @@ func TestTrainAndTalk(t *testing.T) {
 			asJSON["finish_reason"] != "stop" || asJSON["model"] != "default" {
 			t.Errorf("the same seed gave %v after\n%s", asJSON, reply)
 		}
+
+		// Line by line: what cannot be said is told in its place, and what comes after it is answered.
+		r := invokeReading(t, "Who counts the boats?\r\n\n:exit\ncaf\xe9?\n"+strings.Repeat("w", maxSaid+3)+"\nWho bakes the bread?", p.on("chat", "--seed", "7", "--json")...)
+		var got []map[string]any
+		for line := range strings.Lines(r.out) {
+			got = append(got, decode[map[string]any](t, line))
+		}
+		if r.code != exitOK || r.err != "" || len(got) != 5 {
+			t.Fatalf("exit code %d, %q, %d lines:\n%s", r.code, r.err, len(got), r.out)
+		}
+		if got[0]["text"] != asJSON["text"] || got[4]["seed"] != 8.0 || got[4]["conversation"] != got[0]["conversation"] || got[4]["text"] == "" {
+			t.Errorf("replies %v and %v", got[0], got[4])
+		}
+		for i, want := range []string{"commands are not", "not valid UTF-8 at byte offset 3", "longer than 1 MiB"} {
+			if said, _ := got[i+1]["error"].(string); !strings.Contains(said, want) {
+				t.Errorf("%v does not say %q", got[i+1], want)
+			}
+		}
+		if r := invokeReading(t, "one\ntwo\nthree\n", p.on("chat", "--max-turns", "2", "--json")...); r.code != exitOK || strings.Count(r.out, "\n") != 2 {
+			t.Errorf("two turns at most gave %+v", r)
+		}
 	})
 }
 

@@ -83,6 +83,17 @@ func TestAnyTextAtTerminal(t *testing.T) {
 	}
 }
 
+// A person is not given JSON line by line.
+func TestNoJSONAtTerminal(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	s := atTerminal(t, "chat", "--json", "--db", "store")
+	s.sees("--json is for programs: it needs --prompt, or lines on standard input")
+	if code := s.leaves(); code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // A terminal obeys nothing that somebody said, in no command.
 func TestTextsDoNotDriveTheTerminal(t *testing.T) {
 	inHarbour(t)
