@@ -93,7 +93,7 @@ func (c *chat) history(ctx context.Context) error {
 		if m.Sender == memoryv1.Sender_SENDER_ASSISTANT {
 			speaker = "Assistant"
 		}
-		fmt.Fprintf(c.out, "%s: %s\n", speaker, m.Content)
+		fmt.Fprintf(c.out, "%s: %s\n", speaker, cmp.Or(m.Content, "(nothing: "+m.FinishReason+")"))
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ func TestStoppedReplyAtTerminal(t *testing.T) {
 	s.sees("assistant> ")
 	s.sees("you> ")
 	s.types(":history\r")
+	s.sees("Assistant: (nothing: cancelled)")
 	s.sees("User: Who counts the boats?")
 	s.sees("you> ")
 	s.types("\x03")
