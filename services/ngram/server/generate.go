@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"dbslm/services/ngram"
 	"dbslm/services/ngram/decoding"
 	"dbslm/services/ngram/lookup"
+	"dbslm/services/ngram/store"
 )
 
 // maxHistoryBytes bounds the history texts together.
@@ -22,11 +24,12 @@ const maxHistoryBytes = 1 << 20
 // orders, and of all candidates, in one round trip at most.
 func (s *Inference) Generate(request *ngramv1.GenerateRequest, stream ngramv1.InferenceService_GenerateServer) error {
 	ctx := stream.Context()
-	build, err := s.open(ctx, request)
+	profile := cmp.Or(request.GetParameters().GetProfile(), defaultProfile)
+	build, stored, err := s.openSteered(ctx, request, profile)
 	if err != nil {
 		return err
 	}
-	setup, header, err := s.setup(ctx, &build, request)
+	setup, header, err := s.setup(ctx, &build, request, profile, stored)
 	if err != nil {
 		return err
 	}
@@ -101,22 +104,15 @@ func begin(setup decoding.Setup) replies {
 }
 
 // setup collects all that a reply depends on.
-func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.GenerateRequest) (decoding.Setup, *ngramv1.GenerateHeader, error) {
+func (s *Inference) setup(ctx context.Context, build *opened, request *ngramv1.GenerateRequest, profile string, stored store.Steering) (decoding.Setup, *ngramv1.GenerateHeader, error) {
 	setup := decoding.Setup{
 		Order: build.Build.Order, Unigrams: build.Unigrams, Text: build.Vocabulary.Text, Breaks: build.breaks(),
 		Find: func(token string) uint32 { return build.Token([]byte(token)) }, Stages: int(request.GetStages()),
 	}
-	profile := request.GetParameters().GetProfile()
-	if profile == "" {
-		profile = defaultProfile
-	}
-	stored, err := build.Steering(ctx, profile)
-	if err != nil {
-		return setup, nil, err
-	}
 	if past := request.GetStoredBans(); past != nil {
 		stored.Bans = past.GetTexts()
 	}
+	var err error
 	if setup.Params, err = s.parameters(profile, stored.Profile, request.GetParameters()); err != nil {
 		return setup, nil, err
 	}

@@ -57,21 +57,42 @@ type opened struct {
 }
 
 func (s *Inference) open(ctx context.Context, request target) (opened, error) {
-	if request.GetModel() == "" {
-		return opened{}, errors.New(errors.InvalidArgument, "MODEL_MISSING", "the request names no model").Field("model", "must name a model")
+	if err := modelNamed(request); err != nil {
+		return opened{}, err
 	}
-	tenant := request.GetTenant()
-	if tenant == "" {
-		tenant = ngram.DefaultTenant
-	}
-	view, err := s.reader.Open(ctx, tenant, request.GetModel(), ngram.BuildID(request.GetBuildId()))
+	view, err := s.reader.Open(ctx, tenantOf(request.GetTenant()), request.GetModel(), ngram.BuildID(request.GetBuildId()))
 	if err != nil {
 		return opened{}, err
 	}
+	return cutting(view)
+}
+
+// openSteered is open with what is stored about how to decode.
+func (s *Inference) openSteered(ctx context.Context, request target, profile string) (opened, store.Steering, error) {
+	if err := modelNamed(request); err != nil {
+		return opened{}, store.Steering{}, err
+	}
+	view, steering, err := s.reader.OpenSteered(ctx, tenantOf(request.GetTenant()), request.GetModel(), ngram.BuildID(request.GetBuildId()), profile)
+	if err != nil {
+		return opened{}, steering, err
+	}
+	build, err := cutting(view)
+	return build, steering, err
+}
+
+func modelNamed(request target) error {
+	if request.GetModel() == "" {
+		return errors.New(errors.InvalidArgument, "MODEL_MISSING", "the request names no model").Field("model", "must name a model")
+	}
+	return nil
+}
+
+// cutting adds the tokeniser to a build.
+func cutting(view *store.View) (opened, error) {
 	tokenizer, err := text.NewTokenizer(string(view.Settings.Tokenizer), view.Settings.TokenizerParameters, text.Normalization(view.Settings.Normalization))
 	if err != nil {
 		return opened{}, errors.Wrap(err, errors.DataLoss, "MODEL_SETTINGS_DAMAGED",
-			"model %q is stored with a tokeniser that this program does not know; use the version that trained it", request.GetModel())
+			"model %q is stored with a tokeniser that this program does not know; use the version that trained it", view.Build.Name)
 	}
 	return opened{View: view, tokenizer: tokenizer}, nil
 }

@@ -29,7 +29,11 @@ func (s *Inference) ScoreStream(stream ngramv1.InferenceService_ScoreStreamServe
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel() // ends the receiver
 	batches := make(chan received, batchesAhead)
-	go receiveBatches(ctx, stream, batches)
+	if !receiveBatch(ctx, stream, batches) { // a stream on which nothing was asked yet holds no second goroutine
+		close(batches)
+	} else {
+		go receiveBatches(ctx, stream, batches)
+	}
 	for batch := range batches {
 		if batch.err != nil {
 			return batch.err
@@ -63,27 +67,29 @@ type received struct {
 // receiveBatches receives until the client has sent everything, something fails or ctx ends, and closes the channel.
 func receiveBatches(ctx context.Context, stream ngramv1.InferenceService_ScoreStreamServer, batches chan<- received) {
 	defer close(batches)
-	for {
-		var next received
-		message, err := stream.Recv()
-		switch {
-		case errors.Is(err, io.EOF):
-			return
-		case err != nil:
-			next.err = err
-		case message.GetHeader() != nil:
-			next.err = errors.New(errors.InvalidArgument, "HEADER_REPEATED", "the header of a stream of scores came twice; send only batches after the first message").
-				Field("header", "must come once")
-		default:
-			next.texts = message.GetBatch().GetTexts()
-		}
-		select {
-		case batches <- next:
-		case <-ctx.Done():
-			return
-		}
-		if next.err != nil {
-			return
-		}
+	for receiveBatch(ctx, stream, batches) {
 	}
+}
+
+// receiveBatch receives the next batch and reports whether more may come.
+func receiveBatch(ctx context.Context, stream ngramv1.InferenceService_ScoreStreamServer, batches chan<- received) bool {
+	var next received
+	message, err := stream.Recv()
+	switch {
+	case errors.Is(err, io.EOF):
+		return false
+	case err != nil:
+		next.err = err
+	case message.GetHeader() != nil:
+		next.err = errors.New(errors.InvalidArgument, "HEADER_REPEATED", "the header of a stream of scores came twice; send only batches after the first message").
+			Field("header", "must come once")
+	default:
+		next.texts = message.GetBatch().GetTexts()
+	}
+	select {
+	case batches <- next:
+	case <-ctx.Done():
+		return false
+	}
+	return next.err == nil
 }

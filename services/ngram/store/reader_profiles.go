@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dbslm/pkg/database"
+	"dbslm/services/ngram"
 	"dbslm/services/ngram/decoding"
 )
 
@@ -25,9 +26,35 @@ const selectSteering = `SELECT 0 AS kind, model_id, 0 AS tokens, 0e0 AS weight, 
 UNION ALL SELECT 1, model_id, 0, 0e0, ban FROM tbl_decode_bans WHERE model_id IN (0, ?)
 UNION ALL SELECT 2, model_id, tokens, weight, '' FROM tbl_decode_cache_weights WHERE model_id IN (0, ?)`
 
-// Steering reads a decode profile, the model's own before that for all models, the bans of both, and the weights of the session
-// cache, in one statement: every reply waits for it.
-func (v *View) Steering(ctx context.Context, profile string) (s Steering, err error) {
+// How it stands with a build that a name still has.
+const andState = `
+UNION ALL SELECT 3, 0, 0, 0e0, b.state FROM tbl_l1_model_names n JOIN tbl_l1_builds b ON b.tenant = n.tenant AND b.name = n.name
+WHERE n.tenant = ? AND n.name = ? AND b.build_id = ?`
+
+// OpenSteered is Open, and what steers a reply. Of a build that was named and is in memory both are read in one statement.
+func (r *Reader) OpenSteered(ctx context.Context, tenant, model string, id ngram.BuildID, profile string) (*View, Steering, error) {
+	loaded, known := r.builds.GetIfPresent(id)
+	if id != 0 && known && loaded.Build.Tenant == tenant && loaded.Build.Name == model {
+		state, steering, err := r.steering(ctx, loaded.Build.Model, profile, andState, tenant, model, int64(id))
+		if err != nil {
+			return nil, steering, err
+		}
+		if state == string(ngram.BuildReady) {
+			r.local(ctx, loaded)
+			return &View{loadedBuild: loaded, reader: r, table: loaded.residence.table.Load()}, steering, nil
+		}
+	}
+	view, err := r.Open(ctx, tenant, model, id) // it knows what to say of a build that is not ready
+	if err != nil {
+		return nil, Steering{}, err
+	}
+	_, steering, err := r.steering(ctx, view.Build.Model, profile, "")
+	return view, steering, err
+}
+
+// steering reads a decode profile, the model's own before that for all models, the bans of both, and the weights of the session
+// cache, in one statement: every reply waits for it. More may be asked with it.
+func (r *Reader) steering(ctx context.Context, of ngram.ModelID, profile, more string, args ...any) (state string, s Steering, err error) {
 	type ban struct {
 		model int64
 		text  string
@@ -35,8 +62,8 @@ func (v *View) Steering(ctx context.Context, profile string) (s Steering, err er
 	var bans []ban
 	var weights, own []decoding.CacheStep
 	named := false
-	model := int64(v.Build.Model)
-	err = v.reader.db.Stream(ctx, selectSteering, []any{profile, model, model, model}, func(row database.Row) error {
+	model := int64(of)
+	err = r.db.Stream(ctx, selectSteering+more, append([]any{profile, model, model, model}, args...), func(row database.Row) error {
 		of, text := row.Int(1), string(row.Bytes(4))
 		switch row.Int(0) {
 		case 0:
@@ -45,6 +72,8 @@ func (v *View) Steering(ctx context.Context, profile string) (s Steering, err er
 			}
 		case 1:
 			bans = append(bans, ban{of, text})
+		case 3:
+			state = text
 		default:
 			step := decoding.CacheStep{Tokens: int(row.Int(2)), Weight: row.Float(3)}
 			if of == 0 {
@@ -63,5 +92,5 @@ func (v *View) Steering(ctx context.Context, profile string) (s Steering, err er
 		s.CacheWeights = weights
 	}
 	slices.SortFunc(s.CacheWeights, func(a, b decoding.CacheStep) int { return cmp.Compare(a.Tokens, b.Tokens) })
-	return s, err
+	return state, s, err
 }
