@@ -72,7 +72,7 @@ conformance-long: mariadb ## Run every property with LONG_CASES (20000) cases; t
 	tools/property-packages | xargs -I{} go test -timeout 4h {} -rapid.checks=$(LONG_CASES)
 
 .PHONY: replay-long
-replay-long: mariadb ## Replay 1,000 replies on each engine: changed, elsewhere, restarted, copied to the other engine
+replay-long: mariadb ## Replay 1,000 replies on each engine (changed, elsewhere, restarted, copied) and recompute 1,000 of their tokens from the rows
 	DBSLM_REPLAY=long go test -timeout 1h -v -run 'TestReplay$$' .
 
 .PHONY: durability-long

@@ -27,7 +27,7 @@ func tokensToExplain() (all int, ofReply uint32) {
 }
 
 // explained checks explanations of replies: their parts against the replies, and of tokens drawn at random the rows by plain SQL
-// and every stage against the one before, so that the stated probability follows from the stated rows.
+// and every stage against what the rows and docs/decoding.md give.
 func explained(t *testing.T, target database.Target, s system, replies []*gatewayv1.RespondResponse) {
 	t.Helper()
 	db := databasetest.Open(t, target, ngramstore.Schema, database.Options{})
@@ -54,13 +54,34 @@ func explained(t *testing.T, target database.Target, s system, replies []*gatewa
 	}
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
 	c := stageCheck{t: t, db: db, seen: map[string]int{}}
-	for _, p := range places[:min(len(places), all)] {
-		c.segment, c.at = p.segment, p.at
-		c.said = strings.ToLower(p.reply.UserMessage.Content + " " + p.reply.Message.Content)
-		for _, m := range p.reply.Window.Messages {
-			c.said += " " + strings.ToLower(m.Content)
+	models := map[uint32]*modelRows{}
+	cut := wordsOf(t, s)
+	met := func() bool { // every stage did something
+		for _, name := range []string{"cache", "continuation", "ban", "bias", "penalty", "temperature", "drawn"} {
+			if c.seen["changed by "+name] == 0 {
+				return false
+			}
 		}
+		return true
+	}
+	for i, p := range places {
+		if i >= all && met() {
+			break
+		}
+		c.segment, c.at = p.segment, p.at
 		c.token(p.segment.Tokens[p.at])
+		build := p.reply.Trace.NgramBuildId
+		if models[build] == nil {
+			models[build] = readModel(t, db, build)
+		}
+		r := recompute(models[build], p.reply, p.segment, cut)
+		for _, token := range p.segment.Tokens[:p.at] {
+			r.say(token.Token.Id)
+		}
+		c.agrees(p.segment.Tokens[p.at], r.stages())
+	}
+	if !met() {
+		t.Errorf("no token was changed by some stage: %v", c.seen)
 	}
 	if len(places) < all {
 		t.Errorf("only %d tokens were there to be explained", len(places))
@@ -109,7 +130,6 @@ type stageCheck struct {
 	db      *database.DB
 	segment *gatewayv1.ExplainedSegment
 	at      int            // the token in its segment
-	said    string         // in the conversation, lower case
 	seen    map[string]int // how often something was met
 }
 
@@ -117,7 +137,7 @@ func near(a, b, tolerance float64) bool {
 	return math.Abs(a-b) <= tolerance*max(math.Abs(a), math.Abs(b))
 }
 
-// token checks one token: rows by SQL, then stage after stage of all candidates that are shown.
+// token checks one token: its rows by SQL, and the first stage of all candidates that are shown.
 func (c *stageCheck) token(token *ngramv1.GeneratedToken) {
 	t := c.t
 	t.Helper()
@@ -132,9 +152,6 @@ func (c *stageCheck) token(token *ngramv1.GeneratedToken) {
 	}
 	if c.rows(token) {
 		c.base(token)
-	}
-	for stage, name := range c.segment.Stages[1:] {
-		c.stage(name, token, stage+1)
 	}
 }
 
@@ -226,74 +243,6 @@ func (c *stageCheck) base(token *ngramv1.GeneratedToken) {
 		}
 		c.seen["base"]++
 	}
-}
-
-// stage checks that the probabilities after a stage follow from those before it, as docs/decoding.md says: up to one factor,
-// which is the same for all candidates, each is multiplied by what concerns it.
-func (c *stageCheck) stage(name string, token *ngramv1.GeneratedToken, stage int) {
-	t, p := c.t, c.segment.Parameters
-	t.Helper()
-	var common []float64 // what is left of each factor once what concerns the candidate is taken out
-	kept, sum := 0, 0.0
-	for _, candidate := range token.Stages {
-		before, after := candidate.Probabilities[stage-1], candidate.Probabilities[stage]
-		sum += after
-		factor, known := after/before, true
-		switch name {
-		case "cache": // λ·P_cache + (1−λ)·P: what was not said only loses
-			if known = !strings.Contains(c.said, strings.ToLower(candidate.Token.Text)); !known {
-				c.seen["maybe cached"]++
-			}
-		case "continuation", "bias":
-			known = len(p.Biases) == 0 && len(p.Required) == 0
-		case "ban":
-			known = after > 0
-		case "penalty":
-			var shift float64
-			if shift, known = c.penalty(candidate, p); known {
-				factor /= math.Pow(10, shift)
-			}
-			known = known && after > 0
-		case "temperature":
-			known = after > 1e-9 && p.GetTemperature() > 0
-			factor = math.Pow(before, 1/p.GetTemperature()) / after
-		case "drawn":
-			if known = candidate.Kept; known {
-				kept++
-			} else if after != 0 {
-				t.Errorf("%q was dropped and drawn with %g", candidate.Token.Text, after)
-			}
-		}
-		if known && before > 0 {
-			common = append(common, factor)
-		}
-	}
-	if len(common) > 1 {
-		c.seen[name]++
-	}
-	for _, f := range common {
-		if tolerance := map[string]float64{"temperature": 1e-4}[name]; !near(f, common[0], max(tolerance, 1e-9)) {
-			t.Fatalf("stage %q of %q, token %d of %q: factors %v\nof %v\nwith %v", name, token.Token.Text, c.at, c.segment.Text, common, token.Stages, p)
-		}
-	}
-	if sum > 1+1e-9 || name == "drawn" && kept == int(token.Candidates) && !near(sum, 1, 1e-9) {
-		t.Errorf("stage %q of %q: the candidates have %g together", name, token.Token.Text, sum)
-	}
-}
-
-// penalty is the shift of a candidate in log10 units; unknown where the history takes part.
-func (c *stageCheck) penalty(candidate *ngramv1.CandidateStages, p *ngramv1.DecodeParameters) (shift float64, known bool) {
-	times := 0
-	for _, token := range c.segment.Tokens[:c.at] {
-		if token.Token.Id == candidate.Token.Id {
-			times++
-		}
-	}
-	if times == 0 {
-		return 0, p.GetPenaltyHistory() == 0
-	}
-	shift = -p.GetPresencePenalty() - p.GetFrequencyPenalty()*float64(times)
-	return shift, p.GetRepetitionPenalty() == 1 && p.GetPenaltyHistory() == 0
 }
 
 // notExplainable sees what Explain refuses.

@@ -22,6 +22,8 @@ type step struct {
 
 var steps = []step{
 	{dbslm.Ngram, "GetModel", before, true},
+	{dbslm.Concept, "GetDecidingBuild", before, true},
+	{dbslm.Concept, "GetDecidingBuild", after, true},
 	{dbslm.Memory, "PrepareTurn", before, true},
 	{dbslm.Memory, "PrepareTurn", after, true},
 	{dbslm.Concept, "Next", before, true},
@@ -38,12 +40,15 @@ var steps = []step{
 	{dbslm.Concept, "ConfirmSignals", after, true},
 }
 
-// Wherever in a turn a service or the gateway itself dies, or the caller leaves, and whether the person's client repeats the request or
+// Wherever in a turn a service or the gateway itself dies, as what it calls sees it and as a process that is killed, or the caller leaves, and whether the person's client repeats the request or
 // sends another: no message is lost or doubled, no turn stays open beyond its lease, a retry has the same seed and
 // gets the stored reply if there is one, and a waiting signal is in exactly one reply.
 func testDyingAtEveryStep(t *testing.T, w *world) {
 	for _, s := range steps {
-		for _, victim := range []string{"peer", "gateway", "caller"} {
+		for _, victim := range []string{"peer", "gateway", "process", "caller"} {
+			if victim == "process" && raceDetector {
+				continue // a process of its own races with nobody
+			}
 			for _, retry := range []string{"same", "new"} {
 				kind := "text"
 				if s.signal {
@@ -58,7 +63,7 @@ func testDyingAtEveryStep(t *testing.T, w *world) {
 }
 
 func (w *world) dieAndRetry(t *testing.T, s step, victim string, sameRequest bool) {
-	ctx, gatewayDies := t.Context(), victim == "gateway"
+	ctx, gatewayDies := t.Context(), victim == "gateway" || victim == "process"
 	conversation := start(t, w)
 	if a := try(ctx, w, ask(conversation, "first", "Hello.")); a.err != nil {
 		t.Fatal(a.err)
@@ -68,7 +73,14 @@ func (w *world) dieAndRetry(t *testing.T, s step, victim string, sameRequest boo
 		signal = w.push(t, conversation, "s")
 	}
 
-	f := w.gateway(t)
+	var f front
+	kill := func() {}
+	if victim == "process" {
+		p := w.process(t)
+		f, kill = p.front, p.kill
+	} else {
+		f = w.gateway(t)
+	}
 	calling, cancel := context.WithCancel(ctx)
 	defer cancel()
 	met := false
@@ -81,6 +93,7 @@ func (w *world) dieAndRetry(t *testing.T, s step, victim string, sameRequest boo
 			cancel()
 			return nil
 		}
+		kill()
 		for name, l := range f.lines {
 			l.set(gatewayDies || name == s.service)
 		}
@@ -90,8 +103,11 @@ func (w *world) dieAndRetry(t *testing.T, s step, victim string, sameRequest boo
 	if !met {
 		t.Fatalf("%s was never met: %v", s.method, first)
 	}
-	if gatewayDies {
+	switch victim {
+	case "gateway":
 		f = w.gateway(t)
+	case "process":
+		f = w.process(t).front
 	}
 	for _, l := range f.lines {
 		l.set(false)
@@ -142,7 +158,7 @@ func (w *world) dieAndRetry(t *testing.T, s step, victim string, sameRequest boo
 			noticed = append(noticed, m)
 		}
 	}
-	if want := s.method == "PrepareTurn" && s.when == before || s.method == "GetModel" && victim != "peer"; asked != 1 && (sameRequest || !want) {
+	if want := s.method == "PrepareTurn" && s.when == before || (s.method == "GetModel" || s.method == "GetDecidingBuild") && victim != "peer"; asked != 1 && (sameRequest || !want) {
 		t.Errorf("the message stands %d times: %v", asked, messages)
 	}
 	if !s.signal {

@@ -17,10 +17,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain also makes this binary the other process of TestReplay.
+// TestMain also makes this binary the other processes of TestReplay and TestFaults.
 func TestMain(m *testing.M) {
 	if db := os.Getenv(replayVariable); db != "" {
 		os.Exit(replayHere(db))
+	}
+	if where := os.Getenv(gatewayVariable); where != "" {
+		os.Exit(gatewayHere(where))
 	}
 	goleak.VerifyTestMain(m)
 }

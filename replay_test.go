@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -29,10 +30,10 @@ import (
 // replayVariable names a store in whose place this test binary replays the messages of its standard input; see TestMain.
 const replayVariable = "DBSLM_TEST_REPLAY"
 
-// conversationsToReplay is how many conversations of eight turns TestReplay holds on each engine.
+// conversationsToReplay is how many conversations of ten turns TestReplay holds on each engine.
 func conversationsToReplay() int {
 	if os.Getenv("DBSLM_REPLAY") == "long" {
-		return 125
+		return 100
 	}
 	return 2
 }
@@ -52,6 +53,11 @@ func TestReplay(t *testing.T) {
 		}
 		s := clientsOf(sys)
 		train(t, s.gateway, "harbour.txt", harbour)
+		handbook, err := os.ReadFile("examples/sail-loft/corpus/02-handbook.txt") // among so many words those of a question are rare, and cached
+		if err != nil {
+			t.Fatal(err)
+		}
+		train(t, s.gateway, "handbook.txt", string(handbook))
 		hours, calls := provider(t, says(`{"hour":"six"}`))
 		dead, _ := provider(t, says("six o'clock"))
 		speaks(t, s, hours, dead)
@@ -72,7 +78,7 @@ func TestReplay(t *testing.T) {
 			ids = append(ids, r.Message.MessageId)
 			countKinds(kinds, r)
 		}
-		for _, kind := range []string{"level 1", "signal", "provider", "provider failed", "steered", "predicted", "correction replayed"} {
+		for _, kind := range []string{"level 1", "signal", "provider", "provider failed", "steered", "predicted", "correction replayed", "asked back", "answered"} {
 			if kinds[kind] == 0 {
 				t.Errorf("no reply of the kind %q is among them: %v", kind, kinds)
 			}
@@ -118,12 +124,22 @@ func speaks(t *testing.T, s system, hours, dead string) {
 		{&conceptv1.Concept{Name: "Tide", MetadataSchema: `{"hour": "string"}`, ProviderAddress: hours}, "High water is at {hour}.", []string{"when is high water", "when is the tide high", "tell me the time of high water"}},
 		{&conceptv1.Concept{Name: "Wind", MetadataSchema: `{"force": "string"}`, ProviderAddress: dead}, "The wind blows with force {force}.", []string{"how strong is the wind", "what is the force of the wind", "does the wind blow"}},
 		{&conceptv1.Concept{Name: "Greeting"}, "Good morning to you.", []string{"hello there", "good morning", "hi friend"}},
+		{
+			&conceptv1.Concept{Name: "Berth", MetadataSchema: `{"nights": "integer"}`, Slots: []*conceptv1.ReadSlot{{Slot: "nights", Kind: "integer"}}},
+			"A berth for {nights} nights is kept for you.",
+			[]string{"i need a berth", "can you keep a berth for my boat", "is there a berth for us"},
+		},
 	} {
 		if _, err := s.catalogue.PutConcept(t.Context(), &conceptv1.PutConceptRequest{Concept: c.concept}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.catalogue.PutTemplate(t.Context(), &conceptv1.PutTemplateRequest{Template: &conceptv1.Template{Concept: c.concept.Name, Text: c.text}}); err != nil {
 			t.Fatal(err)
+		}
+		if c.concept.Name == "Berth" {
+			if _, err := s.catalogue.PutTemplate(t.Context(), &conceptv1.PutTemplateRequest{Template: &conceptv1.Template{Concept: "Berth", Asks: "nights", Text: "For how many nights?"}}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if len(c.examples) == 0 {
 			continue
@@ -138,7 +154,7 @@ func speaks(t *testing.T, s system, hours, dead string) {
 	}
 }
 
-// hold holds one conversation of eight turns and returns the replies.
+// hold holds one conversation of ten turns and returns the replies.
 func hold(t *testing.T, s system, number int) (replies []*gatewayv1.RespondResponse) {
 	ctx := t.Context()
 	started, err := s.gateway.StartConversation(ctx, &gatewayv1.StartConversationRequest{UserId: fmt.Sprintf("person %d", number)})
@@ -178,8 +194,13 @@ func hold(t *testing.T, s system, number int) (replies []*gatewayv1.RespondRespo
 		t.Error(err)
 	}
 	respond(&gatewayv1.RespondRequest{Text: "And who counts the boats on Sunday, at the quay?", Parameters: &ngramv1.DecodeParameters{Seed: &seed}})
+	random := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // parameters that come again
 	respond(&gatewayv1.RespondRequest{Text: "Tell me about the lighthouse and the boats.", Parameters: &ngramv1.DecodeParameters{
-		Temperature: float(1.3), TopK: number32(0), TopP: float(0.99), BestOf: number32(1), RepetitionPenalty: float(1.2), MaxSentences: number32(2), Bans: []string{"quay"},
+		Temperature: float(0.3 + 1.5*random.Float64()), TopK: number32(random.Uint32N(60)), TopP: float(1 - 0.3*random.Float64()), MinP: float(0.02 * random.Float64()),
+		TypicalP: float(1 - 0.2*random.Float64()), MaxBackoff: number32(random.Uint32N(4)), CacheWeight: float(0.5 * random.Float64()), BestOf: number32(1 + random.Uint32N(3)),
+		PresencePenalty: float(random.Float64()), FrequencyPenalty: float(random.Float64()), RepetitionPenalty: float(0.9 + 0.4*random.Float64()), PenaltyHistory: number32(random.Uint32N(20)),
+		NoRepeatNgram: number32(random.Uint32N(4)), MaxSentences: number32(1 + random.Uint32N(3)), Bans: []string{"quay", "of the"},
+		Biases: []*ngramv1.SequenceBias{{Text: "lamp", After: "the", StrengthLog10: 1.5}, {Text: "the harbour", StrengthLog10: -1}, {Text: "fog", Pattern: "boats"}},
 	}})
 	if _, err := s.gateway.PushSignal(ctx, &gatewayv1.PushSignalRequest{
 		ConversationId: conversation, RequestId: "notice" + conversation, Concept: "Notice", PayloadJson: `{"hour":"seven"}`,
@@ -190,6 +211,8 @@ func hold(t *testing.T, s system, number int) (replies []*gatewayv1.RespondRespo
 	respond(&gatewayv1.RespondRequest{Text: "When is high water?"})
 	respond(&gatewayv1.RespondRequest{Text: "How strong is the wind?", Parameters: &ngramv1.DecodeParameters{BeamWidth: number32(4), Profile: "plain", MaxTokens: number32(30)}})
 	respond(&gatewayv1.RespondRequest{Text: "Hello there!"})
+	respond(&gatewayv1.RespondRequest{Text: "I need a berth for my boat."})
+	respond(&gatewayv1.RespondRequest{Text: "For 3 nights."})
 	respond(&gatewayv1.RespondRequest{
 		Text:   "The keeper sings, and the lighthouse " + strings.Repeat("stands on the long rock and its lamp turns and ", 8) + "turns.",
 		Window: &memoryv1.WindowBounds{MaxTokens: 30}, Parameters: &ngramv1.DecodeParameters{
@@ -212,6 +235,10 @@ func countKinds(kinds map[string]int, r *gatewayv1.RespondResponse) {
 			kinds["correction replayed"]++
 		case s.Span.Signal != nil:
 			kinds["signal"]++
+		case s.Span.Asks != "":
+			kinds["asked back"]++
+		case s.Span.ContinuesForm:
+			kinds["answered"]++
 		case s.Provided == nil:
 			kinds["predicted"]++
 		}

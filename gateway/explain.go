@@ -77,6 +77,7 @@ func explainedSegment(s *gatewayv1.TraceSegment) *gatewayv1.ExplainedSegment {
 func (r remade) explain(out *gatewayv1.ExplainedSegment) {
 	out.Text, out.TemplateText, out.Tokens = r.text, r.template, r.tokens
 	out.Stages, out.Parameters, out.Explained = r.header.GetStages(), r.header.GetParameters(), r.finish.GetExplained()
+	out.Extension = r.header.GetExtension()
 }
 
 // corrections lists those that the trace names, with what became of each in the reply.

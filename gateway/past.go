@@ -174,6 +174,9 @@ func (p *past) rewrite(ctx context.Context, s *gatewayv1.TraceSegment, stages ui
 	params := proto.CloneOf(p.trace.Parameters)
 	bans := &ngramv1.StoredBans{Texts: params.Bans}
 	params.Profile, params.Bans, params.Seed = "plain", nil, &s.Seed
+	if params.SeamPenalty == nil { // older than the penalties of the ranking: this is how it was ranked
+		params.ShortPenalty, params.SeamPenalty, params.EchoPenalty = proto.Float64(0.5), proto.Float64(0), proto.Float64(0)
+	}
 	ctx, cancel := context.WithCancel(ctx) // ends the stream when this returns
 	defer cancel()
 	stream, err := p.gateway.inference.Generate(ctx, &ngramv1.GenerateRequest{

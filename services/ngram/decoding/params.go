@@ -110,8 +110,7 @@ func DefaultParams() Params {
 	}
 }
 
-// PlainParams are the parameters of the profile "plain": the model's own distribution, without truncation or steering. What it
-// sets must not change: replies whose traces lack a parameter, for they are older than it, are drawn again with these.
+// PlainParams are the parameters of the profile "plain": the model's own distribution, without truncation or steering.
 func PlainParams() Params {
 	return Params{
 		Temperature: 1, TopP: 1, TypicalP: 1, MaxBackoff: AllOrders, BestOf: 1, RepetitionPenalty: 1, LengthPenalty: 1, MaxTokens: 60,

@@ -133,7 +133,9 @@ type ExplainedSegment struct {
 	// Parameters of level 1 that were in force, every default filled in.
 	Parameters *v12.DecodeParameters `protobuf:"bytes,11,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	// Why level 1 ended.
-	FinishReason  v12.FinishReason `protobuf:"varint,12,opt,name=finish_reason,json=finishReason,proto3,enum=dbslm.ngram.v1.FinishReason" json:"finish_reason,omitempty"`
+	FinishReason v12.FinishReason `protobuf:"varint,12,opt,name=finish_reason,json=finishReason,proto3,enum=dbslm.ngram.v1.FinishReason" json:"finish_reason,omitempty"`
+	// Words that the request added to the build's, among which the probability of <unk> is divided.
+	Extension     []*v12.ExtensionToken `protobuf:"bytes,13,rep,name=extension,proto3" json:"extension,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -252,6 +254,13 @@ func (x *ExplainedSegment) GetFinishReason() v12.FinishReason {
 	return v12.FinishReason(0)
 }
 
+func (x *ExplainedSegment) GetExtension() []*v12.ExtensionToken {
+	if x != nil {
+		return x.Extension
+	}
+	return nil
+}
+
 var File_dbslm_gateway_v1_explain_proto protoreflect.FileDescriptor
 
 const file_dbslm_gateway_v1_explain_proto_rawDesc = "" +
@@ -264,7 +273,7 @@ const file_dbslm_gateway_v1_explain_proto_rawDesc = "" +
 	"correction\x18\x03 \x01(\v2\x1b.dbslm.memory.v1.CorrectionR\n" +
 	"correction\x12\x18\n" +
 	"\asteered\x18\x04 \x01(\bR\asteered\x12\x18\n" +
-	"\aapplied\x18\x05 \x01(\bR\aapplied\"\xce\x04\n" +
+	"\aapplied\x18\x05 \x01(\bR\aapplied\"\x8c\x05\n" +
 	"\x10ExplainedSegment\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12*\n" +
 	"\x04span\x18\x02 \x01(\v2\x16.dbslm.concept.v1.SpanR\x04span\x12#\n" +
@@ -282,7 +291,8 @@ const file_dbslm_gateway_v1_explain_proto_rawDesc = "" +
 	"\n" +
 	"parameters\x18\v \x01(\v2 .dbslm.ngram.v1.DecodeParametersR\n" +
 	"parameters\x12A\n" +
-	"\rfinish_reason\x18\f \x01(\x0e2\x1c.dbslm.ngram.v1.FinishReasonR\ffinishReasonB(Z&dbslm/proto/dbslm/gateway/v1;gatewayv1b\x06proto3"
+	"\rfinish_reason\x18\f \x01(\x0e2\x1c.dbslm.ngram.v1.FinishReasonR\ffinishReason\x12<\n" +
+	"\textension\x18\r \x03(\v2\x1e.dbslm.ngram.v1.ExtensionTokenR\textensionB(Z&dbslm/proto/dbslm/gateway/v1;gatewayv1b\x06proto3"
 
 var (
 	file_dbslm_gateway_v1_explain_proto_rawDescOnce sync.Once
@@ -308,21 +318,23 @@ var file_dbslm_gateway_v1_explain_proto_goTypes = []any{
 	(*v12.ExplanationSummary)(nil), // 7: dbslm.ngram.v1.ExplanationSummary
 	(*v12.DecodeParameters)(nil),   // 8: dbslm.ngram.v1.DecodeParameters
 	(v12.FinishReason)(0),          // 9: dbslm.ngram.v1.FinishReason
+	(*v12.ExtensionToken)(nil),     // 10: dbslm.ngram.v1.ExtensionToken
 }
 var file_dbslm_gateway_v1_explain_proto_depIdxs = []int32{
-	2, // 0: dbslm.gateway.v1.ExplainedCorrection.correction:type_name -> dbslm.memory.v1.Correction
-	3, // 1: dbslm.gateway.v1.ExplainedSegment.span:type_name -> dbslm.concept.v1.Span
-	4, // 2: dbslm.gateway.v1.ExplainedSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
-	5, // 3: dbslm.gateway.v1.ExplainedSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
-	6, // 4: dbslm.gateway.v1.ExplainedSegment.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
-	7, // 5: dbslm.gateway.v1.ExplainedSegment.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
-	8, // 6: dbslm.gateway.v1.ExplainedSegment.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
-	9, // 7: dbslm.gateway.v1.ExplainedSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	2,  // 0: dbslm.gateway.v1.ExplainedCorrection.correction:type_name -> dbslm.memory.v1.Correction
+	3,  // 1: dbslm.gateway.v1.ExplainedSegment.span:type_name -> dbslm.concept.v1.Span
+	4,  // 2: dbslm.gateway.v1.ExplainedSegment.provided:type_name -> dbslm.concept.v1.ProvidedPayload
+	5,  // 3: dbslm.gateway.v1.ExplainedSegment.considered:type_name -> dbslm.concept.v1.ConsideredConcept
+	6,  // 4: dbslm.gateway.v1.ExplainedSegment.tokens:type_name -> dbslm.ngram.v1.GeneratedToken
+	7,  // 5: dbslm.gateway.v1.ExplainedSegment.explained:type_name -> dbslm.ngram.v1.ExplanationSummary
+	8,  // 6: dbslm.gateway.v1.ExplainedSegment.parameters:type_name -> dbslm.ngram.v1.DecodeParameters
+	9,  // 7: dbslm.gateway.v1.ExplainedSegment.finish_reason:type_name -> dbslm.ngram.v1.FinishReason
+	10, // 8: dbslm.gateway.v1.ExplainedSegment.extension:type_name -> dbslm.ngram.v1.ExtensionToken
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_dbslm_gateway_v1_explain_proto_init() }
