@@ -8,10 +8,15 @@ const storages = { STORAGE_8: "8 bits", STORAGE_16: "16 bits", STORAGE_EXACT: "e
 const states = { STATE_BUILDING: "building", STATE_READY: "ready", STATE_FAILED: "failed", STATE_DROPPED: "dropped" };
 const size = (bytes) => { let n = Number(bytes ?? 0); for (const unit of ["B", "kB", "MB", "GB"]) { if (n < 1000) return `${figure(n, 3)} ${unit}`; n /= 1000; } return `${figure(n, 3)} TB`; };
 
-// modelCards fetches the builds of these models and shows both. act does something and says in the page what came of it.
-export async function modelCards(models, act, signal) {
+// modelCards fetches the builds of these models and shows both. kept holds what was fetched, until a job or the published build of the
+// model changes. act does something and says in the page what came of it.
+export async function modelCards(models, jobs, kept, act, signal) {
   if (!models.length) return h("p", { class: "hint" }, "No model yet: dbslm train TEXT makes one.");
-  return h("div", { class: "cards" }, await Promise.all(models.map(async (m) => card(m, await all("builds/ListBuilds", { ...tenant(), model: m.name, pageSize: 50 }, "builds", 50, signal), act))));
+  return h("div", { class: "cards" }, await Promise.all(models.map(async (m) => {
+    const key = JSON.stringify([m.publishedBuildId, jobs.filter((j) => j.model === m.name).map((j) => [j.jobId, j.state])]);
+    if (kept.get(m.name)?.key !== key) kept.set(m.name, { key, builds: await all("builds/ListBuilds", { ...tenant(), model: m.name, pageSize: 50 }, "builds", 50, signal) });
+    return card(m, kept.get(m.name).builds, act);
+  })));
 }
 
 function card(m, builds, act) {

@@ -21,8 +21,8 @@ export function view(main) {
   show(main, h("h1", { tabindex: "-1" }, "System"), trouble, jobs.whole, models.whole, services.whole);
   const leave = new AbortController();
   const asked = new Set(); // ids of jobs that were asked to stop
+  const builds = new Map();
   let timer = 0;
-  let known = ""; // what the builds were drawn for: they change when a job or a published build does
   let looks = 0;
 
   async function look() {
@@ -36,13 +36,11 @@ export function view(main) {
       const [found, recent] = await Promise.all([listModels(leave.signal), ask("jobs/ListJobs", { ...tenant(), pageSize: 20 }, leave.signal)]);
       const list = recent.jobs ?? [];
       busy = list.some(running);
-      const now = JSON.stringify([found, list.map((j) => [j.jobId, j.state])]);
-      const cards = now !== known && (await modelCards(found, actIn(models), leave.signal));
+      const cards = await modelCards(found, list, builds, actIn(models), leave.signal);
       if (turn !== looks) return;
       show(trouble);
       renew(jobs.node, jobsTable(list, asked, actIn(jobs)));
-      if (cards) renew(models.node, cards);
-      known = now;
+      renew(models.node, cards);
     } catch (error) {
       if (error.name === "AbortError" || turn !== looks) return;
       renew(trouble, problem(error));
