@@ -348,6 +348,24 @@ test("on a phone, in the dark, without motion", async (t) => {
   await shot(page, "phone-settings");
 });
 
+test("what is written from right to left", async (t) => {
+  const text = "המנורה תלויה ליד הדלת. מרה מדליקה את המנורה בערב.";
+  await rpc("gateway.v1.GatewayService/Train", [{ header: { ingest: { model: "hebrew" } } }, { start: { label: "עברית" } }, { chunk: Buffer.from(text).toString("base64") }, { end: {} }]);
+  const page = await visit(t, { settings: { model: "hebrew" } });
+  const reply = await say(page, "ספרי לי על המנורה.");
+  assert.match(reply, /^[א-ת][א-ת .,]+$/);
+  const direction = (selector) => page.$$eval(selector, (l) => getComputedStyle(l.at(-1)).direction);
+  for (const shown of [".said .text", ".reply .text", ".talk h1", ".entries .name"]) assert.equal(await direction(shown), "rtl", shown);
+  assert.equal(await direction(".reply .meta"), "ltr");
+  await look(page, -1, 0);
+  const [first, second] = await page.$$eval("#glass .token", (l) => l.slice(0, 2).map((b) => b.getBoundingClientRect().left));
+  assert.ok(first > second, "the words stand in the wrong order");
+  await page.keyboard.press("ArrowLeft");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), reply.split(/[ .,]+/)[1]);
+  await shot(page, "right-to-left");
+  await accessible(page, "a text from right to left");
+});
+
 test("memory: remember, hold more widely, revoke", async (t) => {
   const page = await visit(t);
   await say(page, "Who bakes the apple cake?");

@@ -20,8 +20,8 @@ export function view(main, [id = ""]) {
   const log = h("ol", { class: "log" });
   const heard = h("div", { role: "log", "aria-label": "Messages", "aria-live": "off" }, log); // the status says each reply, once and whole
   const earlier = h("p", { class: "actions" });
-  const heading = h("h1", { tabindex: "-1" }, "New conversation");
-  const input = h("textarea", { rows: 1, name: "message", placeholder: "Say something", "aria-label": "Message", maxlength: 1 << 20, enterkeyhint: "send" });
+  const heading = h("h1", { tabindex: "-1", dir: "auto" }, "New conversation");
+  const input = h("textarea", { rows: 1, dir: "auto", name: "message", placeholder: "Say something", "aria-label": "Message", maxlength: 1 << 20, enterkeyhint: "send" });
   const send = h("button", { class: "strong" }, "Send");
   const stop = button("Stop", () => running?.abort(), { hidden: true });
   const form = h("form", { class: "composer", onsubmit: (event) => { event.preventDefault(); submit(); } }, input, send, stop);

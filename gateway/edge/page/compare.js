@@ -6,8 +6,8 @@ import { asSeed, models, settings, tenant } from "./settings.js";
 export const title = "Compare";
 
 export function view(main) {
-  const sides = ["First", "Second"].map((label) => ({ label, select: choice([], ""), text: h("p", { class: "text" }), meta: h("div") }));
-  const prompt = h("textarea", { rows: 2, required: true, maxlength: 1 << 16 });
+  const sides = ["First", "Second"].map((label) => ({ label, select: choice([], ""), text: h("p", { class: "text", dir: "auto" }), meta: h("div") }));
+  const prompt = h("textarea", { rows: 2, dir: "auto", required: true, maxlength: 1 << 16 });
   prompt.value = "Tell me about the lantern.";
   const seed = h("input", { inputmode: "numeric", maxlength: 20, value: settings.seed || "7" });
   const said = h("div");

@@ -48,7 +48,7 @@ export function list(current, failed) {
     const id = c.conversationId;
     const name = c.title || "Untitled";
     return h("li", {},
-      h("a", { href: `#/c/${id}`, "aria-current": id === current() && "true" }, h("span", { class: "name" }, name),
+      h("a", { href: `#/c/${id}`, "aria-current": id === current() && "true" }, h("span", { class: "name", dir: "auto" }, name),
         h("span", { class: "hint" }, moment(c.updateTime), settings.everyone && ` · ${c.userId}`)),
       button("×", async () => {
         if (!(await confirmed(`Delete “${name}” with all that was said in it?`, "Delete"))) return;
@@ -64,7 +64,7 @@ export function list(current, failed) {
       }, { class: "quiet", "aria-label": `Delete ${name}` }));
   }
 
-  const found = (m) => h("li", {}, h("a", { href: `#/c/${m.conversationId}` }, h("span", { class: "name" }, m.content), h("span", { class: "hint" }, moment(m.createTime))));
+  const found = (m) => h("li", {}, h("a", { href: `#/c/${m.conversationId}` }, h("span", { class: "name", dir: "auto" }, m.content), h("span", { class: "hint" }, moment(m.createTime))));
 
   refresh();
   return { node, refresh: () => refresh(), close: () => { asked++; } };

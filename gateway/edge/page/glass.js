@@ -52,7 +52,7 @@ export async function open(message, at, from) {
 function reply(body, told, at, sources) {
   const detail = h("div", { class: "part" });
   const pieces = cut(told);
-  const strip = h("div", { class: "strip", role: "toolbar", "aria-label": "Words of the reply; arrow keys move, Enter looks inside" });
+  const strip = h("div", { class: "strip", dir: "auto", role: "toolbar", "aria-label": "Words of the reply; arrow keys move, Enter looks inside" });
   const pick = (piece) => {
     for (const p of pieces) p.node.setAttribute("aria-pressed", String(p === piece));
     rove(piece);
@@ -67,7 +67,8 @@ function reply(body, told, at, sources) {
   }
   strip.addEventListener("keydown", (event) => {
     const i = pieces.findIndex((p) => p.node === document.activeElement);
-    const to = { ArrowRight: i + 1, ArrowDown: i + 1, ArrowLeft: i - 1, ArrowUp: i - 1, Home: 0, End: pieces.length - 1 }[event.key];
+    const ahead = strip.matches(":dir(rtl)") ? -1 : 1;
+    const to = { ArrowRight: i + ahead, ArrowDown: i + 1, ArrowLeft: i - ahead, ArrowUp: i - 1, Home: 0, End: pieces.length - 1 }[event.key];
     if (i < 0 || to === undefined || !pieces[to]) return;
     event.preventDefault();
     rove(pieces[to]);

@@ -9,11 +9,11 @@ const endings = { length: "broke off: it reached the longest reply allowed", can
 // message shows a stored message. reply is the whole answer when it came just now: it tells what was missing and what was noticed.
 export function message(m, context, reply) {
   if (m.sender === "SENDER_USER") {
-    const node = h("li", { class: "said" }, h("span", { class: "unseen" }, "You: "), h("p", { class: "text" }, m.content), m.createTime && h("p", { class: "meta" }, moment(m.createTime)));
+    const node = h("li", { class: "said" }, h("span", { class: "unseen" }, "You: "), h("p", { class: "text", dir: "auto" }, m.content), m.createTime && h("p", { class: "meta" }, moment(m.createTime)));
     node.dataset.text = m.content;
     return node;
   }
-  const text = h("p", { class: "text" }, words(m.content ?? ""));
+  const text = h("p", { class: "text", dir: "auto" }, words(m.content ?? ""));
   const below = h("div");
   const look = button("Look inside", () => glass.open(m, undefined, look), { class: "quiet" });
   const correct = button("Correct", () => {
@@ -73,8 +73,8 @@ function notes(reply) {
 // correction asks what is wrong and what is right, and has it said.
 function correction(below, m, marked, context, opener) {
   let id = newId();
-  const wrong = h("input", { value: marked, maxlength: 4096, autocomplete: "off" });
-  const right = h("input", { required: true, maxlength: 4096, autocomplete: "off" });
+  const wrong = h("input", { value: marked, dir: "auto", maxlength: 4096, autocomplete: "off" });
+  const right = h("input", { dir: "auto", required: true, maxlength: 4096, autocomplete: "off" });
   const about = h("input", { maxlength: 512, autocomplete: "off" });
   const property = h("input", { maxlength: 512, autocomplete: "off" });
   const scope = choice([
@@ -138,7 +138,7 @@ function before(node) {
 
 // waiting is a reply on its way.
 export function waiting() {
-  const text = h("p", { class: "text" }, h("span", { class: "dots", "aria-label": "Answering" }, "···"));
+  const text = h("p", { class: "text", dir: "auto" }, h("span", { class: "dots", "aria-label": "Answering" }, "···"));
   const node = h("li", { class: "reply" }, text);
   let begun = false;
   return {
