@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -77,6 +78,9 @@ func readable(err error) error {
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return malformed(syntax.Error())
+	}
+	if _, network := errors.AsType[net.Error](err); !network && !errors.Is(err, http.ErrBodyReadAfterClose) {
+		return malformed("it is not cut into chunks as HTTP asks")
 	}
 	return errors.Wrap(err, errors.Canceled, "BODY_CUT", "the body did not arrive")
 }

@@ -179,22 +179,32 @@ func (w *writer) refusing(r *http.Request) {
 	}
 }
 
+// leastRate is how many bytes of a body must come in a second of waiting for them, once the patience is used up: a client that
+// sends a byte now and then would hold its place for days.
+const leastRate = 1 << 10
+
 // body is a request's body that must keep coming.
 type body struct {
 	io.ReadCloser
 	control  *http.ResponseController
 	patience time.Duration
+	waited   time.Duration // for all that came; what the server does in between is not the client's slowness
+	came     int64
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	_ = b.control.SetReadDeadline(time.Now().Add(b.patience))
+	begun := time.Now()
+	left := b.patience + time.Duration(b.came)*time.Second/leastRate - b.waited
+	_ = b.control.SetReadDeadline(begun.Add(min(b.patience, left)))
 	n, err := b.ReadCloser.Read(p)
+	b.waited += time.Since(begun)
+	b.came += int64(n)
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return n, tooLarge(large.Limit)
 	}
 	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
-		return n, errors.New(errors.DeadlineExceeded, "BODY_TOO_SLOW", "nothing came for %v; send the body without pausing", b.patience)
+		return n, errors.New(errors.DeadlineExceeded, "BODY_TOO_SLOW", "the body came slower than %d bytes a second, or not at all for %v; send it without pausing", leastRate, b.patience)
 	}
 	if err != nil {
 		_ = b.control.SetReadDeadline(time.Time{}) // what follows waits for the next request
