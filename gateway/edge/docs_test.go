@@ -23,6 +23,11 @@ var (
 	curl  = regexp.MustCompile(`^    \$ curl -s (?:-H 'Content-Type: application/json' -d '(.*)' )?http://127.0.0.1:7480(\S+)$`)
 	ids   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	times = regexp.MustCompile(`"created":\d+|20\d\d-\d\d-\d\dT[0-9:.]+Z`)
+
+	// Ids in requests stand for those of the answers before.
+	named          = regexp.MustCompile(`"(conversation_id|message_id)": "01a20000-0000-7000-8000-000000000000"`)
+	conversationID = regexp.MustCompile(`"conversationId":"([^"]+)"`)
+	messageID      = regexp.MustCompile(`"messageId":"([^"]+)"`)
 )
 
 // docs/http.md shows what its commands answer after its training, but for ids and times.
@@ -59,6 +64,7 @@ func TestDocument(t *testing.T) {
 
 	var out strings.Builder
 	shown, asked := false, 0
+	latest := map[string]string{} // the ids that the answers named, by field, as requests name them
 	for line := range strings.Lines(string(doc)) {
 		command := curl.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 		if shown && command == nil && strings.HasPrefix(line, "    ") {
@@ -73,8 +79,14 @@ func TestDocument(t *testing.T) {
 		if command[1] != "" {
 			method = http.MethodPost
 		}
-		_, body := ask(t, method, url+command[2], command[1])
+		request := named.ReplaceAllStringFunc(command[1], func(s string) string { return latest[strings.Split(s, `"`)[1]] })
+		_, body := ask(t, method, url+command[2], request)
 		asked++
+		for field, found := range map[string]*regexp.Regexp{"conversation_id": conversationID, "message_id": messageID} {
+			if id := found.FindStringSubmatch(body); id != nil {
+				latest[field] = `"` + field + `": "` + id[1] + `"`
+			}
+		}
 		body = times.ReplaceAllStringFunc(ids.ReplaceAllString(body, "01a20000-0000-7000-8000-000000000000"), func(s string) string {
 			if strings.HasPrefix(s, `"`) {
 				return `"created":1795000000`
