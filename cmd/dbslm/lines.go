@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"dbslm/pkg/errors"
 
 	"github.com/peterh/liner"
+	"golang.org/x/term"
 )
 
 // errLongLine is a line that no message could hold; what follows it can be read.
@@ -23,6 +25,7 @@ type lineReader struct {
 	prompt string
 	out    io.Writer
 	editor *liner.State // nil off a terminal
+	narrow bool         // the terminal was too narrow to edit in
 	reader *bufio.Reader
 	ctrlC  chan os.Signal // at a terminal; nobody reads it, but while it is there Ctrl-C does not end the process
 }
@@ -30,8 +33,7 @@ type lineReader struct {
 func newLineReader(s streams, prompt string) *lineReader {
 	r := &lineReader{prompt: prompt, out: s.out}
 	if terminal(s.in) && terminal(s.out) {
-		r.editor = liner.NewLiner()
-		r.editor.SetCtrlCAborts(true)
+		r.open()
 		signal.Reset(os.Interrupt)
 		r.ctrlC = make(chan os.Signal, 1)
 		signal.Notify(r.ctrlC, os.Interrupt)
@@ -41,12 +43,35 @@ func newLineReader(s streams, prompt string) *lineReader {
 	return r
 }
 
+func (r *lineReader) open() {
+	r.editor = liner.NewLiner()
+	r.editor.SetCtrlCAborts(true)
+}
+
+// fit has lines edited again once the terminal is wide enough: a terminal in a container has no width at first, and the editor, which does
+// not edit then, would never look again.
+func (r *lineReader) fit() {
+	columns, _, err := term.GetSize(int(os.Stdout.Fd()))
+	narrow := err == nil && columns < len(r.prompt)+10
+	if r.narrow && !narrow {
+		var past bytes.Buffer
+		_, _ = r.editor.WriteHistory(&past)
+		_ = r.editor.Close()
+		r.open()
+		_, _ = r.editor.ReadHistory(&past)
+	}
+	r.narrow = narrow
+}
+
 // read returns the next line. It returns io.EOF at the end of the input and after Ctrl-C, ctx's error once ctx has
 // ended, and errLongLine for a line that is too long.
 func (r *lineReader) read(ctx context.Context) (string, error) {
 	type result struct {
 		line string
 		err  error
+	}
+	if r.editor != nil {
+		r.fit()
 	}
 	done := make(chan result, 1)
 	go func() { // goes on after ctx has ended, until the process does

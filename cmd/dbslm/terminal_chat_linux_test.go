@@ -84,6 +84,29 @@ func TestAnyTextAtTerminal(t *testing.T) {
 	}
 }
 
+// A terminal that was too narrow to edit in is edited in once it is wide.
+func TestWidenedTerminal(t *testing.T) {
+	inHarbour(t)
+	succeed(t, "train", "harbour.txt", "--db", "store")
+	s := atTerminal(t, "chat", "--db", "store")
+	s.sees("you> ")
+	s.resize(8)
+	s.types("Who counts the boats?\r")
+	s.sees("assistant> ")
+	s.sees("you> ")
+	s.resize(100)
+	s.types("Who bakes?\n") // the line that was begun in the narrow one
+	s.sees("assistant> ")
+	s.sees("you> ")
+	s.types("\x1b[A\x1b[A") // up, twice
+	s.sees("Who counts the boats?")
+	s.types("\x15")
+	s.types("\x04")
+	if code := s.leaves(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // A person is not given JSON line by line.
 func TestNoJSONAtTerminal(t *testing.T) {
 	inHarbour(t)

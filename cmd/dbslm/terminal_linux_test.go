@@ -109,6 +109,14 @@ func (s *session) types(keys string) {
 	}
 }
 
+// resize gives the terminal so many columns; the process hears of it.
+func (s *session) resize(columns uint16) {
+	s.t.Helper()
+	if err := unix.IoctlSetWinsize(int(s.keys.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: columns}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // leaves waits for the end of the process and returns its exit code.
 func (s *session) leaves() int {
 	s.t.Helper()
