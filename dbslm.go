@@ -165,12 +165,16 @@ func (s *System) open(ctx context.Context, config Config) error {
 	return nil
 }
 
+// hedgeAfter is many times what a call that only reads takes at a peer, and a small part of what a person would wait for.
+const hedgeAfter = 200 * time.Millisecond
+
 // openLevel opens one level here, or dials it where it runs.
 func (s *System) openLevel(ctx context.Context, name Service, target database.Target, config Config, options rpc.Options) error {
 	if !slices.Contains(config.Services, name) {
 		if config.Peers[name] == "" {
 			return nil
 		}
+		options.HedgeAfter = hedgeAfter
 		conn, err := rpc.Dial(config.Peers[name], options)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,12 +14,14 @@ import (
 // before such a change.
 func TestPublishedIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked, serves := 0, uint32(1)
+		asked := 0
+		var serves atomic.Uint32
+		serves.Store(1)
 		var slow time.Duration
 		var fails error
 		p := published[uint32]{ask: func(context.Context, string, string) (uint32, error) {
 			asked++
-			found := serves
+			found := serves.Load()
 			time.Sleep(slow)
 			return found, fails
 		}}
@@ -29,24 +32,24 @@ func TestPublishedIsRemembered(t *testing.T) {
 			}
 		}
 		want(1, 1)
-		serves = 2
+		serves.Store(2)
 		want(1, 1)
 		p.forget("", "another")
 		want(1, 1)
 		p.forget("", "bot")
 		want(2, 2)
-		serves = 3
+		serves.Store(3)
 		p.forgetAll()
 		want(3, 3)
 		time.Sleep(publishedAge)
-		serves = 4
+		serves.Store(4)
 		want(4, 4)
 
 		p.forgetAll()
 		slow = time.Second / 2
 		go func() {
 			time.Sleep(slow / 2)
-			serves = 5
+			serves.Store(5)
 			p.forgetAll()
 		}()
 		want(4, 5) // as it was when it was asked for

@@ -40,6 +40,9 @@ func Dial(addr string, options Options) (*grpc.ClientConn, error) {
 
 func dial(target string, o Options, transport credentials.TransportCredentials, more ...grpc.DialOption) (*grpc.ClientConn, error) {
 	client := newMetrics(o.Registerer).client
+	if o.HedgeAfter > 0 {
+		more = append(more, grpc.WithChainUnaryInterceptor(newHedger(o.HedgeAfter).unary))
+	}
 	options := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(serviceConfig()),

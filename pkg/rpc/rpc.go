@@ -55,6 +55,9 @@ type Options struct {
 	Headroom time.Duration
 	// Floor is the least time, after Headroom, with which a call is begun; default 10 ms.
 	Floor time.Duration
+	// HedgeAfter is how long a call of a connection that only reads waits for its answer before it is made a second time, at the peer's
+	// next address; at most one in twenty is. 0 hedges none.
+	HedgeAfter time.Duration
 	// MaxRecvBytes limits one message that a server receives; default 8 MiB.
 	MaxRecvBytes int
 	// MaxSendBytes limits one message that a server sends and a connection receives; default 16 MiB.
@@ -87,6 +90,7 @@ func (o Options) Validate() error {
 		{"stream timeout", o.StreamTimeout},
 		{"headroom", o.Headroom},
 		{"floor", o.Floor},
+		{"hedging time", o.HedgeAfter},
 		{"health interval", o.HealthInterval},
 		{"drain timeout", o.DrainTimeout},
 	}
