@@ -3,6 +3,7 @@ package dbslm_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,24 +84,23 @@ func (w *world) dieAndRetry(t *testing.T, s step, victim string, sameRequest boo
 	}
 	calling, cancel := context.WithCancel(ctx)
 	defer cancel()
-	met := false
+	met, lines := atomic.Bool{}, f.lines // of a gateway that dies; the call may be noticed after the next one was started
 	f.lines[s.service].on(func(_ context.Context, method string, when moment) error {
-		if met || method != s.method || when != s.when {
+		if method != s.method || when != s.when || met.Swap(true) {
 			return nil
 		}
-		met = true
 		if victim == "caller" {
 			cancel()
 			return nil
 		}
 		kill()
-		for name, l := range f.lines {
+		for name, l := range lines {
 			l.set(gatewayDies || name == s.service)
 		}
 		return errCut
 	})
 	first := try(calling, f, ask(conversation, "asked", "Tell me about the boats."))
-	if !met {
+	if !met.Load() {
 		t.Fatalf("%s was never met: %v", s.method, first)
 	}
 	switch victim {
