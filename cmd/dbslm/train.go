@@ -77,7 +77,7 @@ are never touched.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.model, "model", "default", "`name` of the model; made when missing")
-	flags.IntVar(&o.order, "order", 0, "longest n-gram: `N` tokens, 1 to 255 (default 3, or the model's own); also --ngram-order")
+	flags.IntVar(&o.order, "order", 0, "longest n-gram: `N` tokens, 1 to 255 (default 3, or the model's own; 6 reads best); also --ngram-order")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "ngram-order" {
 			name = "order"
