@@ -3,6 +3,7 @@ package dbslm_test
 import (
 	"context"
 	"io"
+	"strings"
 	"testing"
 
 	"dbslm"
@@ -10,6 +11,9 @@ import (
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
 	gatewayv1 "dbslm/proto/dbslm/gateway/v1"
 	memoryv1 "dbslm/proto/dbslm/memory/v1"
+	ngramv1 "dbslm/proto/dbslm/ngram/v1"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // erase has a gateway erase a subject and returns how many rows memory removed.
@@ -29,6 +33,96 @@ func erase(ctx context.Context, g gatewayv1.GatewayServiceClient, subject *memor
 		if resp.Finished {
 			return resp.Rows, nil
 		}
+	}
+}
+
+// The documents that are a person's go with the person, from every model, whatever dies on the way; those of people whose names begin
+// alike stay.
+func testErasedDocuments(t *testing.T, w *world) {
+	ctx := t.Context()
+	for _, model := range []string{"diaries", "letters"} {
+		for label, word := range map[string]string{"user/ana": "anazebras", "user/ana/diary.txt": "diaryzebras", "user/anabel/diary.txt": "belzebras"} {
+			trainModel(t, w, model, label, word+" gallop over the yellow pier.\n")
+		}
+		trainModel(t, w, model, "harbour.txt", harbour)
+	}
+	if places := w.holding(t, "diaryzebras"); len(places) == 0 {
+		t.Fatal("the person's words were nowhere")
+	}
+	labels := func() (all []string) {
+		t.Helper()
+		for _, model := range []string{"diaries", "letters"} {
+			resp, err := ngramv1.NewCorpusServiceClient(w.conns[dbslm.Ngram]).ListDocuments(ctx, &ngramv1.ListDocumentsRequest{Model: model})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range resp.Documents {
+				all = append(all, model+":"+d.Label)
+			}
+		}
+		return all
+	}
+	started, err := w.StartConversation(ctx, &gatewayv1.StartConversationRequest{UserId: "ana"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := w.Respond(ctx, &gatewayv1.RespondRequest{
+		ConversationId: started.Conversation.ConversationId, RequestId: "1", Model: "diaries", Text: "What gallops over the pier?", Parameters: &ngramv1.DecodeParameters{Required: []string{"yellow pier"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := w.StartConversation(ctx, &gatewayv1.StartConversationRequest{UserId: "bo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := w.Respond(ctx, &gatewayv1.RespondRequest{
+		ConversationId: other.Conversation.ConversationId, RequestId: "1", Model: "diaries", Text: "What gallops?", Parameters: &ngramv1.DecodeParameters{Required: []string{"anazebras"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := &memoryv1.PrivacySubject{Subject: &memoryv1.PrivacySubject_UserId{UserId: "ana"}}
+	dying := w.gateway(t)
+	deaths := 0
+	for err := error(errCut); err != nil; deaths++ {
+		if deaths > 60 {
+			t.Fatal(err)
+		}
+		steps := 0
+		die := func(_ context.Context, method string, when moment) error {
+			if method != "ForgetDocument" && method != "ForgetReplies" && method != "ListDocuments" {
+				return nil
+			}
+			if steps++; steps > deaths {
+				return errCut
+			}
+			return nil
+		}
+		dying.lines[dbslm.Ngram].on(die)
+		dying.lines[dbslm.Memory].on(die)
+		_, err = erase(ctx, dying, subject, "documents of ana")
+		if err != nil && errors.KindOf(err) != errors.Unavailable {
+			t.Fatal(err)
+		}
+	}
+	if deaths < 8 {
+		t.Errorf("it died only %d times", deaths-1)
+	}
+	if diff := cmp.Diff([]string{"diaries:harbour.txt", "diaries:user/anabel/diary.txt", "letters:harbour.txt", "letters:user/anabel/diary.txt"}, labels()); diff != "" {
+		t.Errorf("documents (-want +left):\n%s", diff)
+	}
+	if places := w.holding(t, "diaryzebras"); len(places) > 0 {
+		t.Errorf("the person's words are still in %q", places)
+	}
+	if _, err := w.GetTrace(ctx, &gatewayv1.GetTraceRequest{MessageId: reply.Message.MessageId}); errors.KindOf(err) != errors.NotFound {
+		t.Errorf("the person's reply: error %v", err)
+	}
+	if trace, err := w.GetTrace(ctx, &gatewayv1.GetTraceRequest{MessageId: told.Message.MessageId}); err != nil || trace.Trace.GetNotReplayable().GetReason() != "DOCUMENT_FORGOTTEN" {
+		t.Errorf("what another one was told of it: %v, error %v", trace, err)
+	}
+	if messages := w.history(t, other.Conversation.ConversationId); len(messages) != 2 || strings.Contains(messages[1].Content, "anazebras") {
+		t.Errorf("what another one was told of it: %v", messages)
 	}
 }
 

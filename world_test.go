@@ -66,6 +66,7 @@ var faults = []struct {
 	{"PublishingIsSeenAtOnce", testPublishingIsSeenAtOnce},
 	{"DecayingBias", testDecayingBias},
 	{"ErasedOverAllLevels", testErasedOverAllLevels},
+	{"ErasedDocuments", testErasedDocuments},
 	{"Overload", testOverload},
 }
 

@@ -20,7 +20,8 @@ const (
 
 // Erase implements GatewayService. Level 3 only knows conversations. So memory first closes and empties all of them, but keeps their
 // rows; then, a page at a time, level 3's signals go, and after them the rows. A conversation that has a row has not been looked
-// through, so killed anywhere the same request goes on, and one begun meanwhile is found. Level 1 knows documents, not people.
+// through, so killed anywhere the same request goes on, and one begun meanwhile is found. Last, level 1 forgets the documents whose labels
+// say that they are the person's.
 func (g *Gateway) Erase(req *gatewayv1.EraseRequest, stream grpc.ServerStreamingServer[gatewayv1.EraseResponse]) error {
 	e := &erasing{gateway: g, req: req, stream: stream}
 	for range eraseRounds {
@@ -30,6 +31,9 @@ func (g *Gateway) Erase(req *gatewayv1.EraseRequest, stream grpc.ServerStreaming
 		}
 		if finished { // what was observed of the person outside of conversations, or of a conversation that memory does not know
 			if err := e.signals(e.named()); err != nil {
+				return err
+			}
+			if err := e.documents(); err != nil {
 				return err
 			}
 			return stream.Send(&gatewayv1.EraseResponse{Service: serviceMemory, Rows: e.removed, Finished: true})

@@ -42,8 +42,9 @@ type forgetStream = grpc.BidiStreamingServer[gatewayv1.ForgetRequest, gatewayv1.
 type forget struct {
 	gateway *Gateway
 	header  *gatewayv1.ForgetHeader
-	stream  forgetStream
-	fresh   bool // the request brought no id of its own
+	send    func(*gatewayv1.ForgetResponse) error
+	recv    func() (*gatewayv1.ForgetRequest, error) // what follows the header
+	fresh   bool                                     // the request brought no id of its own
 }
 
 // Forget implements GatewayService.
@@ -56,7 +57,7 @@ func (g *Gateway) Forget(stream forgetStream) error {
 	if header == nil {
 		return errors.New(errors.InvalidArgument, "HEADER_MISSING", "forgetting begins with its header").Field("header", "missing")
 	}
-	f := &forget{gateway: g, header: header, stream: stream, fresh: header.RequestId == ""}
+	f := &forget{gateway: g, header: header, send: stream.Send, recv: stream.Recv, fresh: header.RequestId == ""}
 	if header.Model == "" {
 		header.Model = defaultModel
 	}
@@ -153,7 +154,7 @@ func (f *forget) level1(ctx context.Context, req *ngramv1.ForgetDocumentRequest)
 			last = resp
 			continue
 		}
-		err = f.stream.Send(&gatewayv1.ForgetResponse{Service: serviceNgram, Phase: resp.Phase, Done: resp.Done, Total: resp.Total})
+		err = f.send(&gatewayv1.ForgetResponse{Service: serviceNgram, Phase: resp.Phase, Done: resp.Done, Total: resp.Total})
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +170,7 @@ func (f *forget) sendText(req *ngramv1.ForgetDocumentRequest, peer ngramv1.Corpu
 		} else if err != nil {
 			return err
 		}
-		in, err := f.stream.Recv()
+		in, err := f.recv()
 		if err == io.EOF {
 			return peer.CloseSend()
 		}
@@ -256,7 +257,7 @@ func (f *forget) replies(ctx context.Context, builds []uint32, last *gatewayv1.F
 		if req.Remaining, err = f.remaining(ctx, resp.Replies); err != nil {
 			return err
 		}
-		err = f.stream.Send(&gatewayv1.ForgetResponse{Service: serviceMemory, Phase: "replies", Done: last.Traces})
+		err = f.send(&gatewayv1.ForgetResponse{Service: serviceMemory, Phase: "replies", Done: last.Traces})
 		if err != nil {
 			return err
 		}

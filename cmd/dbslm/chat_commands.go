@@ -174,7 +174,7 @@ func (c *chat) forget(ctx context.Context, what string) (leave bool, err error) 
 		if err != nil {
 			return false, err
 		}
-		rows, err := c.erase(ctx, c.conn, &memoryv1.PrivacySubject{
+		rows, _, err := c.erase(ctx, c.conn, &memoryv1.PrivacySubject{
 			Subject: &memoryv1.PrivacySubject_ConversationId{ConversationId: c.conversation.ConversationId},
 		}, id)
 		if err != nil {

@@ -242,8 +242,8 @@ func newErase(a *app) *cobra.Command {
 		Short: "Remove everything about a person or a conversation",
 		Long: `Remove every message, turn, trace, correction, fact and bias of a person or a conversation, and what waits to be said in it. Of
 corrections of a whole model that somebody reviewed, the value stays with its entity and attribute; a conversation's person keeps the
-corrections that hold beyond it. What was interrupted goes on with the same --request-id. It cannot be undone; dbslm export-user shows
-what there is.`,
+corrections that hold beyond it. Documents that are a person's, labelled user/NAME or below it (user/ana/diary.txt), are forgotten by
+every model. What was interrupted goes on with the same --request-id. It cannot be undone; dbslm export-user shows what there is.`,
 		Example: `  dbslm erase --user ana
   dbslm erase --conversation 0193e4a1-… --yes`,
 		Args: noArgs,
@@ -269,7 +269,7 @@ what there is.`,
 				}
 			}
 			return a.with(cmd.Context(), false, func(conn *connection) error {
-				rows, err := a.erase(cmd.Context(), conn, subject, request)
+				rows, documents, err := a.erase(cmd.Context(), conn, subject, request)
 				if err != nil {
 					if kind := errors.KindOf(err); kind != errors.InvalidArgument && kind != errors.NotFound {
 						fmt.Fprintf(a.err, "not finished; go on with: --request-id %s\n", request)
@@ -277,9 +277,13 @@ what there is.`,
 					return err
 				}
 				if asJSON {
-					return printJSON(a.out, erased{user, conversation, request, rows})
+					return printJSON(a.out, erased{user, conversation, request, rows, documents})
 				}
-				fmt.Fprintf(a.out, "erased %s: %s\n", what, plural(rows, "row", "rows"))
+				of := plural(rows, "row", "rows")
+				if documents > 0 {
+					of += ", " + plural(documents, "document", "documents")
+				}
+				fmt.Fprintf(a.out, "erased %s: %s\n", what, of)
 				return nil
 			})
 		},
@@ -298,24 +302,29 @@ type erased struct {
 	Conversation string `json:"conversation,omitempty"`
 	RequestID    string `json:"request_id"`
 	Rows         uint64 `json:"rows"`
+	Documents    uint64 `json:"documents"`
 }
 
-// erase removes a subject's data and returns how many rows of conversations those were.
-func (a *app) erase(ctx context.Context, conn *connection, subject *memoryv1.PrivacySubject, request string) (rows uint64, err error) {
+// erase removes a subject's data and returns how many rows of conversations and how many documents those were.
+func (a *app) erase(ctx context.Context, conn *connection, subject *memoryv1.PrivacySubject, request string) (rows, documents uint64, err error) {
 	stream, err := conn.gateway.Erase(ctx, &gatewayv1.EraseRequest{Tenant: a.tenant, Subject: subject, RequestId: request})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	for {
 		resp, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return rows, errors.New(errors.Unavailable, "STREAM_CUT", "the erasure ended without finishing")
+			return rows, documents, errors.New(errors.Unavailable, "STREAM_CUT", "the erasure ended without finishing")
 		}
 		if err != nil {
-			return rows, err
+			return rows, documents, err
+		}
+		if resp.Service == "ngram" {
+			documents = resp.Rows
+			continue
 		}
 		if rows = resp.Rows; resp.Finished {
-			return rows, nil
+			return rows, documents, nil
 		}
 	}
 }

@@ -2874,7 +2874,7 @@ type EraseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Service at work.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// Rows removed there so far.
+	// Rows removed there so far; of level 1, documents forgotten by this request.
 	Rows uint64 `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
 	// True on the last message.
 	Finished      bool `protobuf:"varint,3,opt,name=finished,proto3" json:"finished,omitempty"`
