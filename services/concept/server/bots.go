@@ -76,7 +76,7 @@ func (b *bots) get(ctx context.Context, name concept.Bot, build uint32) (*bot, e
 	if err != nil {
 		return nil, err
 	}
-	if known.model != nil && known.build.ID == build {
+	if known.model != nil && known.build.ID == build && build == state.Published { // another one may have been dropped
 		return known, nil
 	}
 	m, err := b.model(ctx, name, build)

@@ -105,12 +105,15 @@ func TestBuildsArePublishedRolledBackAndFollowTheExamples(t *testing.T) {
 		}
 		// A process that died after it dropped a build left its rows: the next one that drops removes them.
 		left := c.builds(t, "")[3].BuildId
+		next(t, c, &conceptv1.NextRequest{Text: "opening times", BuildId: left}) // and it was the latest to decide
 		if _, err := db.Exec(ctx, `UPDATE tbl_l3_concept_builds SET dropped = 1 WHERE build_id = ?`, left); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(c.builds(t, "")); n != 7 {
 			t.Errorf("a dropped build is listed: %d", n)
 		}
+		_, err := c.Next(ctx, &conceptv1.NextRequest{ConversationId: "c", TurnId: "t", Text: "x", BuildId: left})
+		wantKind(t, err, errors.NotFound, "CONCEPT_BUILD_NOT_FOUND")
 		must[*conceptv1.CreateConceptBuildResponse](t)(c.CreateConceptBuild(ctx, &conceptv1.CreateConceptBuildRequest{Publish: true}))
 		for _, table := range []string{"builds", "build_features", "build_counts", "build_probs"} {
 			var n int64
@@ -118,7 +121,7 @@ func TestBuildsArePublishedRolledBackAndFollowTheExamples(t *testing.T) {
 				t.Errorf("%s: %d rows of a dropped build are left (%v)", table, n, err)
 			}
 		}
-		_, err := c.Next(ctx, &conceptv1.NextRequest{ConversationId: "c", TurnId: "t", Text: "x", BuildId: first.BuildId})
+		_, err = c.Next(ctx, &conceptv1.NextRequest{ConversationId: "c", TurnId: "t", Text: "x", BuildId: first.BuildId})
 		wantKind(t, err, errors.NotFound, "CONCEPT_BUILD_NOT_FOUND")
 		_, err = c.PublishConceptBuild(ctx, &conceptv1.PublishConceptBuildRequest{BuildId: 4_000_000_000})
 		wantKind(t, err, errors.NotFound, "CONCEPT_BUILD_NOT_FOUND")
