@@ -30,10 +30,10 @@ import (
 // replayVariable names a store in whose place this test binary replays the messages of its standard input; see TestMain.
 const replayVariable = "DBSLM_TEST_REPLAY"
 
-// conversationsToReplay is how many conversations of ten turns TestReplay holds on each engine.
+// conversationsToReplay is how many conversations of 13 turns TestReplay holds on each engine.
 func conversationsToReplay() int {
 	if os.Getenv("DBSLM_REPLAY") == "long" {
-		return 100
+		return 80
 	}
 	return 2
 }
@@ -78,7 +78,7 @@ func TestReplay(t *testing.T) {
 			ids = append(ids, r.Message.MessageId)
 			countKinds(kinds, r)
 		}
-		for _, kind := range []string{"level 1", "signal", "provider", "provider failed", "steered", "predicted", "correction replayed", "asked back", "answered"} {
+		for _, kind := range []string{"level 1", "signal", "provider", "provider failed", "steered", "predicted", "correction replayed", "asked back", "answered", "noticed", "built-in"} {
 			if kinds[kind] == 0 {
 				t.Errorf("no reply of the kind %q is among them: %v", kind, kinds)
 			}
@@ -154,7 +154,7 @@ func speaks(t *testing.T, s system, hours, dead string) {
 	}
 }
 
-// hold holds one conversation of ten turns and returns the replies.
+// hold holds one conversation of 13 turns and returns the replies.
 func hold(t *testing.T, s system, number int) (replies []*gatewayv1.RespondResponse) {
 	ctx := t.Context()
 	started, err := s.gateway.StartConversation(ctx, &gatewayv1.StartConversationRequest{UserId: fmt.Sprintf("person %d", number)})
@@ -219,6 +219,9 @@ func hold(t *testing.T, s system, number int) (replies []*gatewayv1.RespondRespo
 			Extension: []*ngramv1.ExtensionWord{{Text: "Xylophon", Like: "lamp"}}, Required: []string{"green book"}, Stop: []string{"fog"},
 		},
 	})
+	respond(&gatewayv1.RespondRequest{Text: "Why did you say that?"})
+	respond(&gatewayv1.RespondRequest{Text: "When is high water?"})
+	respond(&gatewayv1.RespondRequest{Text: "No, it's at seven."})
 	return replies
 }
 
@@ -227,12 +230,17 @@ func countKinds(kinds map[string]int, r *gatewayv1.RespondResponse) {
 	if len(r.Trace.Steering) > 0 {
 		kinds["steered"]++
 	}
+	if r.Trace.NoticedCorrectionId != "" {
+		kinds["noticed"]++
+	}
 	for _, s := range r.Trace.Segments {
 		switch {
 		case s.Span == nil:
 			kinds["level 1"]++
 		case s.Span.Concept == "CorrectionReplay":
 			kinds["correction replayed"]++
+		case s.Span.Concept == "ReplyExplained":
+			kinds["built-in"]++
 		case s.Span.Signal != nil:
 			kinds["signal"]++
 		case s.Span.Asks != "":

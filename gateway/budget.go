@@ -58,6 +58,14 @@ func part(ctx context.Context, limit time.Duration) (context.Context, context.Ca
 	return context.WithTimeout(ctx, limit)
 }
 
+// unbroken bounds as part does, but a caller who leaves does not end it: for writes that nobody would make up for.
+func unbroken(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	bounded, cancel := part(ctx, limit)
+	cancel()
+	deadline, _ := bounded.Deadline()
+	return context.WithDeadline(context.WithoutCancel(ctx), deadline)
+}
+
 // outliving returns a context that goes on for grace after ctx has ended, for a write that must not be given up
 // half-way: whether it took place would be unknown.
 func outliving(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {

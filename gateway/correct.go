@@ -80,7 +80,7 @@ func (t *turn) notice(ctx context.Context) {
 	if t.req.Noticing == gatewayv1.Noticing_NOTICING_PROPOSE {
 		return
 	}
-	ctx, cancel := part(ctx, decideTimeout)
+	ctx, cancel := unbroken(ctx, decideTimeout) // a caller who leaves has still said it, and the turn that is stored then is never noticed again
 	defer cancel()
 	recorded, err := t.gateway.corrections.RecordCorrection(ctx, noticed.Correction)
 	if err != nil {

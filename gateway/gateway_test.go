@@ -131,6 +131,22 @@ func TestOutliving(t *testing.T) {
 	})
 }
 
+func TestUnbroken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for left, want := range map[time.Duration]time.Duration{time.Minute: 2 * time.Second, time.Second: time.Second / 2} {
+			ctx, cancel := context.WithTimeout(context.Background(), left)
+			out, stop := unbroken(ctx, 2*time.Second)
+			cancel()
+			begun := time.Now()
+			<-out.Done()
+			if took := time.Since(begun); took != want {
+				t.Errorf("with %v left, it lived on for %v", left, took)
+			}
+			stop()
+		}
+	})
+}
+
 func TestOutletLosesPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blocked := make(chan struct{})
