@@ -100,7 +100,7 @@ func DefaultParams() Params {
 		RepetitionPenalty: 1,
 		LengthPenalty:     1,
 		ShortPenalty:      3,
-		SeamPenalty:       1.5,
+		SeamPenalty:       2,
 		EchoPenalty:       1,
 		NoRepeatNGram:     4,
 		BalanceMarks:      true,

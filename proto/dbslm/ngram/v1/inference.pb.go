@@ -1513,7 +1513,7 @@ type DecodeParameters struct {
 	// What a segment loses in the ranking of best_of, in log10 units, for each word missing from five, in [0, 20]. Default 3.
 	ShortPenalty *float64 `protobuf:"fixed64,31,opt,name=short_penalty,json=shortPenalty,proto3,oneof" json:"short_penalty,omitempty"`
 	// What it loses for each order by which the n-gram that a token was found by is shorter than the longest there could be,
-	// in [0, 20]: pieces of different sentences are sewn together there. Default 1.5.
+	// in [0, 20]: pieces of different sentences are sewn together there. Default 2.
 	SeamPenalty *float64 `protobuf:"fixed64,32,opt,name=seam_penalty,json=seamPenalty,proto3,oneof" json:"seam_penalty,omitempty"`
 	// What it loses for each token beyond three of the longest run that one of earlier_replies has as well, in [0, 20]. Default 1.
 	EchoPenalty *float64 `protobuf:"fixed64,33,opt,name=echo_penalty,json=echoPenalty,proto3,oneof" json:"echo_penalty,omitempty"`
