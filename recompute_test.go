@@ -21,7 +21,7 @@ type weighed struct {
 }
 
 // recomputed does what docs/decoding.md says, token by token of one segment, for the whole vocabulary: from the rows, the parameters
-// of the explanation, and what the conversation said. It shares no code with the decoder.
+// of the explanation, and what the conversation said. It shares no code with the decoder but the lists of function words.
 type recomputed struct {
 	*modelRows
 	p       *ngramv1.DecodeParameters
