@@ -115,9 +115,20 @@ func TestMemoryCommands(t *testing.T) {
 	refused("must be between 1 hour and 100 years", "retention", "set", "--messages", "10s")
 	refused("is no time", "retention", "set", "--messages", "soon")
 	refused("nothing to set", "retention", "set")
+	for _, label := range []string{"user/ana/diary.txt", "user/anabel/diary.txt"} {
+		if r := invokeReading(t, "What "+label[5:8]+" wrote.\n", "train", "-", "--label", label, "--db", db); r.code != 0 {
+			t.Fatal(r.err)
+		}
+	}
+	if got := run("export-user", "ana"); strings.Count(got, `"kind":"document"`) != 1 || !strings.Contains(got, `"model":"default","label":"user/ana/diary.txt","sha256":"`) {
+		t.Errorf("the person's documents:\n%s", got)
+	}
 	refused("add --yes", "erase", "--user", "ana")
 	refused("say whose data", "erase", "--yes")
-	has(run("erase", "--user", "ana", "--yes"), "erased the person ana")
+	has(run("erase", "--user", "ana", "--yes"), "erased the person ana", "rows, 1 document")
+	if got := run("documents"); strings.Contains(got, "user/ana/") || !strings.Contains(got, "user/anabel/diary.txt") {
+		t.Errorf("documents after erasing:\n%s", got)
+	}
 	if got := run("export-user", "ana"); got != "" {
 		t.Errorf("after erasing:\n%s", got)
 	}
