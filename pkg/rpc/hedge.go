@@ -86,7 +86,7 @@ func (h *hedger) unary(ctx context.Context, method string, req, reply any, conn 
 	for {
 		select {
 		case a := <-answers:
-			if running--; status.Code(a.err) == codes.Unavailable && running > 0 {
+			if running--; running > 0 && ofReplica(status.Code(a.err)) {
 				continue // the other may do better
 			}
 			if a.err == nil && a.reply != into {
@@ -100,5 +100,16 @@ func (h *hedger) unary(ctx context.Context, method string, req, reply any, conn 
 				attempt(into.ProtoReflect().New().Interface())
 			}
 		}
+	}
+}
+
+// ofReplica reports whether an error says how a replica is, and nothing of the request: one that refuses because it has too much to do
+// must not end a call that another is about to answer.
+func ofReplica(code codes.Code) bool {
+	switch code {
+	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded, codes.Canceled, codes.Aborted, codes.Internal, codes.Unknown:
+		return true
+	default:
+		return false
 	}
 }

@@ -115,6 +115,31 @@ func TestHedgingIsBounded(t *testing.T) {
 	}
 }
 
+// A replica that has too much to do refuses; that must not end a call that another one is about to answer.
+func TestHedgingOutlivesARefusal(t *testing.T) {
+	var asked, refused atomic.Int32
+	slow := &echo{unary: func(_ context.Context, s string) (string, error) {
+		asked.Add(1)
+		time.Sleep(100 * time.Millisecond)
+		return s, nil
+	}}
+	full := &echo{unary: func(context.Context, string) (string, error) {
+		refused.Add(1)
+		return "", errors.New(errors.ResourceExhausted, "TOO_MUCH", "come back later")
+	}}
+	conn := twoReplicas(t, Options{HedgeAfter: 10 * time.Millisecond}, [2]*echo{slow, full})
+	for tries := 0; tries < 1000 && asked.Load() < 3; tries++ { // at first only one of them may be connected
+		before := asked.Load()
+		_, err := read(t.Context(), conn, "x")
+		if met := asked.Load() > before; met != (err == nil) {
+			t.Errorf("the slow replica was asked: %v; error %v", met, err)
+		}
+	}
+	if asked.Load() < 3 || refused.Load() < asked.Load() {
+		t.Errorf("%d calls of the slow replica, %d refusals", asked.Load(), refused.Load())
+	}
+}
+
 func BenchmarkHedging(b *testing.B) {
 	for _, after := range []time.Duration{0, time.Second} {
 		b.Run(fmt.Sprint(after), func(b *testing.B) {
