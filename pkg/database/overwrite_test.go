@@ -2,11 +2,13 @@ package database_test
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"dbslm/pkg/database"
 	"dbslm/pkg/database/databasetest"
@@ -45,5 +47,40 @@ func TestOverwrite(t *testing.T) {
 	var left int
 	if err := db.QueryRow(t.Context(), `SELECT COUNT(*) FROM tbl_tokens`).Scan(&left); err != nil || left != 3000 {
 		t.Errorf("%d rows are left, error %v", left, err)
+	}
+}
+
+// A copy that failed leaves the connection as it was: what it sorts later stays in memory.
+func TestOverwriteThatFails(t *testing.T) {
+	at := databasetest.SQLiteTarget(t)
+	db := databasetest.Open(t, at, testSchema(), database.Options{WriteWait: 50 * time.Millisecond})
+	files, err := filepath.Glob(filepath.Join(at.String(), "*.sqlite3"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	other, err := sql.Open("sqlite", files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Overwrite(t.Context()); err == nil {
+		t.Fatal("the file was written anew although somebody else was writing")
+	}
+	if _, err := other.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	err = db.InTx(t.Context(), func(tx *database.Tx) error {
+		var store int
+		if err := tx.QueryRow(t.Context(), "PRAGMA temp_store").Scan(&store); err != nil || store != 2 {
+			t.Errorf("temp_store is %d, error %v; want 2, the memory", store, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

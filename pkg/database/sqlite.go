@@ -134,10 +134,8 @@ func (db *DB) Overwrite(ctx context.Context) error {
 	}
 	defer conn.Close()
 	// secure_delete overwrites the row that is deleted, but not what is left of it where a page was divided or joined before.
-	for _, statement := range []string{"PRAGMA temp_store = FILE", "VACUUM", "PRAGMA temp_store = MEMORY"} { // the copy must not fill the memory
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
-			return mapError(ctx, err)
-		}
+	if err := rewrite(ctx, conn); err != nil {
+		return mapError(ctx, err)
 	}
 	var busy, frames, moved int64
 	for range overwriteTrials {
@@ -149,6 +147,19 @@ func (db *DB) Overwrite(ctx context.Context) error {
 		}
 	}
 	return errors.New(errors.Unavailable, "LOG_IN_USE", "the log of %s is being read and could not be emptied of what was deleted; repeat the request", db.lite.file)
+}
+
+// rewrite writes the file anew. The copy must not fill the memory; what the connection does later is in memory again.
+func rewrite(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, "PRAGMA temp_store = FILE"); err != nil {
+		return err
+	}
+	_, err := conn.ExecContext(ctx, "VACUUM")
+	_, after := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA temp_store = MEMORY") // though the copy failed or its caller left
+	if err == nil {
+		err = after
+	}
+	return err
 }
 
 // overwriteTrials bounds how often Overwrite waits for readers, each time as long as a writer waits.
