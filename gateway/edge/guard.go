@@ -195,7 +195,7 @@ type body struct {
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	begun := time.Now()
-	left := b.patience + time.Duration(b.came)*time.Second/leastRate - b.waited
+	left := b.patience + time.Duration(b.came)*(time.Second/leastRate) - b.waited // divided first: 9 GB of a stream times a second would overflow
 	_ = b.control.SetReadDeadline(begun.Add(min(b.patience, left)))
 	n, err := b.ReadCloser.Read(p)
 	b.waited += time.Since(begun)

@@ -1,0 +1,32 @@
+package edge
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// timed notes until when the next bytes may come.
+type timed struct {
+	http.ResponseWriter
+	until time.Time
+}
+
+func (t *timed) SetReadDeadline(until time.Time) error { t.until = until; return nil }
+
+// A stream may bring many gigabytes: what came never counts against it.
+func TestBodyOfManyGigabytes(t *testing.T) {
+	for _, came := range []int64{0, 1 << 30, 10 << 30, 1 << 40} {
+		w := &timed{ResponseWriter: httptest.NewRecorder()}
+		b := &body{ReadCloser: io.NopCloser(strings.NewReader("x")), control: http.NewResponseController(w), patience: time.Minute, came: came}
+		if _, err := b.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(w.until); left < 50*time.Second || left > time.Minute {
+			t.Errorf("after %d bytes %v are left for the next", came, left)
+		}
+	}
+}
