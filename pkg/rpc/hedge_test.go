@@ -15,18 +15,27 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 )
 
-// twoReplicas is a connection to a peer at two addresses.
+// twoReplicas is a connection to a peer at two addresses, both of which were met.
 func twoReplicas(t *testing.T, o Options, replicas [2]*echo) *grpc.ClientConn {
 	t.Helper()
 	addresses := manual.NewBuilderWithScheme("replicas")
 	var state resolver.State
-	for _, e := range replicas {
+	const greeting = "are you there?"
+	var met [2]atomic.Bool
+	for i, e := range replicas {
+		greeted := &echo{unary: func(ctx context.Context, s string) (string, error) {
+			if s == greeting {
+				met[i].Store(true)
+				return s, nil
+			}
+			return e.unary(ctx, s)
+		}}
 		lis, err := Listen(t.Context(), "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		state.Addresses = append(state.Addresses, resolver.Address{Addr: lis.Addr().String()})
-		stop := start(NewServer(o, e), lis)
+		stop := start(NewServer(o, greeted), lis)
 		t.Cleanup(func() {
 			if err := stop(); err != nil {
 				t.Error(err)
@@ -39,6 +48,12 @@ func twoReplicas(t *testing.T, o Options, replicas [2]*echo) *grpc.ClientConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	eventually(t, "both replicas are connected", func() bool {
+		if _, err := call(t.Context(), conn, writeMethod, greeting); err != nil {
+			t.Fatal(err)
+		}
+		return met[0].Load() && met[1].Load()
+	})
 	return conn
 }
 
@@ -128,14 +143,14 @@ func TestHedgingOutlivesARefusal(t *testing.T) {
 		return "", errors.New(errors.ResourceExhausted, "TOO_MUCH", "come back later")
 	}}
 	conn := twoReplicas(t, Options{HedgeAfter: 10 * time.Millisecond}, [2]*echo{slow, full})
-	for tries := 0; tries < 1000 && asked.Load() < 3; tries++ { // at first only one of them may be connected
+	for range 4 {
 		before := asked.Load()
 		_, err := read(t.Context(), conn, "x")
 		if met := asked.Load() > before; met != (err == nil) {
 			t.Errorf("the slow replica was asked: %v; error %v", met, err)
 		}
 	}
-	if asked.Load() < 3 || refused.Load() < asked.Load() {
+	if asked.Load() < 2 || refused.Load() < 2 {
 		t.Errorf("%d calls of the slow replica, %d refusals", asked.Load(), refused.Load())
 	}
 }
