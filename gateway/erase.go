@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"context"
 	"io"
+	"time"
 
 	"dbslm/pkg/errors"
 	conceptv1 "dbslm/proto/dbslm/concept/v1"
@@ -16,6 +18,8 @@ const (
 	eraseConversations = 100
 	// eraseRounds bounds how often an erasure begins again because the person began other conversations meanwhile.
 	eraseRounds = 3
+	// eraseTimeout bounds one step of level 3, which may write its file anew.
+	eraseTimeout = 10 * time.Minute
 )
 
 // Erase implements GatewayService. Level 3 only knows conversations. So memory first closes and empties all of them, but keeps their
@@ -119,9 +123,11 @@ func (e *erasing) release() error {
 func (e *erasing) signals(conversations []string) error {
 	defer e.gateway.deciding.forgetAll()
 	for begin := 0; begin == 0 || begin < len(conversations); begin += eraseConversations { // a person may have been observed outside of conversations
-		resp, err := e.gateway.erasure.EraseSubject(e.stream.Context(), &conceptv1.EraseSubjectRequest{
+		ctx, cancel := context.WithTimeout(e.stream.Context(), eraseTimeout)
+		resp, err := e.gateway.erasure.EraseSubject(ctx, &conceptv1.EraseSubjectRequest{
 			Tenant: e.req.Tenant, UserId: e.req.Subject.GetUserId(), ConversationIds: conversations[begin:min(begin+eraseConversations, len(conversations))],
 		})
+		cancel()
 		if err != nil {
 			return err
 		}

@@ -9,9 +9,10 @@ import (
 	ngramv1 "dbslm/proto/dbslm/ngram/v1"
 )
 
-// ownedBy begins the labels of documents that belong to a person: user/NAME, and everything below it.
+// ownedBy reports whether a document is a person's by its label: user/NAME, or everything below it. A slash in the name is written %2F,
+// and a percent sign %25, so that nobody's documents lie below those of another one.
 func ownedBy(user, label string) bool {
-	rest, ok := strings.CutPrefix(label, "user/"+user)
+	rest, ok := strings.CutPrefix(label, "user/"+strings.NewReplacer("%", "%25", "/", "%2F").Replace(user))
 	return ok && (rest == "" || rest[0] == '/')
 }
 

@@ -27,8 +27,8 @@ func newErase(a *app) *cobra.Command {
 		Short: "Remove everything about a person or a conversation",
 		Long: `Remove every message, turn, trace, correction, fact and bias of a person or a conversation, and what waits to be said in it. Of
 corrections of a whole model that somebody reviewed, the value stays with its entity and attribute; a conversation's person keeps the
-corrections that hold beyond it. Documents that are a person's, labelled user/NAME or below it (user/ana/diary.txt), are forgotten by
-every model. What was interrupted goes on with the same --request-id. It cannot be undone; dbslm export-user shows what there is.`,
+corrections that hold beyond it. Documents that are a person's, labelled user/NAME or below it (user/ana/diary.txt; a slash in a name is
+written %2F), are forgotten by every model. What was interrupted goes on with the same --request-id. It cannot be undone; dbslm export-user shows what there is.`,
 		Example: `  dbslm erase --user ana
   dbslm erase --conversation 0193e4a1-… --yes`,
 		Args: noArgs,
@@ -186,6 +186,7 @@ type exportedDocument struct {
 // exportDocuments writes which documents of every model are a person's; see GatewayService/Erase.
 func (a *app) exportDocuments(ctx context.Context, conn *connection, user string, out io.Writer) error {
 	lines := json.NewEncoder(out)
+	own := "user/" + strings.NewReplacer("%", "%25", "/", "%2F").Replace(user)
 	for models := ""; ; {
 		page, err := ngramv1.NewModelServiceClient(conn).ListModels(ctx, &ngramv1.ListModelsRequest{Tenant: a.tenant, PageSize: 1000, PageToken: models})
 		if err != nil {
@@ -200,7 +201,7 @@ func (a *app) exportDocuments(ctx context.Context, conn *connection, user string
 					return err
 				}
 				for _, d := range found.Documents {
-					if d.Label != "user/"+user && !strings.HasPrefix(d.Label, "user/"+user+"/") {
+					if d.Label != own && !strings.HasPrefix(d.Label, own+"/") {
 						continue
 					}
 					line := exportedDocument{"document", model.Name, d.Label, hex.EncodeToString(d.Sha256), d.SizeBytes, d.Tokens, d.CreateTime.AsTime()}

@@ -45,7 +45,7 @@ func (e *Edge) Handler() http.Handler {
 			return
 		}
 		defer func() { <-e.places }()
-		r.Body = &body{ReadCloser: http.MaxBytesReader(out, r.Body, e.limitOf(found)), control: http.NewResponseController(w), patience: e.options.Patience}
+		r.Body = &body{ReadCloser: http.MaxBytesReader(out, r.Body, e.limitOf(found)), control: http.NewResponseController(w), patience: e.options.Patience, stream: streams(r.URL.Path)}
 		defer func() {
 			if p := recover(); p != nil {
 				if !out.wrote {
@@ -180,7 +180,7 @@ func (w *writer) refusing(r *http.Request) {
 }
 
 // leastRate is how many bytes of a body must come in a second of waiting for them, once the patience is used up: a client that
-// sends a byte now and then would hold its place for days.
+// sends a byte now and then would hold its place for days. A stream of messages may pause, each time for the patience.
 const leastRate = 1 << 10
 
 // body is a request's body that must keep coming.
@@ -190,12 +190,16 @@ type body struct {
 	patience time.Duration
 	waited   time.Duration // for all that came; what the server does in between is not the client's slowness
 	came     int64
+	stream   bool // of messages
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	begun := time.Now()
-	left := b.patience + time.Duration(b.came)*(time.Second/leastRate) - b.waited // divided first: 9 GB of a stream times a second would overflow
+	left := b.patience
+	if !b.stream {
+		left += time.Duration(b.came)*(time.Second/leastRate) - b.waited // divided first: many gigabytes times a second would overflow
+	}
 	_ = b.control.SetReadDeadline(begun.Add(min(b.patience, left)))
 	n, err := b.ReadCloser.Read(p)
 	b.waited += time.Since(begun)

@@ -30,6 +30,16 @@ func isMethod(path string) bool {
 	return strings.HasPrefix(path, "/dbslm.") && strings.Count(path, "/") == 2
 }
 
+// streams reports whether a path is that of an RPC whose client sends a stream of messages.
+func streams(path string) bool {
+	if !isMethod(path) {
+		return false
+	}
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(strings.Replace(path[1:], "/", ".", 1)))
+	method, ok := found.(protoreflect.MethodDescriptor)
+	return err == nil && ok && method.IsStreamingClient()
+}
+
 // transcoder answers the RPCs. limit bounds one message in bytes.
 func transcoder(conn grpc.ClientConnInterface, limit int64) http.Handler {
 	mux := runtime.NewServeMux(

@@ -36,8 +36,10 @@ func (s *erasure) EraseSubject(ctx context.Context, req *conceptv1.EraseSubjectR
 			return nil, err
 		}
 	}
-	if err := s.store.Overwrite(ctx); err != nil {
-		return nil, err
+	if len(req.ConversationIds) <= 1 { // the files are written anew once, and not for each part of a long list
+		if err := s.store.Overwrite(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return resp, nil
 }

@@ -2383,7 +2383,8 @@ type EraseSubjectRequest struct {
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// Person; may be empty.
 	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// Conversations, at most 1000 per call.
+	// Conversations, at most 1000 per call. A call that names at most one also has the files of an embedded store hold nothing of what was
+	// erased; end with such a call.
 	ConversationIds []string `protobuf:"bytes,3,rep,name=conversation_ids,json=conversationIds,proto3" json:"conversation_ids,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache

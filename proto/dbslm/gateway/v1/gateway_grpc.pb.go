@@ -78,7 +78,7 @@ type GatewayServiceClient interface {
 	// grounded in it. Nothing is stored or claimed; a payload provider may be asked. Level 3 out of reach leaves span out.
 	CompileContext(ctx context.Context, in *CompileContextRequest, opts ...grpc.CallOption) (*CompileContextResponse, error)
 	// Erase removes a person or a conversation from all three levels. Level 1 forgets, as Forget does, the documents that are the
-	// person's: those labelled user/NAME, and all below it (user/ana/diary.txt). One whose text was not kept is FAILED_PRECONDITION
+	// person's: those labelled user/NAME, and all below it (user/ana/diary.txt); a slash in a name is written %2F, a percent sign %25. One whose text was not kept is FAILED_PRECONDITION
 	// (TEXT_NOT_KEPT): forget it with its text, then repeat the request.
 	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EraseResponse], error)
 	// Forget takes a document out of a language model and out of everything that was said from it: counts, words, text, builds
@@ -315,7 +315,7 @@ type GatewayServiceServer interface {
 	// grounded in it. Nothing is stored or claimed; a payload provider may be asked. Level 3 out of reach leaves span out.
 	CompileContext(context.Context, *CompileContextRequest) (*CompileContextResponse, error)
 	// Erase removes a person or a conversation from all three levels. Level 1 forgets, as Forget does, the documents that are the
-	// person's: those labelled user/NAME, and all below it (user/ana/diary.txt). One whose text was not kept is FAILED_PRECONDITION
+	// person's: those labelled user/NAME, and all below it (user/ana/diary.txt); a slash in a name is written %2F, a percent sign %25. One whose text was not kept is FAILED_PRECONDITION
 	// (TEXT_NOT_KEPT): forget it with its text, then repeat the request.
 	Erase(*EraseRequest, grpc.ServerStreamingServer[EraseResponse]) error
 	// Forget takes a document out of a language model and out of everything that was said from it: counts, words, text, builds
