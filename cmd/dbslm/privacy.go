@@ -27,8 +27,9 @@ func newErase(a *app) *cobra.Command {
 		Short: "Remove everything about a person or a conversation",
 		Long: `Remove every message, turn, trace, correction, fact and bias of a person or a conversation, and what waits to be said in it. Of
 corrections of a whole model that somebody reviewed, the value stays with its entity and attribute; a conversation's person keeps the
-corrections that hold beyond it. Documents that are a person's, labelled user/NAME or below it (user/ana/diary.txt; a slash in a name is
-written %2F), are forgotten by every model. What was interrupted goes on with the same --request-id. It cannot be undone; dbslm export-user shows what there is.`,
+corrections that hold beyond it. Documents that are a person's, labelled user/NAME or below it (user/ana/diary.txt; a slash in a
+name is written %2F), are forgotten by every model. What was interrupted goes on with the same --request-id. It cannot be undone;
+dbslm export-user shows what there is.`,
 		Example: `  dbslm erase --user ana
   dbslm erase --conversation 0193e4a1-… --yes`,
 		Args: noArgs,
